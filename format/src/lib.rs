@@ -1,0 +1,1 @@
+//! The transload archive format.

@@ -1,0 +1,3 @@
+//! transload.
+
+pub mod error;

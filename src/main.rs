@@ -1,0 +1,3 @@
+//! The transload binary.
+
+fn main() {}
