@@ -1,0 +1,93 @@
+//! Finds every block of a damaged archive that can still be believed.
+
+use crate::{
+    block::{BlockHeader, Kind, StoredBlock},
+    error::{Error, Fault, Result},
+    framer::{Frame, Framer},
+    record::Record,
+};
+
+/// What is found in a damaged archive, in the order of the file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Found {
+    /// A record, and the header of its block.
+    Record(BlockHeader, Record),
+    /// A block of documents or events; its stored bytes are proven.
+    Block(StoredBlock),
+    /// Bytes that could not be believed.
+    Lost {
+        /// The offset of the first of them.
+        offset: u64,
+        /// How many they are.
+        len: u64,
+    },
+}
+
+/// Scans a damaged archive: after damage it goes on at the next block whose header passes its checksum and carries
+/// the archive's tag. Nothing is said about what is missing between blocks; their sequence numbers show it.
+#[derive(Debug, Default)]
+pub struct Salvager {
+    framer: Framer,
+    lost_from: Option<u64>,
+}
+
+impl Salvager {
+    /// A salvager at the beginning of a file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends bytes of the file.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.framer.push(bytes);
+    }
+
+    /// The next find, or nothing until more bytes are pushed.
+    ///
+    /// # Errors
+    /// When the archive is for a newer reader.
+    #[allow(clippy::should_implement_trait, reason = "an iterator would end where this one waits for bytes")]
+    pub fn next(&mut self) -> Result<Option<Found>> {
+        loop {
+            if let Some(from) = self.lost_from {
+                if !self.framer.resync() {
+                    return Ok(None);
+                }
+                self.lost_from = None;
+                return Ok(Some(Found::Lost { offset: from, len: self.framer.offset().saturating_sub(from) }));
+            }
+            match self.framer.next() {
+                Ok(None) => return Ok(None),
+                Ok(Some(Frame::Header(_))) => {}
+                Ok(Some(Frame::Block(block))) => match self.found(block)? {
+                    Some(found) => return Ok(Some(found)),
+                    None => continue,
+                },
+                Err(Error::Damaged { .. } | Error::NotAnArchive) => self.lost_from = Some(self.framer.offset()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The bytes at the end of the input that belong to no whole block.
+    pub fn end(self) -> Option<Found> {
+        let from = self.lost_from.unwrap_or(self.framer.offset());
+        let end = self.framer.offset().saturating_add(self.framer.pending().len() as u64);
+        (end > from).then(|| Found::Lost { offset: from, len: end.saturating_sub(from) })
+    }
+
+    fn found(&mut self, block: StoredBlock) -> Result<Option<Found>> {
+        let (header, offset, len) = (block.header, block.offset, block.total_len());
+        if header.subject.kind != Kind::Record {
+            return Ok(Some(Found::Block(block)));
+        }
+        let lost = Found::Lost { offset, len };
+        Ok(match block.unpack().map_err(Fault::Damaged).and_then(|body| Record::decode(&header, &body)) {
+            Ok(record) => Some(Found::Record(header, record)),
+            Err(Fault::Damaged(_)) => Some(lost),
+            // The index and the footer say nothing that the blocks themselves do not say.
+            Err(Fault::Newer(_)) => None,
+        })
+    }
+}
