@@ -65,7 +65,15 @@ impl Scanner {
                 self.contents = Some(Contents::new(header));
                 Ok(Some(Event::Begun(header)))
             }
-            Some(Frame::Block(block)) => self.block(block).map(Some),
+            Some(Frame::Block(block)) => {
+                let header = block.header;
+                let event = self.block(block);
+                if event.is_err() {
+                    // The next call comes to the same block, and to the same error.
+                    self.framer.step_back(&header);
+                }
+                event.map(Some)
+            }
         }
     }
 
