@@ -162,9 +162,8 @@ fn check_footer(contents: &Contents, index: &BlockHeader, header: &BlockHeader, 
     }
 }
 
-/// The index and the footer are about the whole archive, and may not be skipped.
+/// The index and the footer are about the whole archive.
 pub(crate) fn check_subject(header: &BlockHeader) -> Result<(), Problem> {
     expect("the namespace of the index or the footer", 0_u32, header.subject.namespace)?;
-    expect("the part of the index or the footer", 0_u32, header.subject.part)?;
-    if header.skippable { Err(Problem::Invalid("the index or the footer is marked skippable")) } else { Ok(()) }
+    expect("the part of the index or the footer", 0_u32, header.subject.part)
 }

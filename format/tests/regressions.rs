@@ -1,11 +1,20 @@
 //! One test per bug that was found, named by what was wrong.
 
-use transload_format::Scanner;
+use transload_format::{Codec, Error, Record, Scanner};
 
-use crate::{samples::smallest, vectors::reseal};
+use crate::{
+    outcome::{open, scan},
+    samples::{shop, smallest, writer},
+    vectors::{patch, reseal},
+};
 
 fn footer(archive: &[u8]) -> usize {
     archive.len() - 140
+}
+
+fn index(archive: &[u8]) -> usize {
+    let at = footer(archive) + 64 + 48;
+    u64::from_le_bytes(archive[at..at + 8].try_into().unwrap()) as usize
 }
 
 #[test]
@@ -24,5 +33,24 @@ fn a_scanner_forgot_its_error_after_the_last_block() {
     };
     for _ in 0..3 {
         assert_eq!(scanner.next().unwrap_err().to_string(), first);
+    }
+}
+
+#[test]
+fn a_reader_took_a_skippable_index_among_the_blocks_for_an_unknown_record() {
+    for kind in 2..=8 {
+        let mut archive = shop(Codec::None);
+        patch(&mut archive, 48, |header| {
+            header[6] = kind;
+            header[7] = 1;
+        });
+        let at = index(&archive);
+        archive[at + 64 + 4 + 2] = kind;
+        archive[at + 64 + 4 + 3] = 1;
+        reseal(&mut archive, at);
+        assert_eq!(scan(&archive, 100).name, "damaged", "type {kind}");
+        assert_eq!(open(&archive).name, "damaged", "type {kind}");
+        let refused = writer(Codec::None).record(0, 0, Record::Unknown { kind });
+        assert!(matches!(refused, Err(Error::Refused(_))), "type {kind}");
     }
 }
