@@ -54,3 +54,15 @@ fn a_reader_took_a_skippable_index_among_the_blocks_for_an_unknown_record() {
         assert!(matches!(refused, Err(Error::Refused(_))), "type {kind}");
     }
 }
+
+#[test]
+fn a_reader_believed_a_record_of_the_index_that_its_block_does_not_hold() {
+    let mut archive = shop(Codec::None);
+    let at = index(&archive);
+    let name = b"shop.orders";
+    let found = archive[at..].windows(name.len()).position(|window| window == name).unwrap();
+    archive[at + found] = b'S';
+    reseal(&mut archive, at);
+    assert_eq!(scan(&archive, 100).name, "damaged");
+    assert_eq!(open(&archive).name, "damaged");
+}
