@@ -9,11 +9,11 @@ use crate::{
     footer::Footer,
     header::FileHeader,
     index,
-    limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN},
+    limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN, MAX_INDEX_LEN},
     record::RecordType,
     scanner::check_subject,
     survey::survey,
-    wire::{expect, to_usize},
+    wire::{expect, limit, to_usize},
 };
 
 /// Bytes read from the end of an archive at first: the footer, and the index of all but large archives.
@@ -207,6 +207,7 @@ fn check_footer(header: &BlockHeader, footer: &Footer, file: &FileHeader, len: u
     }
     expect("the length of the archive", footer.archive_len, len)?;
     expect("the sequence number of the footer", footer.blocks, header.sequence)?;
+    limit("the stored length of the index", MAX_INDEX_LEN, footer.index_len)?;
     let index_len = u64::from(footer.index_len).saturating_add(BLOCK_HEADER_LEN as u64);
     let end = footer.index_offset.saturating_add(index_len).saturating_add(FOOTER_LEN as u64);
     expect("the end of the index", footer.archive_len, end)

@@ -1,11 +1,13 @@
 //! One test per bug that was found, named by what was wrong.
 
-use transload_format::{Codec, Error, Record, Scanner};
+use std::io;
+
+use transload_format::{Codec, Error, ReadAt, Reader, Record, Scanner, limits::MAX_INDEX_LEN};
 
 use crate::{
     outcome::{open, scan},
     samples::{shop, smallest, writer},
-    vectors::{patch, reseal},
+    vectors::{patch, put32, reseal},
 };
 
 fn footer(archive: &[u8]) -> usize {
@@ -65,4 +67,38 @@ fn a_reader_believed_a_record_of_the_index_that_its_block_does_not_hold() {
     reseal(&mut archive, at);
     assert_eq!(scan(&archive, 100).name, "damaged");
     assert_eq!(open(&archive).name, "damaged");
+}
+
+/// A file of a given length of which only the last bytes are there.
+struct Tail {
+    len: u64,
+    tail: Vec<u8>,
+}
+
+impl ReadAt for Tail {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        assert!(buffer.len() as u64 <= u64::from(MAX_INDEX_LEN) + 64, "a buffer of {} bytes", buffer.len());
+        let start = self.len - self.tail.len() as u64;
+        for (at, byte) in (offset..).zip(buffer) {
+            let at = at.checked_sub(start).map(|at| self.tail[at as usize]);
+            *byte = at.unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_made_room_for_an_index_above_the_limit() {
+    let smallest = smallest();
+    let mut tail = smallest[footer(&smallest)..].to_vec();
+    let stored = MAX_INDEX_LEN + 1;
+    let len = 48 + 64 + u64::from(stored) + 140;
+    put32(&mut tail, 64 + 56, stored);
+    tail[64 + 68..].copy_from_slice(&len.to_le_bytes());
+    reseal(&mut tail, 0);
+    assert!(Reader::open(Tail { len, tail }).is_err());
 }
