@@ -11,12 +11,13 @@ use crate::{
     wire::{Take, expect, to_u64, to_usize},
 };
 
-/// Rebuilds what an archive holds from the body of its index, by the rules of a forward scan.
-pub(crate) fn decode(header: FileHeader, place: &Place, body: &[u8]) -> Result<Contents> {
+/// Rebuilds what an archive of so many `blocks` holds from the body of its index, by the rules of a forward scan.
+pub(crate) fn decode(header: FileHeader, place: &Place, body: &[u8], blocks: u64) -> Result<Contents> {
     let damaged = |problem| Error::damaged(place.clone(), problem);
     let mut contents = Contents::new(header);
     let mut entries = Take::new(body);
     let count = entries.u32().map_err(damaged)?;
+    expect("the number of blocks", blocks, count).map_err(damaged)?;
     let len = count.checked_mul(INDEX_ENTRY_LEN).ok_or_else(|| damaged(Problem::Invalid("too many entries")))?;
     let mut records = entries.clone();
     records.raw(to_usize(len)).map_err(damaged)?;

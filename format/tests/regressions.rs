@@ -2,7 +2,7 @@
 
 use std::io;
 
-use transload_format::{Codec, Error, ReadAt, Reader, Record, Scanner, limits::MAX_INDEX_LEN};
+use transload_format::{Codec, Error, Problem, ReadAt, Reader, Record, Scanner, limits::MAX_INDEX_LEN};
 
 use crate::{
     outcome::{open, scan},
@@ -101,4 +101,24 @@ fn a_reader_made_room_for_an_index_above_the_limit() {
     tail[64 + 68..].copy_from_slice(&len.to_le_bytes());
     reseal(&mut tail, 0);
     assert!(Reader::open(Tail { len, tail }).is_err());
+}
+
+#[test]
+fn a_reader_made_room_for_more_blocks_than_the_file_can_hold() {
+    let mut archive = smallest();
+    let entry = [3, 0, 99, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let count = 1000;
+    let body = [&1000_u32.to_le_bytes()[..], &entry.repeat(count), &[0; 4].repeat(count)].concat();
+    archive.splice(112..116, body.iter().copied());
+    let len = archive.len() as u64;
+    put32(&mut archive, 48 + 36, body.len() as u32);
+    put32(&mut archive, 48 + 40, body.len() as u32);
+    reseal(&mut archive, 48);
+    let at = footer(&archive);
+    put32(&mut archive, at + 64 + 56, body.len() as u32);
+    archive[at + 64 + 68..].copy_from_slice(&len.to_le_bytes());
+    reseal(&mut archive, at);
+    let error = Reader::open(archive.as_slice()).unwrap_err();
+    let counted = Problem::Mismatch { what: "the number of blocks", expected: 0, found: 1000 };
+    assert!(matches!(&error, Error::Damaged { problem, .. } if *problem == counted), "{error}");
 }
