@@ -2,11 +2,14 @@
 
 use std::io;
 
-use transload_format::{Codec, Error, Problem, ReadAt, Reader, Record, Scanner, limits::MAX_INDEX_LEN};
+use transload_format::{
+    Codec, CollectionType, Compressor, Error, Kind, PackedBlock, PartBegun, Problem, ReadAt, Reader, Record, Scanner,
+    Subject, limits::MAX_INDEX_LEN,
+};
 
 use crate::{
     outcome::{open, scan},
-    samples::{shop, smallest, writer},
+    samples::{collection, shop, smallest, writer},
     vectors::{patch, put32, reseal},
 };
 
@@ -121,4 +124,30 @@ fn a_reader_made_room_for_more_blocks_than_the_file_can_hold() {
     let error = Reader::open(archive.as_slice()).unwrap_err();
     let counted = Problem::Mismatch { what: "the number of blocks", expected: 0, found: 1000 };
     assert!(matches!(&error, Error::Damaged { problem, .. } if *problem == counted), "{error}");
+}
+
+#[test]
+fn zstd_frames_one_after_another_were_taken_for_one() {
+    let raw = [5, 0, 0, 0, 0].repeat(40);
+    let subject = Subject { kind: Kind::Documents, namespace: 1, part: 1 };
+    let frames = |archive: &mut Vec<u8>, at: usize| {
+        let twice = [zstd::bulk::compress(&raw[..100], 1).unwrap(), zstd::bulk::compress(&raw[100..], 1).unwrap()];
+        let stored = twice.concat();
+        let len = u32::from_le_bytes(archive[at + 40..at + 44].try_into().unwrap()) as usize;
+        archive.splice(at + 64..at + 64 + len, stored.iter().copied());
+        let sum = crc32fast::hash(&stored);
+        patch(archive, at, |header| {
+            put32(header, 40, stored.len() as u32);
+            put32(header, 48, sum);
+        });
+    };
+    let mut writer = writer(Codec::Zstd(1));
+    writer.collection(collection("db.c", CollectionType::Collection)).unwrap();
+    writer.record(1, 1, Record::PartBegun(PartBegun::default())).unwrap();
+    let at = writer.get_mut().len();
+    writer.block(PackedBlock::pack(subject, raw.clone(), &mut Compressor::new(Codec::Zstd(1))).unwrap()).unwrap();
+    let mut archive = writer.get_mut().clone();
+    assert_eq!(scan(&archive, 100).blocks.len(), 1);
+    frames(&mut archive, at);
+    assert_eq!(scan(&archive, 100).name, "damaged");
 }
