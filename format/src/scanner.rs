@@ -89,13 +89,12 @@ impl Scanner {
     pub fn end(self) -> Result<Contents> {
         match self.contents {
             Some(contents) if self.finished => Ok(contents),
-            contents => Err(contents.map_or(Error::Unfinished { blocks: 0, documents: 0, offset: 0 }, |contents| {
-                Error::Unfinished {
-                    blocks: contents.sequence(),
-                    documents: contents.totals().documents,
-                    offset: contents.offset(),
-                }
-            })),
+            // The framer counts the index too, which is no block of the contents.
+            contents => Err(Error::Unfinished {
+                blocks: self.framer.sequence,
+                documents: contents.map_or(0, |contents| contents.totals().documents),
+                offset: self.framer.offset(),
+            }),
         }
     }
 

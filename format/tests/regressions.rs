@@ -9,7 +9,7 @@ use transload_format::{
 
 use crate::{
     outcome::{open, scan},
-    samples::{collection, shop, smallest, writer},
+    samples::{changes, collection, shop, smallest, writer},
     vectors::{patch, put32, reseal},
 };
 
@@ -150,4 +150,15 @@ fn zstd_frames_one_after_another_were_taken_for_one() {
     assert_eq!(scan(&archive, 100).blocks.len(), 1);
     frames(&mut archive, at);
     assert_eq!(scan(&archive, 100).name, "damaged");
+}
+
+#[test]
+fn an_archive_cut_in_its_footer_was_reported_without_its_index() {
+    let archive = changes(Codec::None);
+    let cut = &archive[..archive.len() - 1];
+    let mut scanner = Scanner::new();
+    scanner.push(cut);
+    while scanner.next().unwrap().is_some() {}
+    let (scanned, opened) = (scanner.end().unwrap_err(), Reader::open(cut).unwrap_err());
+    assert_eq!(format!("{scanned:?}"), format!("{opened:?}"));
 }
