@@ -162,3 +162,15 @@ fn an_archive_cut_in_its_footer_was_reported_without_its_index() {
     let (scanned, opened) = (scanner.end().unwrap_err(), Reader::open(cut).unwrap_err());
     assert_eq!(format!("{scanned:?}"), format!("{opened:?}"));
 }
+
+#[test]
+fn a_wrong_file_header_in_the_footer_was_blamed_on_the_file_header() {
+    for (byte, to) in [(0, 0), (8, 9)] {
+        let mut archive = smallest();
+        let at = footer(&archive);
+        archive[at + 64 + byte] = to;
+        reseal(&mut archive, at);
+        let error = Reader::open(archive.as_slice()).unwrap_err();
+        assert!(error.to_string().starts_with("offset 116: "), "{error}");
+    }
+}
