@@ -174,3 +174,11 @@ fn a_wrong_file_header_in_the_footer_was_blamed_on_the_file_header() {
         assert!(error.to_string().starts_with("offset 116: "), "{error}");
     }
 }
+
+#[test]
+fn a_view_could_have_parts() {
+    let mut writer = writer(Codec::None);
+    let view = writer.collection(collection("db.v", CollectionType::View)).unwrap();
+    let begun = writer.record(view, 1, Record::PartBegun(PartBegun::default()));
+    assert!(matches!(begun, Err(Error::Refused(_))), "{begun:?}");
+}
