@@ -128,6 +128,11 @@ impl Framer {
         }
     }
 
+    /// Gives up what is pending.
+    pub(crate) fn discard(&mut self) {
+        self.consume(self.pending().len());
+    }
+
     fn consume(&mut self, len: usize) {
         self.start = self.start.saturating_add(len).min(self.buffer.len());
         self.offset = self.offset.saturating_add(len as u64);

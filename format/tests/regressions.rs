@@ -4,11 +4,12 @@ use std::io;
 
 use transload_format::{
     Codec, CollectionType, Compressor, Error, Kind, PackedBlock, PartBegun, Problem, ReadAt, Reader, Record, Scanner,
-    Subject, limits::MAX_INDEX_LEN,
+    Subject,
+    limits::{MAX_BLOCK_LEN, MAX_INDEX_LEN},
 };
 
 use crate::{
-    outcome::{open, scan},
+    outcome::{open, salvaged, scan},
     samples::{changes, collection, shop, smallest, writer},
     vectors::{patch, put32, reseal},
 };
@@ -181,4 +182,21 @@ fn a_view_could_have_parts() {
     let view = writer.collection(collection("db.v", CollectionType::View)).unwrap();
     let begun = writer.record(view, 1, Record::PartBegun(PartBegun::default()));
     assert!(matches!(begun, Err(Error::Refused(_))), "{begun:?}");
+}
+
+#[test]
+fn a_salvage_lost_all_blocks_after_one_that_is_longer_than_the_rest_of_the_file() {
+    let mut archive = shop(Codec::None);
+    let entries = Reader::open(archive.as_slice()).unwrap().contents().blocks().to_vec();
+    let long = entries.iter().find(|entry| entry.kind == Kind::Documents).unwrap();
+    let (whole, _) = salvaged(&archive, archive.len());
+    patch(&mut archive, long.offset as usize, |header| {
+        put32(header, 36, MAX_BLOCK_LEN);
+        put32(header, 40, MAX_BLOCK_LEN);
+    });
+    for step in [1, 61, archive.len()] {
+        let (found, lost) = salvaged(&archive, step);
+        assert_eq!(found, whole[1..], "in steps of {step}");
+        assert_eq!(lost, 64 + u64::from(long.stored_len), "in steps of {step}");
+    }
 }
