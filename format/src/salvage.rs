@@ -65,7 +65,11 @@ impl Salvager {
                     self.framer.discard();
                 }
                 self.lost_from = None;
-                return Ok(Some(Found::Lost { offset: from, len: self.framer.offset().saturating_sub(from) }));
+                let len = self.framer.offset().saturating_sub(from);
+                if len > 0 {
+                    return Ok(Some(Found::Lost { offset: from, len }));
+                }
+                continue;
             }
             match self.framer.next() {
                 // A length that passes its checksum may still be longer than what a cut has left.

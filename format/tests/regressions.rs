@@ -200,3 +200,14 @@ fn a_salvage_lost_all_blocks_after_one_that_is_longer_than_the_rest_of_the_file(
         assert_eq!(lost, 64 + u64::from(long.stored_len), "in steps of {step}");
     }
 }
+
+#[test]
+fn a_salvage_lost_the_block_with_which_the_file_begins() {
+    let archive = shop(Codec::None);
+    let entries = Reader::open(archive.as_slice()).unwrap().contents().blocks().to_vec();
+    let first = entries.iter().find(|entry| entry.kind == Kind::Documents).unwrap();
+    let (whole, _) = salvaged(&archive, archive.len());
+    for step in [1, 61, archive.len()] {
+        assert_eq!(salvaged(&archive[first.offset as usize..], step), (whole.clone(), 0), "in steps of {step}");
+    }
+}
