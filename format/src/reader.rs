@@ -168,7 +168,8 @@ fn open<R: ReadAt>(source: &R) -> Result<Contents> {
     })?;
     check_footer(&header, &footer, &file_header, len).map_err(damaged)?;
 
-    let sequence = footer.blocks.saturating_sub(1);
+    let none = Problem::Invalid("the footer counts no block before it");
+    let sequence = footer.blocks.checked_sub(1).ok_or_else(|| damaged(none))?;
     let place = Place::Block { sequence, offset: footer.index_offset, namespace: None };
     let damaged = |problem| Error::damaged(place.clone(), problem);
     // The index lies in the tail, or it takes the second read.

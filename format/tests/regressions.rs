@@ -211,3 +211,14 @@ fn a_salvage_lost_the_block_with_which_the_file_begins() {
         assert_eq!(salvaged(&archive[first.offset as usize..], step), (whole.clone(), 0), "in steps of {step}");
     }
 }
+
+#[test]
+fn a_footer_that_counted_no_block_was_taken_for_one_that_counts_the_index() {
+    let mut archive = smallest();
+    let at = footer(&archive);
+    archive[at + 64 + 60] = 0;
+    archive[at + 8] = 0;
+    reseal(&mut archive, at);
+    assert_eq!(scan(&archive, 100).name, "damaged");
+    assert_eq!(open(&archive).name, "damaged");
+}
