@@ -1,3 +1,4 @@
 //! transload.
 
+pub mod document;
 pub mod error;
