@@ -69,6 +69,16 @@ enum State<'a> {
     Ended,
 }
 
+impl Elements<'_> {
+    /// Where in the document the next element begins.
+    pub(crate) fn offset(&self) -> usize {
+        match self.state {
+            State::Walking(rest) => self.len - rest.len(),
+            State::Refused(_) | State::Ended => 0,
+        }
+    }
+}
+
 impl<'a> Iterator for Elements<'a> {
     type Item = Result<Element<'a>, Malformed>;
 
