@@ -3,3 +3,4 @@
 pub mod document;
 pub mod error;
 pub mod extjson;
+pub mod namespace;
