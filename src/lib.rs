@@ -4,3 +4,4 @@ pub mod document;
 pub mod error;
 pub mod extjson;
 pub mod namespace;
+pub mod selection;
