@@ -1,3 +1,7 @@
 //! transload.
 
+pub mod document;
 pub mod error;
+pub mod extjson;
+pub mod namespace;
+pub mod selection;
