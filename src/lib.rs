@@ -1,3 +1,4 @@
 //! transload.
 
 pub mod error;
+pub mod sandbox;
