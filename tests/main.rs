@@ -1,0 +1,7 @@
+//! The one integration-test binary: it runs real servers, so its tests share them (see `servers`).
+
+// A test that panics is a test that fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod sandbox;
+mod servers;
