@@ -8,12 +8,10 @@
 mod builder;
 mod elements;
 mod malformed;
-mod run;
 
 pub use builder::RawBuilder;
 pub use elements::{Element, Elements, elements, kind};
 pub use malformed::Malformed;
-pub use run::{Documents, documents};
 
 /// The first field called `name` at the top level of `doc`.
 ///

@@ -1,6 +1,7 @@
 //! transload.
 
 pub mod batch;
+pub mod catalog;
 pub mod connect;
 pub mod cpu;
 pub mod document;
@@ -9,4 +10,5 @@ pub mod extjson;
 pub mod namespace;
 pub mod progress;
 pub mod sandbox;
+pub mod scan;
 pub mod selection;
