@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod sandbox;
+mod server_binary;
 mod servers;
