@@ -5,3 +5,4 @@ pub mod error;
 pub mod extjson;
 pub mod namespace;
 pub mod selection;
+pub mod shop;
