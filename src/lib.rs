@@ -17,3 +17,4 @@ pub mod restore;
 pub mod sandbox;
 pub mod scan;
 pub mod selection;
+pub mod shop;
