@@ -143,7 +143,8 @@ pub async fn documents(
     let contents = archive.contents();
     let found = contents.namespaces().iter().position(|found| found.collection.namespace == namespace);
     let Some(id) = found.and_then(|index| u32::try_from(index + 1).ok()) else {
-        let names: Vec<_> = contents.namespaces().iter().map(|found| found.collection.namespace.as_str()).take(10).collect();
+        let names: Vec<_> =
+            contents.namespaces().iter().map(|found| found.collection.namespace.as_str()).take(10).collect();
         return Err(Error::new(ErrorKind::NotFound, format!("no namespace '{namespace}' in it"))
             .with_hint(format!("it holds {}", names.join(", ")))
             .at(archive.name()));
@@ -160,7 +161,10 @@ pub async fn documents(
         let raw = archive.unpack(number, archive.block(number).await?).wait().await?;
         for document in Documents::new(&raw).take(usize::try_from(left).unwrap_or(usize::MAX)) {
             let document = document.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
-            show(&extjson::to_string(document).map_err(|error| error.at(format!("block {number}")).at(archive.name()))?)?;
+            show(
+                &extjson::to_string(document)
+                    .map_err(|error| error.at(format!("block {number}")).at(archive.name()))?,
+            )?;
             left -= 1;
         }
     }

@@ -326,7 +326,7 @@ impl Done {
                 source: planned.source.clone(),
                 target: planned.target.clone(),
                 kind: kind_name(planned.kind()),
-                dropped: planned.dropped,
+                action: planned.action(),
                 documents,
                 inserted: loaded.inserted,
                 duplicates: loaded.duplicates,

@@ -40,7 +40,11 @@ pub struct ScrubReport {
 ///
 /// # Errors
 /// The first damage that is found.
-pub async fn scrub(archive: &ArchiveFile, progress: Arc<dyn Progress>, cancel: CancellationToken) -> Result<ScrubReport> {
+pub async fn scrub(
+    archive: &ArchiveFile,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<ScrubReport> {
     archive.check_header()?;
     progress.stage("verifying", Some(archive.contents().totals().documents), Some(archive.bytes()?));
     let blocks = stream::iter(0..archive.contents().blocks().len());

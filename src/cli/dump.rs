@@ -84,7 +84,10 @@ fn text(report: &DumpReport) -> String {
         text.push_str(&format!("missing: {missing}\n"));
     }
     if report.retries > 0 {
-        text.push_str(&format!("{} reads were opened again after an error; nothing was lost or doubled\n", report.retries));
+        text.push_str(&format!(
+            "{} reads were opened again after an error; nothing was lost or doubled\n",
+            report.retries
+        ));
     }
     let rate = report.bytes as f64 / report.seconds.max(0.001);
     text.push_str(&format!(

@@ -93,7 +93,9 @@ fn text(report: &RestoreReport) -> String {
             row.push(HumanCount(namespace.documents).to_string());
             row.push(namespace.indexes.to_string());
         } else {
-            row.extend([namespace.inserted, namespace.duplicates, namespace.refused].map(|n| HumanCount(n).to_string()));
+            row.extend(
+                [namespace.inserted, namespace.duplicates, namespace.refused].map(|n| HumanCount(n).to_string()),
+            );
             row.push(match namespace.indexes_built == namespace.indexes {
                 true => namespace.indexes.to_string(),
                 false => format!("{} of {}", namespace.indexes_built, namespace.indexes),
@@ -103,10 +105,20 @@ fn text(report: &RestoreReport) -> String {
     }
     let mut text = table.to_string();
     for rejected in &report.rejected {
-        text.push_str(&format!("not loaded: {} _id {}: {}\n", printable(&rejected.namespace.to_string()), rejected.id, rejected.reason));
+        text.push_str(&format!(
+            "not loaded: {} _id {}: {}\n",
+            printable(&rejected.namespace.to_string()),
+            rejected.id,
+            rejected.reason
+        ));
     }
     for failure in &report.failed_indexes {
-        text.push_str(&format!("not built: {} {}: {}\n", printable(&failure.namespace.to_string()), printable(&failure.index), failure.reason));
+        text.push_str(&format!(
+            "not built: {} {}: {}\n",
+            printable(&failure.namespace.to_string()),
+            printable(&failure.index),
+            failure.reason
+        ));
     }
     if report.dry_run {
         text.push_str("a plan only: nothing was written\n");

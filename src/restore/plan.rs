@@ -51,6 +51,15 @@ impl Planned {
         self.collection.kind
     }
 
+    /// What is done with it, in a word or two.
+    pub fn action(&self) -> &'static str {
+        match (self.create, self.dropped) {
+            (true, true) => "drop and create",
+            (true, false) => "create",
+            (false, _) => "append",
+        }
+    }
+
     /// Whether the order of its documents is data, so that they must be inserted one command after another.
     pub fn is_ordered(&self) -> bool {
         document::find(&self.collection.options, b"capped")
@@ -133,7 +142,8 @@ impl Plan {
             }
             if self.planned.len() < all {
                 let others = all - self.planned.len();
-                self.warnings.push(format!("{others} namespaces of other databases than '{database}' are not restored"));
+                self.warnings
+                    .push(format!("{others} namespaces of other databases than '{database}' are not restored"));
             }
         }
         self.by_id = (0..).zip(&self.planned).map(|(index, planned)| (planned.id, index)).collect();
@@ -182,7 +192,9 @@ impl Plan {
 /// A pattern without a database means the archive's only one.
 fn with_database_of(options: &SelectionOptions, sources: &[Namespace]) -> SelectionOptions {
     let mut options = options.clone();
-    if let Some(first) = sources.first().filter(|first| sources.iter().all(|other| other.database() == first.database())) {
+    if let Some(first) =
+        sources.first().filter(|first| sources.iter().all(|other| other.database() == first.database()))
+    {
         options.default_database.get_or_insert_with(|| first.database().to_owned());
     }
     options
