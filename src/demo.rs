@@ -98,6 +98,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
         existing: Existing::Refuse,
         dry_run: false,
         check: true,
+        indexes: true,
         parallel: options.parallel,
     };
     let archive = Source::File(ArchiveFile::open(&path)?);

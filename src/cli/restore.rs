@@ -40,6 +40,9 @@ pub(super) struct RestoreCommand {
     /// Load into collections that exist; a document whose `_id` exists is left as it is, counted and reported
     #[arg(long, env = "TRANSLOAD_APPEND", hide_env_values = true)]
     append: bool,
+    /// Build no indexes but those on `_id`
+    #[arg(long, env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
+    no_indexes: bool,
     /// Print the plan and touch nothing
     #[arg(long, env = "TRANSLOAD_DRY_RUN", hide_env_values = true)]
     dry_run: bool,
@@ -68,6 +71,7 @@ impl RestoreCommand {
             },
             dry_run: self.dry_run,
             check: !self.no_check,
+            indexes: !self.no_indexes,
             parallel,
         };
         let report = restore(source, &server, options, output.progress(), cancel).await?;
