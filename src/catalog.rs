@@ -3,5 +3,5 @@
 mod apply;
 mod read;
 
-pub use apply::{IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency};
+pub use apply::{IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency, read_by_view};
 pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};

@@ -198,8 +198,7 @@ pub fn in_order_of_dependency(views: &mut Vec<(Namespace, Collection)>) {
     while !views.is_empty() {
         let names: Vec<_> = views.iter().map(|(namespace, _)| namespace.clone()).collect();
         let ready = views.iter().position(|(namespace, view)| {
-            let mut read = Vec::new();
-            names_in(&view.options, u8::MAX, &mut read);
+            let read = read_by_view(view);
             !names.iter().any(|other| {
                 other != namespace
                     && other.database() == namespace.database()
@@ -209,6 +208,13 @@ pub fn in_order_of_dependency(views: &mut Vec<(Namespace, Collection)>) {
         sorted.push(views.remove(ready.unwrap_or(0)));
     }
     *views = sorted;
+}
+
+/// The names of the collections, of its own database, that a view reads.
+pub fn read_by_view(view: &Collection) -> Vec<String> {
+    let mut names = Vec::new();
+    names_in(&view.options, u8::MAX, &mut names);
+    names
 }
 
 /// The collections that a view's options name: `viewOn`, and `from` and `coll` of the stages of its pipeline.
