@@ -156,7 +156,14 @@ impl BlockHeader {
         if self.subject.kind == Kind::Record {
             expect("the count of a record", 1_u32, self.count)?;
             expect("the digest of a record", 0_u32, self.digest)?;
-            return if self.record == 0 { Err(Problem::Invalid("a record has no type")) } else { Ok(()) };
+            let must_be_known = RecordType::Collection as u8..=RecordType::Footer as u8;
+            return match self.record {
+                0 => Err(Problem::Invalid("a record has no type")),
+                record if self.skippable && must_be_known.contains(&record) => {
+                    Err(Problem::Invalid("a record that every reader must know is marked skippable"))
+                }
+                _ => Ok(()),
+            };
         }
         if self.count == 0 {
             return Err(Problem::Invalid("a block holds no documents"));

@@ -166,6 +166,8 @@ pub(crate) fn decompress(codec: CodecId, stored: &[u8], raw_len: u32) -> Result<
             }
             usize::try_from(engine.total_out()).map_err(|_| BROKEN)?
         }
+        // The decompressor would go on with further frames.
+        CodecId::Zstd if zstd::zstd_safe::find_frame_compressed_size(stored) != Ok(stored.len()) => return Err(BROKEN),
         CodecId::Zstd => zstd::bulk::decompress_to_buffer(stored, &mut raw).map_err(|_| BROKEN)?,
     };
     if found != len {

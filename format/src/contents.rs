@@ -70,6 +70,8 @@ pub struct BlockEntry {
     pub(crate) record: u8,
     pub(crate) skippable: bool,
     pub(crate) digest: u64,
+    /// The CRC-32 of the record, which the index repeats; 0 for documents and events.
+    pub(crate) record_crc: u32,
 }
 
 impl BlockEntry {
@@ -86,6 +88,7 @@ impl BlockEntry {
             record: header.record,
             skippable: header.skippable,
             digest: header.digest,
+            record_crc: if header.subject.kind == Kind::Record { header.raw_crc } else { 0 },
         }
     }
 

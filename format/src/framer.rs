@@ -90,6 +90,13 @@ impl Framer {
         Ok(Some(Frame::Block(block)))
     }
 
+    /// Goes back before the block that came out last, which its taker refused. Nothing was pushed since.
+    pub(crate) fn step_back(&mut self, header: &BlockHeader) {
+        self.start = self.start.saturating_sub(header.stored_usize().saturating_add(BLOCK_HEADER_LEN));
+        self.offset = self.offset.saturating_sub(header.total_len());
+        self.sequence = self.sequence.saturating_sub(1);
+    }
+
     /// After damage: moves on to the next block that can be believed, at least one byte further. False if more
     /// bytes are needed to find it.
     pub(crate) fn resync(&mut self) -> bool {

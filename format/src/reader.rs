@@ -9,11 +9,11 @@ use crate::{
     footer::Footer,
     header::FileHeader,
     index,
-    limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN},
+    limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN, MAX_INDEX_LEN},
     record::RecordType,
     scanner::check_subject,
     survey::survey,
-    wire::{expect, to_usize},
+    wire::{expect, limit, to_usize},
 };
 
 /// Bytes read from the end of an archive at first: the footer, and the index of all but large archives.
@@ -182,10 +182,9 @@ fn open<R: ReadAt>(source: &R) -> Result<Contents> {
     check_subject(&header).map_err(damaged)?;
     expect("the sequence number of the index", sequence, header.sequence).map_err(damaged)?;
     let body = block.unpack().map_err(damaged)?;
-    let contents = index::decode(file_header, &place, &body)?;
+    let contents = index::decode(file_header, &place, &body, sequence)?;
     // Offsets follow from lengths: if they end where the index begins, no block overlaps another.
     expect("the end of the blocks", footer.index_offset, contents.offset()).map_err(damaged)?;
-    expect("the number of blocks", sequence, contents.sequence()).map_err(damaged)?;
     Ok(contents)
 }
 
@@ -207,7 +206,11 @@ fn check_footer(header: &BlockHeader, footer: &Footer, file: &FileHeader, len: u
     }
     expect("the length of the archive", footer.archive_len, len)?;
     expect("the sequence number of the footer", footer.blocks, header.sequence)?;
+    limit("the stored length of the index", MAX_INDEX_LEN, footer.index_len)?;
     let index_len = u64::from(footer.index_len).saturating_add(BLOCK_HEADER_LEN as u64);
+    // So many headers must have their place before the index: a small file cannot claim many blocks.
+    let blocks = footer.index_offset.div_ceil(BLOCK_HEADER_LEN as u64);
+    limit("the number of blocks before the footer", blocks, footer.blocks)?;
     let end = footer.index_offset.saturating_add(index_len).saturating_add(FOOTER_LEN as u64);
     expect("the end of the index", footer.archive_len, end)
 }

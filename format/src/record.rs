@@ -224,6 +224,9 @@ impl Record {
             n if n == RecordType::Checkpoint as u8 => {
                 Record::Checkpoint(Checkpoint { token: document(&mut take)?, cluster_time: take.u64()? })
             }
+            n if n == RecordType::Index as u8 || n == RecordType::Footer as u8 => {
+                return Err(Problem::Invalid("an index or a footer stands among the blocks").into());
+            }
             kind if header.skippable => return Ok(Record::Unknown { kind }),
             kind => return Err(Newer::Record(kind).into()),
         };

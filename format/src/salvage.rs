@@ -4,7 +4,7 @@ use crate::{
     block::{BlockHeader, Kind, StoredBlock},
     error::{Error, Fault, Result},
     framer::{Frame, Framer},
-    record::Record,
+    record::{Record, RecordType},
 };
 
 /// What is found in a damaged archive, in the order of the file.
@@ -83,10 +83,16 @@ impl Salvager {
             return Ok(Some(Found::Block(block)));
         }
         let lost = Found::Lost { offset, len };
-        Ok(match block.unpack().map_err(Fault::Damaged).and_then(|body| Record::decode(&header, &body)) {
+        let Ok(body) = block.unpack() else {
+            return Ok(Some(lost));
+        };
+        // The index and the footer say nothing that the blocks themselves do not say.
+        if header.record == RecordType::Index as u8 || header.record == RecordType::Footer as u8 {
+            return Ok(None);
+        }
+        Ok(match Record::decode(&header, &body) {
             Ok(record) => Some(Found::Record(header, record)),
             Err(Fault::Damaged(_)) => Some(lost),
-            // The index and the footer say nothing that the blocks themselves do not say.
             Err(Fault::Newer(_)) => None,
         })
     }

@@ -65,7 +65,15 @@ impl Scanner {
                 self.contents = Some(Contents::new(header));
                 Ok(Some(Event::Begun(header)))
             }
-            Some(Frame::Block(block)) => self.block(block).map(Some),
+            Some(Frame::Block(block)) => {
+                let header = block.header;
+                let event = self.block(block);
+                if event.is_err() {
+                    // The next call comes to the same block, and to the same error.
+                    self.framer.step_back(&header);
+                }
+                event.map(Some)
+            }
         }
     }
 
@@ -81,13 +89,12 @@ impl Scanner {
     pub fn end(self) -> Result<Contents> {
         match self.contents {
             Some(contents) if self.finished => Ok(contents),
-            contents => Err(contents.map_or(Error::Unfinished { blocks: 0, documents: 0, offset: 0 }, |contents| {
-                Error::Unfinished {
-                    blocks: contents.sequence(),
-                    documents: contents.totals().documents,
-                    offset: contents.offset(),
-                }
-            })),
+            // The framer counts the index too, which is no block of the contents.
+            contents => Err(Error::Unfinished {
+                blocks: self.framer.sequence,
+                documents: contents.map_or(0, |contents| contents.totals().documents),
+                offset: self.framer.offset(),
+            }),
         }
     }
 
@@ -154,9 +161,8 @@ fn check_footer(contents: &Contents, index: &BlockHeader, header: &BlockHeader, 
     }
 }
 
-/// The index and the footer are about the whole archive, and may not be skipped.
+/// The index and the footer are about the whole archive.
 pub(crate) fn check_subject(header: &BlockHeader) -> Result<(), Problem> {
     expect("the namespace of the index or the footer", 0_u32, header.subject.namespace)?;
-    expect("the part of the index or the footer", 0_u32, header.subject.part)?;
-    if header.skippable { Err(Problem::Invalid("the index or the footer is marked skippable")) } else { Ok(()) }
+    expect("the part of the index or the footer", 0_u32, header.subject.part)
 }

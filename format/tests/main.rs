@@ -19,6 +19,7 @@
 mod damage;
 mod limits;
 mod outcome;
+mod regressions;
 mod round_trip;
 mod samples;
 mod vectors;

@@ -26,14 +26,24 @@ fn crc(bytes: &[u8]) -> [u8; 4] {
 }
 
 /// Changes the header of the block at `at`, and gives it a checksum that passes.
-fn patch(archive: &mut [u8], at: usize, change: impl FnOnce(&mut [u8])) {
+pub(crate) fn patch(archive: &mut [u8], at: usize, change: impl FnOnce(&mut [u8])) {
     change(&mut archive[at..at + 64]);
     let sum = crc(&archive[at..at + 60]);
     archive[at + 60..at + 64].copy_from_slice(&sum);
 }
 
-fn put32(bytes: &mut [u8], at: usize, value: u32) {
+pub(crate) fn put32(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+/// Gives the uncompressed block at `at` checksums that pass.
+pub(crate) fn reseal(archive: &mut [u8], at: usize) {
+    let len = u32::from_le_bytes(archive[at + 40..at + 44].try_into().unwrap()) as usize;
+    let sum = crc(&archive[at + 64..at + 64 + len]);
+    patch(archive, at, |header| {
+        header[44..48].copy_from_slice(&sum);
+        header[48..52].copy_from_slice(&sum);
+    });
 }
 
 fn offsets(archive: &[u8]) -> Vec<usize> {
@@ -51,11 +61,7 @@ fn valid() -> Vec<Vector> {
     let footer = ignorable.len() - 140;
     let head: Vec<u8> = ignorable[..48].to_vec();
     ignorable[footer + 64..footer + 112].copy_from_slice(&head);
-    let sum = crc(&ignorable[footer + 64..]);
-    patch(&mut ignorable, footer, |header| {
-        header[44..48].copy_from_slice(&sum);
-        header[48..52].copy_from_slice(&sum);
-    });
+    reseal(&mut ignorable, footer);
     vec![
         finished("smallest", "no namespaces", smallest()),
         finished("shop-none", "two collections with alternating parts, an empty one, a view", shop(Codec::None)),
@@ -78,11 +84,7 @@ fn unknown_record(skippable: bool) -> Vec<u8> {
     let index = u64::from_le_bytes(archive[footer + 112..footer + 120].try_into().unwrap()) as usize;
     archive[index + 64 + 4 + 2] = 99;
     archive[index + 64 + 4 + 3] = u8::from(skippable);
-    let sum = crc(&archive[index + 64..footer]);
-    patch(&mut archive, index, |header| {
-        header[44..48].copy_from_slice(&sum);
-        header[48..52].copy_from_slice(&sum);
-    });
+    reseal(&mut archive, index);
     archive
 }
 
@@ -112,13 +114,8 @@ fn invalid() -> Vec<Vector> {
     let mut foreign = plain.clone();
     patch(&mut foreign, block, |header| header[16] ^= 0xff);
     let mut lying = plain.clone();
-    let len = u32::from_le_bytes(plain[block + 40..block + 44].try_into().unwrap()) as usize;
-    lying[block + 64..block + 68].copy_from_slice(&6_u32.to_le_bytes());
-    let sum = crc(&lying[block + 64..block + 64 + len]);
-    patch(&mut lying, block, |header| {
-        header[44..48].copy_from_slice(&sum);
-        header[48..52].copy_from_slice(&sum);
-    });
+    put32(&mut lying, block + 64, 6);
+    reseal(&mut lying, block);
     let zstd = shop(Codec::Zstd(1));
     let packed = *offsets(&zstd).iter().find(|&&at| zstd[at + 4] == 1 && zstd[at + 5] == 2).unwrap();
     let mut bomb = zstd.clone();
