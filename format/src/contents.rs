@@ -8,7 +8,9 @@ use crate::{
     error::{Place, Problem},
     header::FileHeader,
     limits::{FILE_HEADER_LEN, INDEX_ENTRY_LEN, MAX_INDEX_LEN, MAX_NAMESPACES, MAX_PARTS},
-    record::{Checkpoint, Collection, NamespaceFinished, Origin, PartBegun, PartFinished, Record, Totals},
+    record::{
+        Checkpoint, Collection, CollectionType, NamespaceFinished, Origin, PartBegun, PartFinished, Record, Totals,
+    },
     wire::{Put, expect, limit, to_usize},
 };
 
@@ -216,6 +218,9 @@ impl Contents {
             }
             Record::PartBegun(begun) => {
                 let namespace = self.open_namespace(header)?;
+                if namespace.collection.kind == CollectionType::View {
+                    return Err(Problem::Invalid("a view has a part"));
+                }
                 let number = u32::try_from(namespace.parts.len()).unwrap_or(u32::MAX).saturating_add(1);
                 limit("the number of parts", MAX_PARTS, number)?;
                 expect("the number of a new part", number, subject.part)?;

@@ -99,7 +99,7 @@ impl<R: ReadAt> Reader<R> {
     pub fn open(source: R) -> Result<Self> {
         match open(&source) {
             Ok(contents) => Ok(Reader { source, contents }),
-            Err(error @ (Error::Io(_) | Error::NewerVersion(_))) => Err(error),
+            Err(error @ Error::Io(_)) => Err(error),
             Err(error) => Err(survey(&source)?.unwrap_or(error)),
         }
     }
@@ -162,10 +162,14 @@ fn open<R: ReadAt>(source: &R) -> Result<Contents> {
     let damaged = |problem| Error::damaged(at.clone(), problem);
     let bytes = tail.last_chunk::<FOOTER_LEN>().ok_or_else(|| damaged(Problem::NoBlock))?;
     let (header, footer) = decode_footer(bytes, &at)?;
-    let file_header = FileHeader::decode(&footer.header)?;
+    let file_header = FileHeader::decode(&footer.header).map_err(|error| match error {
+        Error::NewerVersion(_) => error,
+        _ => damaged(Problem::Invalid("the footer does not repeat a file header")),
+    })?;
     check_footer(&header, &footer, &file_header, len).map_err(damaged)?;
 
-    let sequence = footer.blocks.saturating_sub(1);
+    let none = Problem::Invalid("the footer counts no block before it");
+    let sequence = footer.blocks.checked_sub(1).ok_or_else(|| damaged(none))?;
     let place = Place::Block { sequence, offset: footer.index_offset, namespace: None };
     let damaged = |problem| Error::damaged(place.clone(), problem);
     // The index lies in the tail, or it takes the second read.

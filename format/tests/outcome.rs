@@ -1,7 +1,9 @@
 //! Reads bytes both ways, front to back and by the tail, and says what came out.
 
 use serde_json::{Value, json};
-use transload_format::{CollectionType, Contents, Documents, Error, Event, Kind, Reader, Result, Scanner, StoredBlock};
+use transload_format::{
+    CollectionType, Contents, Documents, Error, Event, Found, Kind, Reader, Result, Salvager, Scanner, StoredBlock,
+};
 
 /// What comes out of an archive before it ends or breaks; its namespaces only if it is finished.
 #[derive(Debug, PartialEq)]
@@ -129,4 +131,22 @@ pub(crate) fn open(bytes: &[u8]) -> Outcome {
         }
     }
     outcome
+}
+
+/// In spite of damage: the sequence numbers of the blocks that are found, and how many bytes are lost.
+pub(crate) fn salvaged(bytes: &[u8], step: usize) -> (Vec<u64>, u64) {
+    let (mut salvager, mut blocks, mut lost) = (Salvager::new(), vec![], 0);
+    let mut pushes = bytes.chunks(step).map(Some).chain([None]);
+    loop {
+        match salvager.next().unwrap() {
+            Some(Found::Block(block)) => blocks.push(block.header.sequence),
+            Some(Found::Lost { len, .. }) => lost += len,
+            Some(_) => {}
+            None => match pushes.next() {
+                Some(Some(push)) => salvager.push(push),
+                Some(None) => salvager.end(),
+                None => return (blocks, lost),
+            },
+        }
+    }
 }

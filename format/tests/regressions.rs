@@ -4,11 +4,12 @@ use std::io;
 
 use transload_format::{
     Codec, CollectionType, Compressor, Error, Kind, PackedBlock, PartBegun, Problem, ReadAt, Reader, Record, Scanner,
-    Subject, limits::MAX_INDEX_LEN,
+    Subject,
+    limits::{MAX_BLOCK_LEN, MAX_INDEX_LEN},
 };
 
 use crate::{
-    outcome::{open, scan},
+    outcome::{open, salvaged, scan},
     samples::{changes, collection, shop, smallest, writer},
     vectors::{patch, put32, reseal},
 };
@@ -161,4 +162,63 @@ fn an_archive_cut_in_its_footer_was_reported_without_its_index() {
     while scanner.next().unwrap().is_some() {}
     let (scanned, opened) = (scanner.end().unwrap_err(), Reader::open(cut).unwrap_err());
     assert_eq!(format!("{scanned:?}"), format!("{opened:?}"));
+}
+
+#[test]
+fn a_wrong_file_header_in_the_footer_was_blamed_on_the_file_header() {
+    for (byte, to) in [(0, 0), (8, 9)] {
+        let mut archive = smallest();
+        let at = footer(&archive);
+        archive[at + 64 + byte] = to;
+        reseal(&mut archive, at);
+        let error = Reader::open(archive.as_slice()).unwrap_err();
+        assert!(error.to_string().starts_with("offset 116: "), "{error}");
+    }
+}
+
+#[test]
+fn a_view_could_have_parts() {
+    let mut writer = writer(Codec::None);
+    let view = writer.collection(collection("db.v", CollectionType::View)).unwrap();
+    let begun = writer.record(view, 1, Record::PartBegun(PartBegun::default()));
+    assert!(matches!(begun, Err(Error::Refused(_))), "{begun:?}");
+}
+
+#[test]
+fn a_salvage_lost_all_blocks_after_one_that_is_longer_than_the_rest_of_the_file() {
+    let mut archive = shop(Codec::None);
+    let entries = Reader::open(archive.as_slice()).unwrap().contents().blocks().to_vec();
+    let long = entries.iter().find(|entry| entry.kind == Kind::Documents).unwrap();
+    let (whole, _) = salvaged(&archive, archive.len());
+    patch(&mut archive, long.offset as usize, |header| {
+        put32(header, 36, MAX_BLOCK_LEN);
+        put32(header, 40, MAX_BLOCK_LEN);
+    });
+    for step in [1, 61, archive.len()] {
+        let (found, lost) = salvaged(&archive, step);
+        assert_eq!(found, whole[1..], "in steps of {step}");
+        assert_eq!(lost, 64 + u64::from(long.stored_len), "in steps of {step}");
+    }
+}
+
+#[test]
+fn a_salvage_lost_the_block_with_which_the_file_begins() {
+    let archive = shop(Codec::None);
+    let entries = Reader::open(archive.as_slice()).unwrap().contents().blocks().to_vec();
+    let first = entries.iter().find(|entry| entry.kind == Kind::Documents).unwrap();
+    let (whole, _) = salvaged(&archive, archive.len());
+    for step in [1, 61, archive.len()] {
+        assert_eq!(salvaged(&archive[first.offset as usize..], step), (whole.clone(), 0), "in steps of {step}");
+    }
+}
+
+#[test]
+fn a_footer_that_counted_no_block_was_taken_for_one_that_counts_the_index() {
+    let mut archive = smallest();
+    let at = footer(&archive);
+    archive[at + 64 + 60] = 0;
+    archive[at + 8] = 0;
+    reseal(&mut archive, at);
+    assert_eq!(scan(&archive, 100).name, "damaged");
+    assert_eq!(open(&archive).name, "damaged");
 }
