@@ -8,4 +8,4 @@ mod source;
 pub use failure::archive_failure;
 pub use output::{Destination, Output, partial_name};
 pub use sink::{Sink, Written};
-pub use source::{ArchiveFile, BLOCK_AHEAD};
+pub use source::{ArchiveFile, PendingBatch, Streamed, stream};

@@ -136,7 +136,7 @@ async fn plan(server: &Server, catalog: &Catalog) -> Result<Vec<Job>> {
         async move {
             let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of).await? };
             let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
-            Ok(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
+            Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
         }
     };
     let all = stream::iter(catalog.entries.iter().enumerate()).map(parts).buffered(SPLITS_AT_ONCE);
@@ -185,7 +185,8 @@ async fn read_all(shared: &Arc<Shared>, parallel: usize) -> Result<()> {
     }
     let mut first = Ok(());
     while let Some(ended) = workers.join_next().await {
-        let ended = ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))));
+        let ended =
+            ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))));
         if ended.is_err() && first.is_ok() {
             first = ended;
             stop.cancel();
@@ -261,9 +262,8 @@ async fn finish(
     };
     // With the last clone of the sink the writer's queue ends.
     drop(shared);
-    let written = writer.await.unwrap_or_else(|panic| {
-        Err(Error::new(ErrorKind::Internal, format!("the writer died: {panic}")))
-    });
+    let written =
+        writer.await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("the writer died: {panic}"))));
     match (written, read.and(handed_over)) {
         (Ok(written), Ok(())) if written.finished => Ok(written),
         (Ok(written), read) => {

@@ -100,8 +100,8 @@ pub struct RestoredNamespace {
     /// What it is.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Whether a collection of that name is dropped first.
-    pub dropped: bool,
+    /// What is done with it: `create`, `drop and create`, `append`.
+    pub action: &'static str,
     /// Documents in the archive.
     pub documents: u64,
     /// Documents that the target took.

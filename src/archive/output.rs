@@ -39,21 +39,32 @@ impl Destination {
         }
     }
 
+    /// Whether it can be opened as far as that shows without doing so: to be asked before any other work.
+    ///
+    /// # Errors
+    /// When something is there already and may not be replaced.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Destination::File { path, .. } if path.is_dir() => {
+                Err(Error::new(ErrorKind::Usage, "is a directory: name the archive in it").at(self.name()))
+            }
+            Destination::File { path, replace: false } if path.exists() => {
+                Err(exists(path, "exists already", "--force replaces it once the new archive is finished"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens it for writing.
     ///
     /// # Errors
     /// When something is there already and may not be replaced, or the file cannot be made.
     pub fn open(&self) -> Result<Output> {
+        self.check()?;
         let (path, replace) = match self {
             Destination::Stdout => return Ok(Output::Stdout(io::stdout())),
             Destination::File { path, replace } => (path, *replace),
         };
-        if path.is_dir() {
-            return Err(Error::new(ErrorKind::Usage, "is a directory: name the archive in it").at(self.name()));
-        }
-        if path.exists() && !replace {
-            return Err(exists(path, "exists already", "--force replaces it once the new archive is finished"));
-        }
         let partial = partial_name(path);
         let opened = if replace {
             OpenOptions::new().write(true).create(true).truncate(false).open(&partial)

@@ -49,6 +49,8 @@ enum Item {
 pub struct Written {
     /// What the archive holds.
     pub contents: Contents,
+    /// Bytes of it.
+    pub bytes: u64,
     /// Whether it is finished, durable, and has its name.
     pub finished: bool,
 }
@@ -166,12 +168,13 @@ fn write(mut writer: Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str
             Item::PartFinished(namespace, part, high) => writer.finish_part(namespace, part, high),
             Item::NamespaceFinished(namespace) => writer.finish_namespace(namespace).map(drop),
             Item::Finish => {
-                let (output, contents) = writer.finish().map_err(|error| archive_failure(name, error))?;
-                output.publish()?;
-                return Ok(Written { contents, finished: true });
+                let finished = writer.finish().map_err(|error| archive_failure(name, error))?;
+                finished.out.publish()?;
+                return Ok(Written { contents: finished.contents, bytes: finished.len, finished: true });
             }
         };
         written.map_err(|error| archive_failure(name, error))?;
     }
-    Ok(Written { contents: writer.contents().clone(), finished: false })
+    let contents = writer.contents().clone();
+    Ok(Written { bytes: contents.offset(), contents, finished: false })
 }

@@ -63,7 +63,8 @@ impl RawBuilder {
         self.embed_as(kind::DOCUMENT, name.as_ref(), fill)
     }
 
-    /// Appends an array that `fill` writes in place; its fields are to be named `0`, `1`, ….
+    /// Appends an array that `fill` writes in place. Its fields are to be named `0`, `1`, … without leading zeros:
+    /// servers refuse a command with others (6.0.5 with code 40422).
     pub fn embed_array(&mut self, name: impl AsRef<[u8]>, fill: impl FnOnce(&mut Self)) -> &mut Self {
         self.embed_as(kind::ARRAY, name.as_ref(), fill)
     }
@@ -95,10 +96,15 @@ impl RawBuilder {
 
     /// Appends a string; ill-formed UTF-8 goes in as it is.
     pub fn string(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
-        let value = value.as_ref();
+        self.string_of(name, &[value.as_ref()])
+    }
+
+    /// Appends a string that is made of `parts`, without a buffer to join them in.
+    pub fn string_of(&mut self, name: impl AsRef<[u8]>, parts: &[&[u8]]) -> &mut Self {
         self.head(kind::STRING, name.as_ref());
-        self.bytes.extend_from_slice(&length(value.len() + 1));
-        self.bytes.extend_from_slice(value);
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.bytes.extend_from_slice(&length(len + 1));
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
         self.bytes.push(0);
         self
     }
@@ -190,7 +196,7 @@ mod tests {
     fn a_document_copied_without_one_field_keeps_the_bytes_of_the_others() {
         let spec = RawBuilder::new()
             .int32("v", 2)
-            .string(b"bad \xff name", b"bad \xff text")
+            .string_of(b"bad \xff name", &[b"bad ", b"", b"\xff text"])
             .append_element(kind::NULL, "safe", b"")
             .int32("v", 3)
             .finish();

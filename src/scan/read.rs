@@ -96,7 +96,7 @@ impl<'a> PartScan<'a> {
                     if !self.patience.wait(retry(&error)).await {
                         return Err(self.failure(error));
                     }
-                    self.check_identity().await?;
+                    check_identity(self.server, self.entry).await?;
                     continue;
                 }
             };
@@ -140,7 +140,7 @@ impl<'a> PartScan<'a> {
         }
     }
 
-    async fn open(&self) -> mongodb::error::Result<RawBatchCursor> {
+    async fn open(&mut self) -> mongodb::error::Result<RawBatchCursor> {
         let database = self.server.database(self.entry.data.database());
         let find = RawDocumentBuf::from_bytes(self.find())?;
         let run = database.run_raw_cursor_command(find).batch_size(self.batch_size.unsigned_abs());
@@ -183,19 +183,6 @@ impl<'a> PartScan<'a> {
         find.finish()
     }
 
-    /// What a cursor opened anew finds must be what the broken one read: a collection of that name may have been
-    /// dropped, or made again, in between.
-    async fn check_identity(&self) -> Result<()> {
-        let Some(uuid) = self.entry.collection.uuid.filter(|_| self.entry.data == self.entry.namespace) else {
-            return Ok(());
-        };
-        if uuid_of(self.server, &self.entry.data).await? == Some(uuid) {
-            return Ok(());
-        }
-        let message = format!("{} was dropped, renamed or made anew while it was read", self.entry.data);
-        Err(Error::new(ErrorKind::NotFound, message).at(self.server.place()))
-    }
-
     fn failure(&self, error: mongodb::error::Error) -> Error {
         let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
         failure(error, &doing).at(self.server.place())
@@ -212,6 +199,19 @@ impl<'a> PartScan<'a> {
         .with_hint("a capped collection must be read anew from its beginning: start again")
         .at(self.server.place())
     }
+}
+
+/// What a cursor opened anew finds must be what the broken one read: a collection of that name may have been
+/// dropped, or made again, in between.
+async fn check_identity(server: &Server, entry: &Entry) -> Result<()> {
+    let Some(uuid) = entry.collection.uuid.filter(|_| entry.data == entry.namespace) else {
+        return Ok(());
+    };
+    if uuid_of(server, &entry.data).await? == Some(uuid) {
+        return Ok(());
+    }
+    let message = format!("{} was dropped, renamed or made anew while it was read", entry.data);
+    Err(Error::new(ErrorKind::NotFound, message).at(server.place()))
 }
 
 /// What a document is recognised by: its `_id`, or all of it where it has none.
