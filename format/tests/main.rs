@@ -17,6 +17,8 @@
 )]
 
 mod damage;
+mod forge;
+mod invalid;
 mod limits;
 mod outcome;
 mod regressions;
