@@ -17,8 +17,11 @@
 )]
 
 mod damage;
+mod forge;
+mod invalid;
 mod limits;
 mod outcome;
+mod regressions;
 mod round_trip;
 mod samples;
 mod vectors;
