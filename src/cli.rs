@@ -6,6 +6,7 @@ mod demo;
 mod dump;
 mod inspect;
 mod output;
+mod recover;
 mod reporter;
 mod restore;
 mod table;
@@ -51,6 +52,7 @@ enum Command {
     Restore(restore::RestoreCommand),
     Inspect(inspect::InspectCommand),
     Verify(verify::VerifyCommand),
+    Recover(recover::RecoverCommand),
     Demo(demo::DemoCommand),
     Completions(completions::CompletionsCommand),
 }
@@ -93,6 +95,7 @@ impl Command {
             Command::Restore(command) => command.run(output, cancel).await,
             Command::Inspect(command) => command.run(output).await,
             Command::Verify(command) => command.run(output, cancel).await,
+            Command::Recover(command) => command.run(output, cancel).await,
             Command::Demo(command) => command.run(output, cancel).await,
             Command::Completions(command) => command.run(),
         }

@@ -14,7 +14,7 @@
 //!   whenever it breaks. `load` accounts for every document it sends.
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
 //! - `batch` holds documents under one memory budget; `cpu` computes beside the async runtime.
-//! - The verbs [`dump`], [`restore`], [`inspect`], [`verify`] and [`demo`] put these together, tell a [`progress`]
+//! - The verbs [`dump`], [`restore`], [`inspect`], [`verify`], [`recover`] and [`demo`] put these together, tell a [`progress`]
 //!   listener what they do, and give back a [`report`]. [`cli`] is the only module that prints.
 //! - [`document`] and [`extjson`] read raw BSON by its bytes; [`sandbox`] runs throwaway servers, and [`shop`] is the
 //!   data set to try and measure with.
@@ -45,6 +45,7 @@ pub mod inspect;
 mod load;
 pub mod namespace;
 pub mod progress;
+pub mod recover;
 pub mod report;
 pub mod restore;
 pub mod sandbox;
