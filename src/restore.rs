@@ -333,7 +333,7 @@ impl Done {
                 inserted: loaded.inserted,
                 duplicates: loaded.duplicates,
                 refused: loaded.refused,
-                indexes: built + failures.len(),
+                indexes: planned.indexes,
                 indexes_built: *built,
             });
         }

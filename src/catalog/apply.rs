@@ -167,6 +167,11 @@ async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Res
     ddl(server, namespace, command, &doing, &INDEX_ALREADY_EXISTS).await
 }
 
+/// How many indexes of a collection must be built: all but those that come with it.
+pub fn indexes_to_build(collection: &Collection) -> usize {
+    collection.indexes.iter().filter(|spec| must_build(spec)).count()
+}
+
 /// Whether an index does not come with the collection itself.
 fn must_build(spec: &[u8]) -> bool {
     !is_id_index(spec) && document::find(spec, b"clustered").is_none()

@@ -39,6 +39,8 @@ pub struct Planned {
     pub data: Namespace,
     /// What the archive says of it.
     pub collection: Collection,
+    /// How many indexes will be built, beside the one on `_id`.
+    pub indexes: usize,
     /// Whether it is there and will be dropped first.
     pub dropped: bool,
     /// Whether it will be created.
@@ -114,12 +116,14 @@ impl Plan {
             let dropped = there && options.existing == Existing::Drop;
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let create = !there || dropped;
+            let indexes = if options.indexes { catalog::indexes_to_build(&collection) } else { 0 };
             plan.planned.push(Planned {
                 id,
                 source: selected.source,
                 target: selected.target,
                 data,
                 collection,
+                indexes,
                 dropped,
                 create,
             });
