@@ -13,7 +13,7 @@ use bson::{Bson, Document};
 use transload_format::Documents;
 
 use crate::{
-    connect::{Doing, Retry, Server, command_text, failure, retry, retry_code},
+    connect::{Doing, Retry, Server, command_text, retry, retry_code},
     document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     extjson,
@@ -105,7 +105,7 @@ async fn send(server: &Server, namespace: &Namespace, command: &InsertCommand, d
                 repeated = true;
                 continue;
             }
-            Err(error) => return Err(failure(error, &doing).at(server.place())),
+            Err(error) => return Err(server.failure(error, &doing)),
         };
         if !patience.wait(wait).await {
             return Err(

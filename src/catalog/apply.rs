@@ -7,7 +7,7 @@ use transload_format::Collection;
 
 use super::read::is_id_index;
 use crate::{
-    connect::{Doing, Server, command_text, failure, retry},
+    connect::{Doing, Server, command_text, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -88,7 +88,7 @@ async fn ddl(
                     return Ok(());
                 }
                 _ if patience.wait(retry(&error)).await => retried = true,
-                _ => return Err(failure(error, doing).at(server.place())),
+                _ => return Err(server.failure(error, doing)),
             },
         }
     }

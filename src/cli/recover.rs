@@ -29,7 +29,8 @@ impl RecoverCommand {
         let destination = Destination::File { path: self.archive.into(), replace: self.force };
         destination.check()?;
         let report = recover(Path::new(&self.damaged), destination, cancel).await?;
-        output.summary(&report, || {
+        let outcome = if report.is_whole() { Outcome::Done } else { Outcome::Incomplete };
+        output.summary(&report, outcome, || {
             let found = format!(
                 "{}: {} documents, {} salvaged from {}",
                 report.archive,
@@ -46,7 +47,6 @@ impl RecoverCommand {
                 report.missing_blocks,
                 report.incomplete_parts,
             )
-        })?;
-        Ok(if report.is_whole() { Outcome::Done } else { Outcome::Incomplete })
+        })
     }
 }
