@@ -3,6 +3,8 @@
 // A test that panics is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod copy;
+mod round_trip;
 mod sandbox;
 mod server_binary;
 mod servers;
