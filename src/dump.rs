@@ -50,6 +50,9 @@ pub struct DumpOptions {
     pub codec: Codec,
     /// Cursors read at once.
     pub parallel: usize,
+    /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
+    /// there is a reason. A smaller collection is one part.
+    pub part_bytes: u64,
 }
 
 /// What the workers share.
@@ -92,7 +95,7 @@ pub async fn dump(
         let catalog = catalog::read(server, &options.selection).await?;
         catalog.warnings.iter().for_each(|warning| progress.warn(warning));
         catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
-        Ok::<_, Error>((plan(server, &catalog).await?, catalog))
+        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog))
     };
     let (jobs, catalog) = tokio::select! {
         planned = planned => planned?,
@@ -137,11 +140,11 @@ pub async fn dump(
 }
 
 /// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
-async fn plan(server: &Server, catalog: &Catalog) -> Result<Vec<Job>> {
+async fn plan(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
     let parts = |(entry, of): (usize, &Entry)| {
         let of = of.clone();
         async move {
-            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of).await? };
+            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
             let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
             Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
         }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cli;
+mod copy;
 mod recover;
+mod round_trip;
 mod sandbox;
 mod server_binary;
 mod servers;

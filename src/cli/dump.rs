@@ -15,6 +15,7 @@ use crate::{
     dump::{DumpOptions, dump},
     error::Result,
     report::DumpReport,
+    scan::PART_BYTES,
     selection::Selection,
 };
 
@@ -58,7 +59,7 @@ impl DumpCommand {
         let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
         let default_database = server.default_database().map(str::to_owned);
         let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
-        let options = DumpOptions { selection, destination, codec: self.codec, parallel };
+        let options = DumpOptions { selection, destination, codec: self.codec, parallel, part_bytes: PART_BYTES };
         let progress = output.progress();
         let report = dump(&server, options, progress, cancel).await?;
         let outcome = if report.missing.is_empty() { Outcome::Done } else { Outcome::Incomplete };
