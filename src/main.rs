@@ -1,3 +1,58 @@
-//! The transload binary.
+//! The transload binary: parses, dispatches, and turns the outcome into an exit code. The only place that exits.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+use transload::cli::Cli;
+
+/// Many short-lived buffers of a megabyte on several threads: this allocator gives them back to each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return transload::cli::not_understood(&error),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli.cannot_start(error),
+    };
+    let cancel = CancellationToken::new();
+    runtime.spawn(listen(cancel.clone()));
+    let code = runtime.block_on(cli.run(cancel));
+    // Without waiting: a thread may be blocked for good in a read of standard input.
+    runtime.shutdown_background();
+    code
+}
+
+/// The first signal asks the verb to stop cleanly; the second does not wait for it.
+async fn listen(cancel: CancellationToken) {
+    for _ in 0..2 {
+        if signal().await.is_err() {
+            return;
+        }
+        if cancel.is_cancelled() {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        cancel.cancel();
+    }
+}
+
+#[cfg(unix)]
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

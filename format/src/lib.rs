@@ -40,4 +40,4 @@ pub use record::{
 };
 pub use salvage::{Found, Salvager};
 pub use scanner::{Event, Scanner};
-pub use writer::Writer;
+pub use writer::{Finished, Writer};

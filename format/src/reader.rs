@@ -19,6 +19,8 @@ use crate::{
 /// Bytes read from the end of an archive at first: the footer, and the index of all but large archives.
 const TAIL_LEN: u64 = 64 * 1024;
 
+const TAIL_DIFFERS: Problem = Problem::Invalid("the footer or the index is not about the blocks before it");
+
 /// Something that can be read at any offset, by several threads at once.
 pub trait ReadAt {
     /// Its length in bytes.
@@ -100,7 +102,15 @@ impl<R: ReadAt> Reader<R> {
         match open(&source) {
             Ok(contents) => Ok(Reader { source, contents }),
             Err(error @ Error::Io(_)) => Err(error),
-            Err(error) => Err(survey(&source)?.unwrap_or(error)),
+            Err(error) => match (survey(&source)?, error) {
+                (Some(found), _) => Err(found),
+                (None, error @ Error::Damaged { .. }) => Err(error),
+                // Only the tail calls for another reader: none of the blocks that it is about does.
+                (None, _) => {
+                    let footer = source.size()?.saturating_sub(FOOTER_LEN as u64);
+                    Err(Error::damaged(Place::Tail(footer), TAIL_DIFFERS))
+                }
+            },
         }
     }
 

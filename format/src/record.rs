@@ -272,6 +272,9 @@ fn collection(take: &mut Take<'_>) -> Result<Collection, Problem> {
     if !namespace.split_once('.').is_some_and(|(database, name)| !database.is_empty() && !name.is_empty()) {
         return Err(Problem::Invalid("a namespace is not database.collection"));
     }
+    if namespace.contains('\0') {
+        return Err(Problem::Invalid("a namespace contains a NUL"));
+    }
     let kind = match take.u8()? {
         1 => CollectionType::Collection,
         2 => CollectionType::View,

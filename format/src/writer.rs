@@ -23,6 +23,17 @@ pub struct Writer<W> {
     compressor: Compressor,
 }
 
+/// An archive that is complete.
+#[derive(Debug)]
+pub struct Finished<W> {
+    /// The output.
+    pub out: W,
+    /// What the archive holds.
+    pub contents: Contents,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
 impl<W: Write> Writer<W> {
     /// Begins an archive by writing its file header. `codec` compresses the records and the index.
     ///
@@ -111,12 +122,11 @@ impl<W: Write> Writer<W> {
         Ok(finished)
     }
 
-    /// Writes the index and the footer, and gives back the output and what the archive holds. The archive is
-    /// finished once these bytes are durable.
+    /// Writes the index and the footer. The archive is finished once these bytes are durable.
     ///
     /// # Errors
     /// [`Error::Refused`] when a namespace is not finished, or when the output fails.
-    pub fn finish(mut self) -> Result<(W, Contents)> {
+    pub fn finish(mut self) -> Result<Finished<W>> {
         self.contents.complete().map_err(refused)?;
         let index = self.pack(RecordType::Index, self.contents.index())?;
         let (offset, sequence) = (self.contents.offset(), self.contents.sequence());
@@ -132,7 +142,7 @@ impl<W: Write> Writer<W> {
         footer.header.sequence = blocks;
         self.put(&footer)?;
         self.out.flush()?;
-        Ok((self.out, self.contents))
+        Ok(Finished { out: self.out, contents: self.contents, len })
     }
 
     fn pack(&mut self, kind: RecordType, body: Vec<u8>) -> Result<PackedBlock> {

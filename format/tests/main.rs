@@ -18,6 +18,8 @@
 
 mod corpus;
 mod damage;
+mod forge;
+mod invalid;
 mod limits;
 mod outcome;
 mod regressions;

@@ -9,6 +9,8 @@ use transload_format::{
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
+    /// What the scanner said, if it did not finish.
+    pub(crate) refusal: String,
     pub(crate) blocks: Vec<Value>,
     pub(crate) namespaces: Vec<Value>,
 }
@@ -75,36 +77,32 @@ fn namespaces(contents: &Contents) -> Vec<Value> {
 /// Front to back, in pushes of `step` bytes.
 pub(crate) fn scan(bytes: &[u8], step: usize) -> Outcome {
     let mut scanner = Scanner::new();
-    let mut outcome = Outcome { name: "", blocks: vec![], namespaces: vec![] };
+    let mut outcome = Outcome { name: "finished", refusal: String::new(), blocks: vec![], namespaces: vec![] };
     let mut pushes = bytes.chunks(step);
-    outcome.name = loop {
+    let ended = loop {
         match scanner.next() {
             Ok(Some(Event::Block(found))) => match block(scanner.contents().unwrap(), found) {
                 Ok(found) => outcome.blocks.push(found),
-                Err(error) => break name(&error),
+                Err(error) => break Err(error),
             },
             Ok(Some(_)) => {}
             Ok(None) => match pushes.next() {
                 Some(push) => scanner.push(push),
-                None => {
-                    break match scanner.end() {
-                        Ok(contents) => {
-                            outcome.namespaces = namespaces(&contents);
-                            "finished"
-                        }
-                        Err(error) => name(&error),
-                    };
-                }
+                None => break scanner.end(),
             },
-            Err(error) => break name(&error),
+            Err(error) => break Err(error),
         }
     };
+    match ended {
+        Ok(contents) => outcome.namespaces = namespaces(&contents),
+        Err(error) => (outcome.name, outcome.refusal) = (name(&error), error.to_string()),
+    }
     outcome
 }
 
 /// By the tail, then the file header and every block.
 pub(crate) fn open(bytes: &[u8]) -> Outcome {
-    let mut outcome = Outcome { name: "finished", blocks: vec![], namespaces: vec![] };
+    let mut outcome = Outcome { name: "finished", refusal: String::new(), blocks: vec![], namespaces: vec![] };
     let reader = match Reader::open(bytes) {
         Ok(reader) => reader,
         Err(error) => {

@@ -9,9 +9,9 @@ use transload_format::{
 };
 
 use crate::{
+    forge::{patch, put32, reseal},
     outcome::{open, salvaged, scan},
     samples::{changes, collection, shop, smallest, writer},
-    vectors::{patch, put32, reseal},
 };
 
 fn footer(archive: &[u8]) -> usize {

@@ -50,7 +50,8 @@ proptest! {
             writer.finish_part(id, 2, 0).unwrap();
             writer.finish_namespace(id).unwrap();
         }
-        let (archive, contents) = writer.finish().unwrap();
+        let finished = writer.finish().unwrap();
+        let (archive, contents) = (finished.out, finished.contents);
         let scanned = scan(&archive, 777);
         prop_assert_eq!(scanned.name, "finished");
         prop_assert_eq!(&scanned.documents(), &expected);

@@ -57,7 +57,7 @@ pub(crate) fn writer(codec: Codec) -> Writer<Vec<u8>> {
 }
 
 pub(crate) fn smallest() -> Vec<u8> {
-    writer(Codec::default()).finish().expect("finished").0
+    writer(Codec::default()).finish().expect("finished").out
 }
 
 /// Two collections whose parts alternate, an empty one and a view.
@@ -87,7 +87,7 @@ pub(crate) fn shop(codec: Codec) -> Vec<u8> {
     writer.finish_namespace(empty).expect("empty");
     let view = writer.collection(collection("shop.view", CollectionType::View)).expect("view");
     writer.finish_namespace(view).expect("view");
-    writer.finish().expect("finished").0
+    writer.finish().expect("finished").out
 }
 
 /// A change log: events of two namespaces, with checkpoints.
@@ -101,5 +101,5 @@ pub(crate) fn changes(codec: Codec) -> Vec<u8> {
         writer.finish_namespace(id).expect("namespace");
         writer.record(id, 0, Record::Checkpoint(checkpoint)).expect("checkpoint of a lane");
     }
-    writer.finish().expect("finished").0
+    writer.finish().expect("finished").out
 }

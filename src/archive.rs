@@ -1,0 +1,11 @@
+//! Batches of documents to and from archives on disk.
+
+mod failure;
+mod output;
+mod sink;
+mod source;
+
+pub use failure::archive_failure;
+pub use output::{Destination, Output, partial_name};
+pub use sink::{Sink, Written};
+pub use source::{ArchiveFile, PendingBatch, Streamed, stream};

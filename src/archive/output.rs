@@ -1,0 +1,170 @@
+//! Where an archive is written to: a file that gets its name only when it is finished, or standard output.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where an archive goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A file under this name.
+    File {
+        /// The name that the finished archive will have.
+        path: PathBuf,
+        /// Whether an archive, or what is left of an interrupted dump, may be replaced.
+        replace: bool,
+    },
+    /// Standard output.
+    Stdout,
+}
+
+impl Destination {
+    /// The name for messages.
+    pub fn name(&self) -> String {
+        match self {
+            Destination::File { path, .. } => path.display().to_string(),
+            Destination::Stdout => "standard output".to_owned(),
+        }
+    }
+
+    /// The name, for messages, of what is there until the archive is finished.
+    pub fn unfinished_name(&self) -> String {
+        match self {
+            Destination::File { path, .. } => partial_name(path).display().to_string(),
+            Destination::Stdout => self.name(),
+        }
+    }
+
+    /// Whether it can be opened as far as that shows without doing so: to be asked before any other work.
+    ///
+    /// # Errors
+    /// When something is there already and may not be replaced.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Destination::File { path, .. } if path.is_dir() => {
+                Err(Error::new(ErrorKind::Usage, "is a directory: name the archive in it").at(self.name()))
+            }
+            Destination::File { path, replace: false } if path.exists() => {
+                Err(exists(path, "exists already", "--force replaces it once the new archive is finished"))
+            }
+            Destination::File { path, .. } if !parent(path).is_dir() => {
+                let message = format!("there is no directory {}", parent(path).display());
+                Err(Error::new(ErrorKind::NotFound, message).with_hint("make it first").at(self.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens it for writing.
+    ///
+    /// # Errors
+    /// When something is there already and may not be replaced, or the file cannot be made.
+    pub fn open(&self) -> Result<Output> {
+        self.check()?;
+        let (path, replace) = match self {
+            Destination::Stdout => return Ok(Output::Stdout(io::stdout())),
+            Destination::File { path, replace } => (path, *replace),
+        };
+        let partial = partial_name(path);
+        let opened = if replace {
+            OpenOptions::new().write(true).create(true).truncate(false).open(&partial)
+        } else {
+            OpenOptions::new().write(true).create_new(true).open(&partial)
+        };
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(exists(
+                    &partial,
+                    "exists already: another dump is writing it, or one was interrupted",
+                    "--force begins anew in its place; 'transload recover' salvages it",
+                ));
+            }
+            Err(error) => return Err(Error::io(&partial, error)),
+        };
+        // Before a byte is cut: --force must not destroy what another process is writing.
+        if file.try_lock().is_err() {
+            return Err(exists(&partial, "is being written by another process", "wait for it, or choose another name"));
+        }
+        file.set_len(0).map_err(|error| Error::io(&partial, error))?;
+        Ok(Output::File { file, partial, path: path.clone() })
+    }
+}
+
+/// The name of an archive while it is written.
+pub fn partial_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    PathBuf::from(name)
+}
+
+fn exists(path: &Path, message: &str, hint: &str) -> Error {
+    Error::new(ErrorKind::AlreadyExists, message).at(path.display().to_string()).with_hint(hint)
+}
+
+/// An archive being written. Blocks are large, so nothing buffers them again.
+#[derive(Debug)]
+pub enum Output {
+    /// A file under its partial name.
+    File {
+        /// The open file, locked.
+        file: File,
+        /// Its name now.
+        partial: PathBuf,
+        /// Its name once it is finished.
+        path: PathBuf,
+    },
+    /// Standard output.
+    Stdout(io::Stdout),
+}
+
+impl Output {
+    /// Makes a finished archive durable, and only then gives it its name.
+    ///
+    /// # Errors
+    /// When the operating system fails; the file then keeps its partial name.
+    pub fn publish(mut self) -> Result<()> {
+        match &mut self {
+            Output::Stdout(out) => out.flush().map_err(|error| Error::io("standard output", error)),
+            Output::File { file, partial, path } => {
+                file.sync_all().map_err(|error| Error::io(&partial, error))?;
+                fs::rename(&partial, &path).map_err(|error| Error::io(&partial, error))?;
+                sync_directory(path)
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Output::File { file, .. } => file.write(bytes),
+            Output::Stdout(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Output::File { file, .. } => file.flush(),
+            Output::Stdout(out) => out.flush(),
+        }
+    }
+}
+
+/// The directory that a path stands in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A new name is durable only when its directory is.
+fn sync_directory(path: &Path) -> Result<()> {
+    let parent = parent(path);
+    if cfg!(unix) {
+        File::open(parent).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(parent, error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Batches into an archive: compressed on many threads, written by one, in the order they were handed over.
+//!
+//! A hand-over is a place in a bounded queue, taken in order, for a block that is still being compressed; so the
+//! writer keeps the order of each part, and who reads faster than it writes waits.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+};
+use transload_format::{
+    ArchiveId, Codec, Collection, Compressor, Contents, Kind, Origin, PackedBlock, PartBegun, Record, Subject, Writer,
+};
+
+use super::{Destination, Output, archive_failure};
+use crate::{
+    batch::{Batch, Permit},
+    cpu::{self, Pending},
+    error::{Error, ErrorKind, Result},
+};
+
+/// Hand-overs that wait for the writer. The memory budget bounds their bytes.
+const QUEUE: usize = 64;
+
+/// Takes batches, and writes them as an archive.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    queue: mpsc::Sender<Item>,
+    codec: Codec,
+    /// The number of parts begun, of each namespace. Held while a part's record is handed over, so that the records
+    /// come in the order of their numbers.
+    parts: Arc<Vec<(Mutex<()>, AtomicU32)>>,
+}
+
+enum Item {
+    Block(Pending<PackedBlock>, Permit),
+    PartBegun(u32, u32, PartBegun),
+    PartFinished(u32, u32, u64),
+    NamespaceFinished(u32),
+    Finish,
+}
+
+/// What a sink has written when it ends.
+#[derive(Debug)]
+pub struct Written {
+    /// What the archive holds.
+    pub contents: Contents,
+    /// Bytes of it.
+    pub bytes: u64,
+    /// Whether it is finished, durable, and has its name.
+    pub finished: bool,
+    /// Why it could not be written on.
+    pub failure: Option<Error>,
+}
+
+impl Sink {
+    /// Begins an archive of these collections; their ids are 1, 2, 3 … in this order. The handle gives what was
+    /// written once the sink and all its clones are dropped.
+    ///
+    /// # Errors
+    /// When the destination cannot be opened or written.
+    pub fn begin(
+        destination: &Destination,
+        codec: Codec,
+        origin: Origin,
+        collections: Vec<Collection>,
+    ) -> Result<(Self, JoinHandle<Written>)> {
+        let name = destination.unfinished_name();
+        let mut id = [0; 16];
+        getrandom::fill(&mut id)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the archive's id: {error}")))?;
+        let fail = |error| archive_failure(&name, error);
+        let mut writer = Writer::new(destination.open()?, ArchiveId(id), codec).map_err(fail)?;
+        writer.record(0, 0, Record::Origin(origin)).map_err(fail)?;
+        let parts = collections.iter().map(|_| (Mutex::new(()), AtomicU32::new(0))).collect();
+        for collection in collections {
+            writer.collection(collection).map_err(fail)?;
+        }
+        let (queue, items) = mpsc::channel(QUEUE);
+        let handle = tokio::task::spawn_blocking(move || write(writer, items, &name));
+        Ok((Sink { queue, codec, parts: Arc::new(parts) }, handle))
+    }
+
+    /// Begins a part of a namespace, and gives its number.
+    ///
+    /// # Errors
+    /// When the writer has stopped; its handle says why.
+    pub async fn begin_part(&self, namespace: u32, begun: PartBegun) -> Result<u32> {
+        let index = namespace.checked_sub(1).and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
+        let (order, count) = self.parts.get(index).ok_or_else(stopped)?;
+        let _in_order = order.lock().await;
+        let number = count.load(Ordering::Relaxed) + 1;
+        count.store(number, Ordering::Relaxed);
+        self.hand_over(Item::PartBegun(namespace, number, begun)).await?;
+        Ok(number)
+    }
+
+    /// Hands over documents of a part.
+    ///
+    /// # Errors
+    /// As [`begin_part`](Sink::begin_part).
+    pub async fn documents(&self, namespace: u32, part: u32, batch: Batch) -> Result<()> {
+        let subject = Subject { kind: Kind::Documents, namespace, part };
+        let (codec, Batch { documents, permit }) = (self.codec, batch);
+        let pending = cpu::run(move || pack(subject, documents, codec));
+        self.hand_over(Item::Block(pending, permit)).await
+    }
+
+    /// Finishes a part; `high` is the cluster time after its read.
+    ///
+    /// # Errors
+    /// As [`begin_part`](Sink::begin_part).
+    pub async fn finish_part(&self, namespace: u32, part: u32, high: u64) -> Result<()> {
+        self.hand_over(Item::PartFinished(namespace, part, high)).await
+    }
+
+    /// Finishes a namespace, all of whose parts are finished.
+    ///
+    /// # Errors
+    /// As [`begin_part`](Sink::begin_part).
+    pub async fn finish_namespace(&self, namespace: u32) -> Result<()> {
+        self.hand_over(Item::NamespaceFinished(namespace)).await
+    }
+
+    /// Finishes the archive. Without it the archive stays unfinished, under its partial name.
+    ///
+    /// # Errors
+    /// As [`begin_part`](Sink::begin_part).
+    pub async fn finish(self) -> Result<()> {
+        self.hand_over(Item::Finish).await
+    }
+
+    async fn hand_over(&self, item: Item) -> Result<()> {
+        self.queue.send(item).await.map_err(|_| stopped())
+    }
+}
+
+/// What a sender sees of a writer that failed. The writer's own error is the cause, and the one to report.
+fn stopped() -> Error {
+    Error::new(ErrorKind::Internal, "the archive is no longer written")
+}
+
+fn pack(subject: Subject, documents: Vec<u8>, codec: Codec) -> Result<PackedBlock> {
+    thread_local! {
+        static COMPRESSOR: std::cell::RefCell<Option<Compressor>> = const { std::cell::RefCell::new(None) };
+    }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        if kept.as_ref().is_some_and(|compressor| compressor.codec() != codec) {
+            *kept = None;
+        }
+        let compressor = kept.get_or_insert_with(|| Compressor::new(codec));
+        PackedBlock::pack(subject, documents, compressor)
+            .map_err(|problem| Error::new(ErrorKind::Server, format!("the server sent what is no document: {problem}")))
+    })
+}
+
+fn write(mut writer: Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str) -> Written {
+    let mut failure = None;
+    while let Some(item) = items.blocking_recv() {
+        let written = match item {
+            Item::Block(pending, permit) => {
+                let block = pending.wait_blocking();
+                let written = block.and_then(|block| writer.block(block).map_err(|error| archive_failure(name, error)));
+                drop(permit);
+                written
+            }
+            Item::PartBegun(namespace, part, begun) => {
+                writer.record(namespace, part, Record::PartBegun(begun)).map_err(|error| archive_failure(name, error))
+            }
+            Item::PartFinished(namespace, part, high) => {
+                writer.finish_part(namespace, part, high).map_err(|error| archive_failure(name, error))
+            }
+            Item::NamespaceFinished(namespace) => {
+                writer.finish_namespace(namespace).map(drop).map_err(|error| archive_failure(name, error))
+            }
+            Item::Finish => return finish(writer, name),
+        };
+        if let Err(error) = written {
+            failure = Some(error);
+            break;
+        }
+    }
+    let contents = writer.contents().clone();
+    Written { bytes: contents.offset(), contents, finished: false, failure }
+}
+
+fn finish(writer: Writer<Output>, name: &str) -> Written {
+    let so_far = writer.contents().clone();
+    let finished = writer.finish().map_err(|error| archive_failure(name, error));
+    match finished.and_then(|finished| finished.out.publish().map(|()| (finished.contents, finished.len))) {
+        Ok((contents, bytes)) => Written { contents, bytes, finished: true, failure: None },
+        Err(error) => Written { bytes: so_far.offset(), contents: so_far, finished: false, failure: Some(error) },
+    }
+}

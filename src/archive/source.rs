@@ -1,0 +1,233 @@
+//! Archives back into batches: from a file by its index, or from a stream front to back.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use tokio::sync::mpsc;
+use transload_format::{BlockHeader, Contents, Event, Kind, Place, Reader, Record, Scanner, StoredBlock};
+
+use super::archive_failure;
+use crate::{
+    batch::{Batch, Budget, Permit},
+    cpu::{self, Pending},
+    error::{Error, ErrorKind, Result},
+};
+
+/// Bytes read from a stream at a time.
+const READ_BYTES: usize = 256 * 1024;
+/// Blocks of a stream that wait to be taken. The memory budget bounds their bytes.
+const STREAM_AHEAD: usize = 16;
+
+/// A batch that is still being decompressed, and the namespace it belongs to.
+#[derive(Debug)]
+pub struct PendingBatch {
+    /// The id of its namespace in the archive.
+    pub namespace: u32,
+    /// Its bytes before compression.
+    pub len: u32,
+    documents: Pending<Vec<u8>>,
+    permit: Permit,
+}
+
+impl PendingBatch {
+    /// Waits for the documents.
+    ///
+    /// # Errors
+    /// When the block is damaged.
+    pub async fn wait(self) -> Result<Batch> {
+        Ok(Batch { documents: self.documents.wait().await?, permit: self.permit })
+    }
+}
+
+/// A finished archive in a file, which any number of tasks may read.
+#[derive(Clone, Debug)]
+pub struct ArchiveFile {
+    name: Arc<str>,
+    reader: Arc<Reader<File>>,
+}
+
+impl ArchiveFile {
+    /// Opens an archive by its tail.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is unfinished, damaged, or no archive.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name: Arc<str> = path.display().to_string().into();
+        let file = File::open(path).map_err(|error| Error::io(path, error))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Error::new(ErrorKind::Usage, "is a directory, not an archive").at(&*name));
+        }
+        let reader = Reader::open(file).map_err(|error| archive_failure(&name, error))?;
+        Ok(ArchiveFile { name, reader: Arc::new(reader) })
+    }
+
+    /// What it holds.
+    pub fn contents(&self) -> &Contents {
+        self.reader.contents()
+    }
+
+    /// Its name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// When the operating system fails.
+    pub fn bytes(&self) -> Result<u64> {
+        std::fs::metadata(&*self.name).map(|metadata| metadata.len()).map_err(|error| Error::io(&*self.name, error))
+    }
+
+    /// Proves the file header.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn check_header(&self) -> Result<()> {
+        self.reader.check_header().map_err(|error| archive_failure(&self.name, error))
+    }
+
+    /// Reads block `number` and proves its stored bytes, on the pool of computations' behalf: a short read of a local
+    /// file, in a thread that may block.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub async fn block(&self, number: usize) -> Result<StoredBlock> {
+        let archive = self.clone();
+        let read = move || archive.reader.block(number).map_err(|error| archive_failure(&archive.name, error));
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))
+    }
+
+    /// Starts to decompress a block.
+    pub(crate) fn unpack(&self, number: usize, block: StoredBlock) -> Pending<Vec<u8>> {
+        let archive = self.clone();
+        cpu::run(move || {
+            let unpacked = block.unpack();
+            unpacked.map_err(|problem| archive_failure(&archive.name, archive.reader.damaged(number, problem)))
+        })
+    }
+
+    /// Reads block `number` as a batch, once the budget has room for it.
+    ///
+    /// # Errors
+    /// As [`block`](ArchiveFile::block).
+    pub async fn batch(&self, number: usize, budget: &Budget) -> Result<PendingBatch> {
+        let entry = self.contents().blocks().get(number);
+        let (namespace, len) = entry.map_or((0, 0), |entry| (entry.namespace, entry.raw_len));
+        let permit = budget.acquire(len as usize).await?;
+        let block = self.block(number).await?;
+        Ok(PendingBatch { namespace, len, documents: self.unpack(number, block), permit })
+    }
+}
+
+/// What comes out of a stream.
+#[derive(Debug)]
+pub enum Streamed {
+    /// The archive announced its namespaces; batches follow.
+    Announced(Box<Contents>),
+    /// Documents of one of them.
+    Batch(PendingBatch),
+    /// The footer was reached, and everything agrees.
+    Finished(Box<Contents>),
+}
+
+/// Reads an archive front to back out of `input`, in a thread of its own. An error comes last; what came before it
+/// is whole.
+pub fn stream(name: &str, input: impl Read + Send + 'static, budget: Budget) -> mpsc::Receiver<Result<Streamed>> {
+    let (sender, receiver) = mpsc::channel(STREAM_AHEAD);
+    let name: Arc<str> = name.into();
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let mut streaming = Streaming { name, budget, runtime, sender, announced: false };
+        if let Err(error) = streaming.run(input) {
+            // Nobody listens any more when the verb has been stopped.
+            let _ = streaming.sender.blocking_send(Err(error));
+        }
+    });
+    receiver
+}
+
+struct Streaming {
+    name: Arc<str>,
+    budget: Budget,
+    runtime: tokio::runtime::Handle,
+    sender: mpsc::Sender<Result<Streamed>>,
+    announced: bool,
+}
+
+impl Streaming {
+    fn run(&mut self, mut input: impl Read) -> Result<()> {
+        let mut scanner = Scanner::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            while let Some(event) = scanner.next().map_err(|error| archive_failure(&self.name, error))? {
+                self.event(event, &scanner)?;
+            }
+            let read = loop {
+                match input.read(&mut buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read.map_err(|error| Error::io(&*self.name, error))?,
+                }
+            };
+            if read == 0 {
+                break;
+            }
+            scanner.push(buffer.get(..read).unwrap_or_default());
+        }
+        let contents = scanner.end().map_err(|error| archive_failure(&self.name, error))?;
+        if !self.announced {
+            self.send(Streamed::Announced(Box::new(contents.clone())))?;
+        }
+        self.send(Streamed::Finished(Box::new(contents)))
+    }
+
+    fn event(&mut self, event: Event, scanner: &Scanner) -> Result<()> {
+        match event {
+            Event::Record(header, Record::Collection(_)) if self.announced => {
+                let place = Place::Block { sequence: header.sequence, offset: 0, namespace: None };
+                Err(Error::new(ErrorKind::Usage, format!("{place}: the archive names a collection after documents"))
+                    .with_hint("such an archive cannot be restored from a stream: restore it from a file")
+                    .at(&*self.name))
+            }
+            Event::Record(_, Record::PartBegun(_) | Record::NamespaceFinished(_)) => self.announce(scanner),
+            Event::Block(block) if block.header.subject.kind == Kind::Documents => {
+                self.announce(scanner)?;
+                self.batch(block)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn announce(&mut self, scanner: &Scanner) -> Result<()> {
+        match scanner.contents() {
+            Some(contents) if !self.announced => {
+                self.announced = true;
+                self.send(Streamed::Announced(Box::new(contents.clone())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn batch(&self, block: StoredBlock) -> Result<()> {
+        let (header, offset) = (block.header, block.offset);
+        let permit = self.runtime.block_on(self.budget.acquire(header.raw_len as usize))?;
+        let name = Arc::clone(&self.name);
+        let documents = cpu::run(move || {
+            let place = Place::Block { sequence: header.sequence, offset, namespace: None };
+            let damaged = |problem| transload_format::Error::Damaged { place, problem };
+            block.unpack().map_err(|problem| archive_failure(&name, damaged(problem)))
+        });
+        let BlockHeader { subject, raw_len, .. } = header;
+        self.send(Streamed::Batch(PendingBatch { namespace: subject.namespace, len: raw_len, documents, permit }))
+    }
+
+    fn send(&self, streamed: Streamed) -> Result<()> {
+        self.sender.blocking_send(Ok(streamed)).map_err(|_| Error::interrupted())
+    }
+}

@@ -1,0 +1,9 @@
+//! What a database holds besides documents: collections with their options, views, index specs.
+
+mod apply;
+mod read;
+
+pub use apply::{
+    IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency, indexes_to_build, read_by_view,
+};
+pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};

@@ -1,0 +1,314 @@
+//! Reads from a server what there is to copy: namespaces, options, index specs, sizes.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use bson::{Bson, rawdoc};
+use serde::Serialize;
+use transload_format::{Collection, CollectionType};
+
+use crate::{
+    connect::{Doing, Server},
+    document::{self, Element, kind},
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    selection::Selection,
+};
+
+/// Commands about several collections in flight at once.
+const CONCURRENCY: usize = 8;
+/// Databases of the server itself.
+const INTERNAL_DATABASES: [&str; 3] = ["admin", "config", "local"];
+/// How many names an error lists.
+const NAMES_SHOWN: usize = 10;
+
+/// What there is to copy.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// What was selected, in the order of the server.
+    pub entries: Vec<Entry>,
+    /// What is never copied, with the reason.
+    pub left_out: Vec<LeftOut>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What could not be read, so that the copy is not whole.
+    pub missing: Vec<String>,
+}
+
+/// A namespace that is not copied, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// In which order a namespace's documents are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Along the index on `_id`: can be cut into parts, and resumed after any `_id`.
+    Id,
+    /// As they are stored: for capped collections, where that order is data, and where there is no index on `_id`.
+    Natural,
+    /// There are none: a view.
+    Nothing,
+}
+
+/// A namespace to copy.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub namespace: Namespace,
+    /// Where its documents are: itself, or the buckets of a time-series collection.
+    pub data: Namespace,
+    /// What the archive says of it.
+    pub collection: Collection,
+    /// How it is read.
+    pub order: Order,
+    /// The number of documents, if the server told.
+    pub documents: Option<u64>,
+    /// Their bytes, if the server told.
+    pub bytes: Option<u64>,
+}
+
+/// Reads the catalog of what `selection` takes.
+///
+/// # Errors
+/// When the server refuses, the database is not there, or the selection matches nothing.
+pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
+    let mut catalog = Catalog::default();
+    let mut listed = Vec::new();
+    for database in databases(server, &mut catalog).await? {
+        listed.extend(collections(server, &database, &mut catalog).await?);
+    }
+    if listed.is_empty() {
+        return Err(nothing(server).await?);
+    }
+    let names: Vec<_> = listed.iter().map(|(namespace, _)| namespace.clone()).collect();
+    let resolved = selection.resolve(&names)?;
+    catalog.warnings.extend(resolved.warnings);
+    let taken: std::collections::HashSet<_> = resolved.selected.iter().map(|selected| &selected.source).collect();
+    listed.retain(|(namespace, _)| taken.contains(namespace));
+    catalog.entries = stream::iter(listed)
+        .map(|(namespace, info)| entry(server, namespace, info))
+        .buffered(CONCURRENCY)
+        .try_collect::<Vec<_>>()
+        .await?
+        .into_iter()
+        .map(|(entry, missing)| {
+            catalog.missing.extend(missing);
+            entry
+        })
+        .collect();
+    Ok(catalog)
+}
+
+async fn databases(server: &Server, catalog: &mut Catalog) -> Result<Vec<String>> {
+    if let Some(database) = server.default_database() {
+        return Ok(vec![database.to_owned()]);
+    }
+    let names = match database_names(server, false).await {
+        // Without the privilege the server lists what the user may see, and does not say that there is more.
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            let names = database_names(server, true).await.unwrap_or_default();
+            if server.is_nobody() {
+                return Err(error);
+            }
+            if names.is_empty() {
+                return Err(error.with_hint("name the database in the connection string: mongodb://host/DATABASE"));
+            }
+            catalog.missing.push(
+                "databases that this user may not see, for lack of the privilege 'listDatabases'; name a database in \
+                 the connection string to copy that one alone"
+                    .to_owned(),
+            );
+            names
+        }
+        names => names?,
+    };
+    Ok(names.into_iter().filter(|name| !INTERNAL_DATABASES.contains(&name.as_str())).collect())
+}
+
+async fn database_names(server: &Server, only_authorized: bool) -> Result<Vec<String>> {
+    let doing = Doing::new("list the databases", "listDatabases", "admin");
+    let command = rawdoc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": only_authorized };
+    let reply = server.run("admin", command, &doing).await?;
+    let databases = reply.get_array("databases").map(Vec::as_slice).unwrap_or_default();
+    let name = |database: &Bson| database.as_document()?.get_str("name").ok().map(str::to_owned);
+    Ok(databases.iter().filter_map(name).collect())
+}
+
+/// Why there is nothing to copy.
+async fn nothing(server: &Server) -> Result<Error> {
+    // Whoever may not list the databases gets the error without their names.
+    let names = database_names(server, true).await.unwrap_or_default();
+    let names: Vec<_> = names.into_iter().filter(|name| !INTERNAL_DATABASES.contains(&name.as_str())).collect();
+    let message = match server.default_database() {
+        Some(database) => format!("there is no database '{database}', or it holds nothing"),
+        None => "there is no user database".to_owned(),
+    };
+    let error = Error::new(ErrorKind::NotFound, message).at(server.place());
+    Ok(match names.len() {
+        0 => error,
+        1..=NAMES_SHOWN => error.with_hint(format!("databases here: {}", names.join(", "))),
+        more => {
+            let shown: Vec<_> = names.into_iter().take(NAMES_SHOWN).collect();
+            error.with_hint(format!("databases here: {} and {} more", shown.join(", "), more - NAMES_SHOWN))
+        }
+    })
+}
+
+/// The namespaces of a database that a user may select, each with its raw entry of `listCollections`.
+async fn collections(server: &Server, database: &str, catalog: &mut Catalog) -> Result<Vec<(Namespace, Vec<u8>)>> {
+    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+    let whole = rawdoc! { "listCollections": 1, "cursor": {} };
+    let infos = match server.documents(database, whole, &doing).await {
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            let names = rawdoc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {} };
+            let infos = server.documents(database, names, &doing).await.unwrap_or_default();
+            if infos.is_empty() {
+                return Err(error);
+            }
+            catalog.missing.push(format!(
+                "{database}: the options of its collections, and collections that this user may not see, for lack of \
+                 the privilege 'listCollections'; what it may see is copied with default options"
+            ));
+            infos
+        }
+        infos => infos?,
+    };
+    let mut listed = Vec::new();
+    for info in infos {
+        let namespace = Namespace::new(database, text(&info, b"name")?)?;
+        match left_out(namespace.collection()) {
+            None => listed.push((namespace, info)),
+            Some("") => {}
+            Some(reason) => catalog.left_out.push(LeftOut { namespace, reason }),
+        }
+    }
+    Ok(listed)
+}
+
+/// Why a collection is not copied as such. An empty reason stands for what is copied in another guise.
+fn left_out(collection: &str) -> Option<&'static str> {
+    match collection {
+        "system.js" => None,
+        "system.views" => Some(""),
+        name if name.starts_with("system.buckets.") => Some(""),
+        "system.profile" => Some("the profiler's own log"),
+        name if name.starts_with("system.") => Some("kept by the server itself"),
+        name if name.starts_with("__mdb_internal") => Some("kept by a service of the host"),
+        _ => None,
+    }
+}
+
+/// What is to be known of a namespace before it is read, and what of it the user may not know.
+async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(Entry, Option<String>)> {
+    let collection_type = match text(&info, b"type").unwrap_or("collection") {
+        "view" => CollectionType::View,
+        "timeseries" => CollectionType::TimeSeries,
+        _ => CollectionType::Collection,
+    };
+    let options = document::find(&info, b"options").map_or(EMPTY.to_vec(), |options| options.value.to_vec());
+    let mut collection = Collection {
+        namespace: namespace.to_string(),
+        kind: collection_type,
+        uuid: uuid(&info),
+        options,
+        indexes: Vec::new(),
+    };
+    if collection_type == CollectionType::View {
+        let data = namespace.clone();
+        let entry = Entry { namespace, data, collection, order: Order::Nothing, documents: Some(0), bytes: Some(0) };
+        return Ok((entry, None));
+    }
+    let (database, name) = (namespace.database(), namespace.collection());
+    let doing = Doing::new(format!("list the indexes of {namespace}"), "listIndexes", database);
+    let mut missing = None;
+    collection.indexes = match server.documents(database, rawdoc! { "listIndexes": name, "cursor": {} }, &doing).await {
+        // Without them it is read in natural order, which needs none.
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            missing = Some(format!("{namespace}: its indexes, for lack of the privilege 'listIndexes'"));
+            Vec::new()
+        }
+        indexes => indexes?,
+    };
+    let data = match collection_type {
+        CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
+        _ => namespace.clone(),
+    };
+    let order = if is_capped(&collection.options) || !collection.indexes.iter().any(|spec| is_id_index(spec)) {
+        Order::Natural
+    } else {
+        Order::Id
+    };
+    let (documents, bytes) = size(server, &data).await;
+    Ok((Entry { namespace, data, collection, order, documents, bytes }, missing))
+}
+
+/// A document without fields.
+const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
+
+/// The number of documents and their bytes. An estimate: whoever may not ask does without it.
+async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>, Option<u64>) {
+    let doing = Doing::new(format!("ask for the size of {namespace}"), "collStats", namespace.database());
+    let command = rawdoc! { "collStats": namespace.collection() };
+    let Ok(reply) = server.run(namespace.database(), command, &doing).await else {
+        return (None, None);
+    };
+    let number = |name: &str| match reply.get(name) {
+        Some(Bson::Int32(number)) => u64::try_from(*number).ok(),
+        Some(Bson::Int64(number)) => u64::try_from(*number).ok(),
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate; the cast saturates")]
+        Some(Bson::Double(number)) => Some(*number as u64),
+        _ => None,
+    };
+    (number("count"), number("size"))
+}
+
+fn is_capped(options: &[u8]) -> bool {
+    document::find(options, b"capped").is_some_and(|capped| capped.value.iter().any(|byte| *byte != 0))
+}
+
+/// Whether a spec is the ordinary index on `_id`, and not the entry of a clustered collection.
+pub(super) fn is_id_index(spec: &[u8]) -> bool {
+    let keys = document::find(spec, b"key").map_or(&[][..], |key| key.value);
+    let mut keys = document::elements(keys);
+    let ascending = |key: &Element<'_>| match key.kind {
+        kind::INT32 => key.value == 1_i32.to_le_bytes(),
+        kind::INT64 => key.value == 1_i64.to_le_bytes(),
+        kind::DOUBLE => key.value == 1_f64.to_le_bytes(),
+        _ => false,
+    };
+    let only_id =
+        matches!(keys.next(), Some(Ok(key)) if key.name == b"_id" && ascending(&key)) && keys.next().is_none();
+    only_id && document::find(spec, b"clustered").is_none()
+}
+
+fn text<'a>(document: &'a [u8], name: &[u8]) -> Result<&'a str> {
+    document::find(document, name)
+        .filter(|element| element.kind == kind::STRING)
+        .and_then(|element| element.value.get(4..element.value.len() - 1))
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .ok_or_else(|| {
+            let name = String::from_utf8_lossy(name);
+            Error::new(ErrorKind::Server, format!("the server lists a collection whose '{name}' is no text"))
+        })
+}
+
+/// The server's UUID of a collection, if it tells.
+///
+/// # Errors
+/// When the server refuses to list it.
+pub async fn uuid_of(server: &Server, namespace: &Namespace) -> Result<Option<[u8; 16]>> {
+    let (database, name) = (namespace.database(), namespace.collection());
+    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+    let command = rawdoc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
+    Ok(server.documents(database, command, &doing).await?.first().and_then(|info| uuid(info)))
+}
+
+fn uuid(info: &[u8]) -> Option<[u8; 16]> {
+    let uuid = document::find(document::find(info, b"info")?.value, b"uuid")?;
+    // A binary value is its length, its subtype, its bytes.
+    (uuid.kind == kind::BINARY).then(|| uuid.value.get(5..)?.try_into().ok())?
+}

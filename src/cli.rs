@@ -1,0 +1,112 @@
+//! The command line: flags to options, a verb, its outcome to output and exit code.
+
+mod arguments;
+mod completions;
+mod demo;
+mod dump;
+mod inspect;
+mod output;
+mod recover;
+mod reporter;
+mod restore;
+mod table;
+mod usage;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind, Result};
+use output::Output;
+
+pub use usage::not_understood;
+
+/// Dump, restore and live-migrate MongoDB without mongo-tools, and trust the result.
+#[derive(Debug, Parser)]
+#[command(name = "transload", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 finished but something was skipped or lost, \
+    4 verify found differences, 130 interrupted.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Copy, Debug)]
+struct Global {
+    /// Print one JSON object a line, each with a `type`: progress, warning, summary, error
+    #[arg(long, global = true, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_JSON", hide_env_values = true)]
+    json: bool,
+    /// Print no progress and no summary, only warnings and errors
+    #[arg(short, long, global = true, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_QUIET", hide_env_values = true)]
+    quiet: bool,
+    /// Print what caused an error too
+    #[arg(short, long, global = true, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_VERBOSE", hide_env_values = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dump(dump::DumpCommand),
+    Restore(restore::RestoreCommand),
+    Inspect(inspect::InspectCommand),
+    Verify(verify::VerifyCommand),
+    Recover(recover::RecoverCommand),
+    Demo(demo::DemoCommand),
+    Completions(completions::CompletionsCommand),
+}
+
+/// How a command ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// Finished, but something was skipped or lost.
+    Incomplete,
+    /// A comparison found differences.
+    Different,
+}
+
+impl Cli {
+    /// Runs the command. `cancel` stops it cleanly.
+    pub async fn run(self, cancel: CancellationToken) -> ExitCode {
+        let archive_on_stdout = matches!(&self.command, Command::Dump(dump) if dump.writes_to_stdout());
+        let output = Output::new(self.global, archive_on_stdout);
+        match self.command.run(&output, cancel).await {
+            Ok(Outcome::Done) => ExitCode::SUCCESS,
+            Ok(Outcome::Incomplete) => ExitCode::from(3),
+            Ok(Outcome::Different) => ExitCode::from(4),
+            Err(error) => {
+                output.error(&error);
+                match error.kind() {
+                    ErrorKind::Usage => ExitCode::from(2),
+                    ErrorKind::Interrupted => ExitCode::from(130),
+                    _ => ExitCode::FAILURE,
+                }
+            }
+        }
+    }
+
+    /// Says that the operating system gives no threads or files to run with.
+    pub fn cannot_start(&self, error: std::io::Error) -> ExitCode {
+        Output::new(self.global, false).error(&Error::io("runtime", error));
+        ExitCode::FAILURE
+    }
+}
+
+impl Command {
+    async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        match self {
+            Command::Dump(command) => command.run(output, cancel).await,
+            Command::Restore(command) => command.run(output, cancel).await,
+            Command::Inspect(command) => command.run(output, cancel).await,
+            Command::Verify(command) => command.run(output, cancel).await,
+            Command::Recover(command) => command.run(output, cancel).await,
+            Command::Demo(command) => command.run(output, cancel).await,
+            Command::Completions(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `transload dump`.
+
+use clap::{Args, builder::BoolishValueParser};
+use indicatif::{HumanBytes, HumanCount};
+use tokio_util::sync::CancellationToken;
+use transload_format::Codec;
+
+use super::{
+    Outcome, Output,
+    arguments::{ConnectionArguments, SelectionArguments, archive_path},
+    table::{Table, printable},
+};
+use crate::{
+    archive::Destination,
+    dump::{DumpOptions, dump},
+    error::Result,
+    report::DumpReport,
+    scan::PART_BYTES,
+    selection::Selection,
+};
+
+/// Stream collections into an archive
+///
+/// Reads with several cursors at once, compresses, and writes one archive. The archive gets its name only when it is
+/// complete and safe on the disk; until then, and after a failure, it is called ARCHIVE.partial.
+#[derive(Args, Debug)]
+pub(super) struct DumpCommand {
+    /// The server: a connection string, env:NAME or @FILE; a database in it selects that database
+    source: String,
+    /// The archive to write, NAME.tlz by custom; `-` for standard output
+    archive: String,
+    #[command(flatten)]
+    selection: SelectionArguments,
+    /// How to compress: none, deflate[:0-9], zstd[:1-22]
+    #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
+    codec: Codec,
+    /// How many cursors to read with at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
+    parallel: u16,
+    /// Replace an archive of that name, or what an interrupted dump has left
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FORCE", hide_env_values = true)]
+    force: bool,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+impl DumpCommand {
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        self.archive == "-"
+    }
+
+    pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        let parallel = usize::from(self.parallel);
+        let destination = match self.archive.as_str() {
+            "-" => Destination::Stdout,
+            path => Destination::File { path: archive_path(path)?.into(), replace: self.force },
+        };
+        destination.check()?;
+        let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
+        let default_database = server.default_database().map(str::to_owned);
+        let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
+        let options = DumpOptions { selection, destination, codec: self.codec, parallel, part_bytes: PART_BYTES };
+        let progress = output.progress();
+        let report = dump(&server, options, progress, cancel).await?;
+        let outcome = if report.missing.is_empty() { Outcome::Done } else { Outcome::Incomplete };
+        output.summary(&report, outcome, || text(&report))
+    }
+}
+
+fn text(report: &DumpReport) -> String {
+    let mut table = Table::new(&["namespace", "type", "documents", "bytes", "stored", "indexes"]);
+    for namespace in &report.namespaces {
+        table.row(vec![
+            printable(&namespace.namespace),
+            namespace.kind.to_owned(),
+            HumanCount(namespace.documents).to_string(),
+            HumanBytes(namespace.bytes).to_string(),
+            HumanBytes(namespace.stored_bytes).to_string(),
+            namespace.indexes.to_string(),
+        ]);
+    }
+    let mut text = table.to_string();
+    for left_out in &report.left_out {
+        text.push_str(&format!("not copied: {} ({})\n", printable(&left_out.namespace.to_string()), left_out.reason));
+    }
+    if report.retries > 0 {
+        text.push_str(&format!(
+            "{} reads were opened again after an error; nothing was lost or doubled\n",
+            report.retries
+        ));
+    }
+    let rate = report.bytes as f64 / report.seconds.max(0.001);
+    text.push_str(&format!(
+        "{}: {} documents, {} in {} ({}) in {:.1} s, {}/s\n",
+        report.archive,
+        HumanCount(report.documents),
+        HumanBytes(report.bytes),
+        HumanBytes(report.archive_bytes),
+        report.codec,
+        report.seconds,
+        HumanBytes(rate as u64),
+    ));
+    if !report.missing.is_empty() {
+        text.push_str("INCOMPLETE: what the warnings above call missing is not in the archive\n");
+    }
+    text
+}

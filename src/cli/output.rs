@@ -1,0 +1,113 @@
+//! Everything that is printed, and the rule where: data and JSON on standard output, all else on standard error.
+
+use std::{
+    error::Error as StdError,
+    io::{self, Write},
+    sync::Arc,
+};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Global, Outcome, reporter::Reporter};
+use crate::{
+    error::{Error, Result},
+    progress::Progress,
+};
+
+/// Prints, as the flags want it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    archive_on_stdout: bool,
+}
+
+impl Output {
+    pub(super) fn new(global: Global, archive_on_stdout: bool) -> Self {
+        Output { json: global.json, quiet: global.quiet, verbose: global.verbose, archive_on_stdout }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// What a verb tells of its work goes here.
+    pub(super) fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Reporter::new(*self))
+    }
+
+    /// A line of data.
+    pub(super) fn data(&self, line: &str) -> Result<()> {
+        writeln!(io::stdout().lock(), "{line}").map_err(|error| Error::io("standard output", error))
+    }
+
+    /// The report of a verb: as JSON, or as `text` for people. What was lost is told to those who want quiet, too.
+    pub(super) fn summary(
+        &self,
+        report: &impl Serialize,
+        outcome: Outcome,
+        text: impl FnOnce() -> String,
+    ) -> Result<Outcome> {
+        if self.json {
+            let mut value = json!({ "type": "summary" });
+            if let (Some(fields), Ok(serde_json::Value::Object(report))) =
+                (value.as_object_mut(), serde_json::to_value(report))
+            {
+                fields.extend(report);
+            }
+            self.json_line(&value)?;
+        } else if !self.quiet || outcome != Outcome::Done {
+            self.note(text().trim_end());
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn warn(&self, message: &str) {
+        if self.json {
+            // A warning that cannot be printed must not stop the work.
+            let _ = self.json_line(&json!({ "type": "warning", "message": message }));
+        } else {
+            self.note(&format!("warning: {message}"));
+        }
+    }
+
+    pub(super) fn error(&self, error: &Error) {
+        if self.json {
+            let _ = self.json_line(&json!({
+                "type": "error", "kind": error.kind(), "message": error.to_string(), "hint": error.hint(),
+            }));
+            return;
+        }
+        let mut text = format!("error: {error}");
+        if let Some(hint) = error.hint() {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        let mut cause = error.source().filter(|_| self.verbose);
+        while let Some(error) = cause {
+            text.push_str(&format!("\ncause: {error}"));
+            cause = error.source();
+        }
+        self.note(&text);
+    }
+
+    /// A line of JSON, on standard output unless an archive goes there.
+    pub(super) fn json_line(&self, value: &serde_json::Value) -> Result<()> {
+        if self.archive_on_stdout {
+            self.note(&value.to_string());
+            return Ok(());
+        }
+        self.data(&value.to_string())
+    }
+
+    /// A line for people.
+    pub(super) fn note(&self, line: &str) {
+        // Standard error may be closed; there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+}

@@ -1,0 +1,255 @@
+//! Connects to a deployment, and knows of it what the rest must ask before it acts: its version, what it supports.
+
+mod failure;
+mod reply;
+mod selection;
+mod uri;
+
+use std::{fmt, time::Duration};
+
+use bson::{RawDocumentBuf, doc, rawdoc};
+use mongodb::{
+    Client, Database,
+    error::ErrorKind as DriverErrorKind,
+    options::{ClientOptions, ReadPreference, SelectionCriteria, WriteConcern},
+};
+
+pub use failure::{Doing, Patience, Retry, failure, retry};
+pub(crate) use failure::{command_text, retry_code};
+pub use reply::batch_documents;
+pub use uri::Uri;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a piece of work may fail before it is given up, if nothing else is said.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The version of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 6 of 6.0.5.
+    pub major: u32,
+    /// 0 of 6.0.5.
+    pub minor: u32,
+    /// 5 of 6.0.5.
+    pub patch: u32,
+}
+
+impl Version {
+    /// A version by its numbers.
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Version { major, minor, patch }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.split(['-', '+']).next()?;
+        let mut numbers = text.split('.').map(|number| number.parse().ok());
+        Some(Version { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next().flatten().unwrap_or(0) })
+    }
+
+    /// Whether inserts can be told to keep a top-level `Timestamp(0, 0)` (SERVER-88750). Without it the server
+    /// puts its clock there.
+    pub fn keeps_empty_timestamps(self) -> bool {
+        match (self.major, self.minor) {
+            (5, 0) => self.patch >= 29,
+            (6, 0) => self.patch >= 17,
+            (7, 0) => self.patch >= 13,
+            (major, _) => major >= 8,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// A deployment that has answered and accepted the user.
+#[derive(Clone, Debug)]
+pub struct Server {
+    client: Client,
+    uri: Uri,
+    version: Version,
+    default_database: Option<String>,
+    has_credential: bool,
+    patience: Duration,
+}
+
+/// Connects, authenticates, and asks for the version. `connections` is how many commands will be in flight at once.
+///
+/// # Errors
+/// Usage for a string that cannot be understood; unreachable, authentication, or what the server says.
+pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
+    let mut options = ClientOptions::parse(uri.reveal()).await.map_err(|error| {
+        match error.kind.as_ref() {
+            DriverErrorKind::DnsResolve { message, .. } => failure::unresolved(message),
+            DriverErrorKind::InvalidArgument { message, .. } => unusable(&uri.redact(message)),
+            other => unusable(&uri.redact(&other.to_string())),
+        }
+        .at(uri.to_string())
+    })?;
+    let wanted = u32::try_from(connections).unwrap_or(u32::MAX).saturating_add(4);
+    options.app_name.get_or_insert_with(|| "transload".to_owned());
+    options.max_pool_size = Some(options.max_pool_size.unwrap_or(10).max(wanted));
+    options.max_connecting.get_or_insert(wanted.min(8));
+    let default_database = options.default_database.clone();
+    let has_credential = options.credential.is_some();
+    let at = |error: Error| error.at(uri.to_string());
+    let client = Client::with_options(options).map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
+    let info = client
+        .database("admin")
+        .run_command(doc! { "buildInfo": 1 })
+        .await
+        .map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
+    // buildInfo needs no login; the first command that does shows whether the user is accepted.
+    client
+        .database(default_database.as_deref().unwrap_or("admin"))
+        .run_command(doc! { "connectionStatus": 1 })
+        .await
+        .map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
+    let version = info.get_str("version").ok().and_then(Version::parse);
+    let version = version.ok_or_else(|| at(Error::new(ErrorKind::Server, "the server does not tell its version")))?;
+    Ok(Server { client, uri: uri.clone(), version, default_database, has_credential, patience: PATIENCE })
+}
+
+fn unusable(why: &str) -> Error {
+    let error = Error::new(ErrorKind::Usage, format!("the connection string is not usable: {why}"));
+    if why.contains("URL encoded") || why.contains("unescaped") {
+        return error.with_hint(ENCODE);
+    }
+    if why.ends_with("is an invalid option") {
+        return error.with_hint("options stand behind '?', as in mongodb://host/DATABASE?authSource=admin&tls=true");
+    }
+    error
+}
+
+/// What to do with a user or a password that breaks a connection string.
+const ENCODE: &str =
+    "in user and password write %25 for %, %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %5B for [, %5D for ]";
+
+impl Server {
+    /// The same with another patience: how long a piece of work may fail before it is given up.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The driver's client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A database of the deployment.
+    pub fn database(&self, name: &str) -> Database {
+        self.client.database(name)
+    }
+
+    /// The version of the server that answered.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The database that the connection string names.
+    pub fn default_database(&self) -> Option<&str> {
+        self.default_database.as_deref()
+    }
+
+    /// A driver's error in this crate's words, with the hosts in front.
+    pub fn failure(&self, error: mongodb::error::Error, doing: &Doing) -> Error {
+        let error = failure(error, doing).at(self.place());
+        match error.kind() {
+            ErrorKind::Authorization if self.is_nobody() => {
+                error.with_hint("the connection string names no user: mongodb://USER@HOST/ asks for the password")
+            }
+            _ => error,
+        }
+    }
+
+    /// Whether it was connected to as no user.
+    pub fn is_nobody(&self) -> bool {
+        !self.has_credential
+    }
+
+    /// The hosts, as a place for messages.
+    pub fn place(&self) -> String {
+        self.uri.to_string()
+    }
+
+    /// Patience for a piece of work with this deployment: an election takes ten seconds or so, a restart a minute.
+    pub fn patience(&self) -> Patience {
+        Patience::new(self.patience)
+    }
+
+    /// Where reads go: as the connection string says, else to the primary.
+    pub fn reads(&self) -> SelectionCriteria {
+        let primary = || SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        self.client.selection_criteria().cloned().unwrap_or_else(primary)
+    }
+
+    /// The write concern of loads: as the connection string says, else majority, so that a failover of the target
+    /// cannot take back what was counted.
+    pub fn write_concern(&self) -> RawDocumentBuf {
+        let concern = self.client.write_concern().cloned().unwrap_or_else(WriteConcern::majority);
+        bson::serialize_to_raw_document_buf(&concern).unwrap_or_else(|_| rawdoc! { "w": "majority" })
+    }
+
+    /// Runs a command on `database` until it succeeds or there is no hope. For commands that may be repeated.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn run(&self, database: &str, command: RawDocumentBuf, doing: &Doing) -> Result<bson::Document> {
+        let mut patience = self.patience();
+        loop {
+            let database = self.client.database(database);
+            let run = database.run_raw_command(command.clone()).selection_criteria(self.reads());
+            match run.await {
+                Ok(reply) => return Ok(reply),
+                Err(error) if patience.wait(retry(&error)).await => {}
+                Err(error) => return Err(self.failure(error, doing)),
+            }
+        }
+    }
+
+    /// The time of the latest write that the deployment knows of, as an upper half of seconds and a lower half of
+    /// an increment; 0 where it keeps no cluster time (a standalone server).
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn cluster_time(&self) -> Result<u64> {
+        let doing = Doing::unprivileged("ask for the cluster time");
+        let reply = self.run("admin", rawdoc! { "ping": 1 }, &doing).await?;
+        Ok(reply
+            .get_timestamp("operationTime")
+            .map_or(0, |time| (u64::from(time.time) << 32) | u64::from(time.increment)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_with_and_without_a_suffix() {
+        assert_eq!(Version::parse("6.0.5"), Some(Version::new(6, 0, 5)));
+        assert_eq!(Version::parse("8.1.0-rc0"), Some(Version::new(8, 1, 0)));
+        assert_eq!(Version::parse("4.2.6+git"), Some(Version::new(4, 2, 6)));
+        assert_eq!(Version::parse("six"), None);
+    }
+
+    #[test]
+    fn releases_that_keep_empty_timestamps_are_known() {
+        for (version, keeps) in [
+            (Version::new(4, 2, 6), false),
+            (Version::new(5, 0, 28), false),
+            (Version::new(5, 0, 29), true),
+            (Version::new(6, 0, 5), false),
+            (Version::new(6, 0, 27), true),
+            (Version::new(7, 0, 12), false),
+            (Version::new(8, 0, 0), true),
+        ] {
+            assert_eq!(version.keeps_empty_timestamps(), keeps, "{version}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The raw documents of a cursor's replies.
+
+use bson::RawDocumentBuf;
+use futures_util::StreamExt;
+use mongodb::raw_batch_cursor::RawBatch;
+
+use super::{Doing, Server, retry};
+use crate::{
+    document::{self, kind},
+    error::{Error, ErrorKind, Result},
+};
+
+/// The raw documents of one reply.
+///
+/// # Errors
+/// When the reply is malformed.
+pub fn batch_documents(batch: &RawBatch) -> Result<impl Iterator<Item = &[u8]>> {
+    let malformed = || Error::new(ErrorKind::Server, "the server's reply holds no batch of documents");
+    let cursor = document::find(batch.as_raw_document().as_bytes(), b"cursor").ok_or_else(malformed)?.value;
+    let batch = document::find(cursor, b"nextBatch").or_else(|| document::find(cursor, b"firstBatch"));
+    let batch = batch.filter(|batch| batch.kind == kind::ARRAY).ok_or_else(malformed)?.value;
+    // Walked twice, so that a malformed reply is an error and not a shorter one.
+    if document::elements(batch).any(|element| element.is_err()) {
+        return Err(malformed());
+    }
+    Ok(document::elements(batch).filter_map(Result::ok).map(|element| element.value))
+}
+
+impl Server {
+    /// Runs a command that opens a cursor, to its end, and collects what it gives; anew from the beginning whenever
+    /// it breaks. For what fits into memory.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn documents(&self, database: &str, command: RawDocumentBuf, doing: &Doing) -> Result<Vec<Vec<u8>>> {
+        let mut patience = self.patience();
+        'again: loop {
+            let database = self.database(database);
+            let run = database.run_raw_cursor_command(command.clone()).selection_criteria(self.reads());
+            let mut batches = match run.batch().await {
+                Ok(cursor) => cursor,
+                Err(error) if patience.wait(retry(&error)).await => continue,
+                Err(error) => return Err(self.failure(error, doing)),
+            };
+            let mut documents = Vec::new();
+            while let Some(batch) = batches.next().await {
+                match batch {
+                    Ok(batch) => documents.extend(batch_documents(&batch)?.map(<[u8]>::to_vec)),
+                    Err(error) if patience.wait(retry(&error)).await => continue 'again,
+                    Err(error) => return Err(self.failure(error, doing)),
+                }
+            }
+            return Ok(documents);
+        }
+    }
+}

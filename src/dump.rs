@@ -1,0 +1,302 @@
+//! The verb `dump`: collections of a server into an archive.
+//!
+//! ```text
+//! scan: N cursors ─▶ batches ─▶ cpu: compress, checksum ─▶ one writer ─▶ archive
+//! ```
+//! All parts of all collections stand in one queue, the largest first; each of N workers follows one cursor.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use transload_format::{Codec, Origin, PartBegun, limits::MAX_BLOCK_LEN};
+
+use crate::{
+    archive::{Destination, Sink, Written},
+    batch::{Batch, Budget},
+    catalog::{self, Catalog, Entry, Order},
+    connect::Server,
+    error::{Error, ErrorKind, Result},
+    progress::Progress,
+    report::{DumpReport, namespaces},
+    scan::{Bounds, PartScan, split},
+    selection::Selection,
+};
+
+/// Bytes at which a block is closed. A block is one insert command when it is restored, and servers take commands of
+/// this size fastest.
+const BLOCK_BYTES: usize = 1024 * 1024;
+/// Bytes of batches that may be in memory between the cursors and the disk.
+const MEMORY: usize = 48 * 1024 * 1024;
+/// Samples of collections taken at once.
+const SPLITS_AT_ONCE: usize = 4;
+
+/// How to dump.
+#[derive(Clone, Debug)]
+pub struct DumpOptions {
+    /// What to dump.
+    pub selection: Selection,
+    /// Where to.
+    pub destination: Destination,
+    /// How blocks are compressed.
+    pub codec: Codec,
+    /// Cursors read at once.
+    pub parallel: usize,
+    /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
+    /// there is a reason. A smaller collection is one part.
+    pub part_bytes: u64,
+}
+
+/// What the workers share.
+struct Shared {
+    server: Server,
+    entries: Vec<Entry>,
+    queue: Mutex<VecDeque<Job>>,
+    /// Parts of each namespace that are not finished.
+    open_parts: Vec<AtomicUsize>,
+    sink: Sink,
+    budget: Budget,
+    documents: AtomicU64,
+    bytes: AtomicU64,
+    retries: AtomicU64,
+    cancel: CancellationToken,
+    progress: Arc<dyn Progress>,
+}
+
+/// A part to read.
+struct Job {
+    entry: usize,
+    bounds: Bounds,
+    weight: u64,
+}
+
+/// Dumps what the options select.
+///
+/// # Errors
+/// When anything that was selected could not be read or written whole; what was written stays under its partial name.
+/// [`ErrorKind::Interrupted`] when `cancel` was called.
+pub async fn dump(
+    server: &Server,
+    options: DumpOptions,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<DumpReport> {
+    let begun = Instant::now();
+    progress.stage("reading the catalog", None, None);
+    let planned = async {
+        let catalog = catalog::read(server, &options.selection).await?;
+        catalog.warnings.iter().for_each(|warning| progress.warn(warning));
+        catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
+        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog))
+    };
+    let (jobs, catalog) = tokio::select! {
+        planned = planned => planned?,
+        () = cancel.cancelled() => return Err(Error::interrupted()),
+    };
+    let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
+    let (sink, writer) = Sink::begin(&options.destination, options.codec, origin(server), collections)?;
+    let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
+    progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
+    let Catalog { entries, left_out, warnings, missing } = catalog;
+    let shared = Arc::new(Shared {
+        server: server.clone(),
+        open_parts: open_parts(&entries, &jobs),
+        entries,
+        queue: Mutex::new(jobs.into()),
+        sink,
+        budget: Budget::new(MEMORY),
+        documents: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        retries: AtomicU64::new(0),
+        cancel,
+        progress,
+    });
+    let read = read_all(&shared, options.parallel.max(1)).await;
+    let retries = shared.retries.load(Ordering::Relaxed);
+    let written = finish(shared, read, writer, &options.destination).await?;
+    let totals = written.contents.totals();
+    Ok(DumpReport {
+        archive: options.destination.name(),
+        archive_bytes: written.bytes,
+        server: server.version().to_string(),
+        codec: options.codec.to_string(),
+        documents: totals.documents,
+        bytes: totals.bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+        retries,
+        namespaces: namespaces(&written.contents),
+        left_out,
+        warnings,
+        missing,
+    })
+}
+
+/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
+async fn plan(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
+    let parts = |(entry, of): (usize, &Entry)| {
+        let of = of.clone();
+        async move {
+            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
+            let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
+            Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
+        }
+    };
+    let all = stream::iter(catalog.entries.iter().enumerate()).map(parts).buffered(SPLITS_AT_ONCE);
+    let mut jobs: Vec<Job> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight));
+    Ok(jobs)
+}
+
+fn open_parts(entries: &[Entry], jobs: &[Job]) -> Vec<AtomicUsize> {
+    let count = |entry| jobs.iter().filter(|job| job.entry == entry).count();
+    (0..entries.len()).map(|entry| AtomicUsize::new(count(entry))).collect()
+}
+
+fn origin(server: &Server) -> Origin {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Origin {
+        tool: format!("transload {}", env!("CARGO_PKG_VERSION")),
+        server: server.version().to_string(),
+        created_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Reads all parts; the first error stops all workers.
+async fn read_all(shared: &Arc<Shared>, parallel: usize) -> Result<()> {
+    for (id, open) in (1..).zip(&shared.open_parts) {
+        if open.load(Ordering::Relaxed) == 0 {
+            shared.sink.finish_namespace(id).await?;
+        }
+    }
+    let stop = shared.cancel.child_token();
+    let mut workers = JoinSet::new();
+    for _ in 0..parallel {
+        let (shared, stop) = (Arc::clone(shared), stop.clone());
+        workers.spawn(async move {
+            let work = async {
+                while let Some(job) = shared.next_job() {
+                    shared.read_part(&job).await?;
+                }
+                Ok(())
+            };
+            tokio::select! {
+                done = work => done,
+                () = stop.cancelled() => Err(Error::interrupted()),
+            }
+        });
+    }
+    let mut first = Ok(());
+    while let Some(ended) = workers.join_next().await {
+        let ended =
+            ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))));
+        if ended.is_err() && first.is_ok() {
+            first = ended;
+            stop.cancel();
+        }
+    }
+    first
+}
+
+impl Shared {
+    fn next_job(&self) -> Option<Job> {
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
+    }
+
+    async fn read_part(&self, job: &Job) -> Result<()> {
+        let entry = self.entries.get(job.entry).ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
+        let id = u32::try_from(job.entry + 1).unwrap_or(u32::MAX);
+        let begun = PartBegun {
+            lower: job.bounds.lower.clone(),
+            upper: job.bounds.upper.clone(),
+            low: self.server.cluster_time().await?,
+        };
+        let part = self.sink.begin_part(id, begun).await?;
+        let mut scan = PartScan::new(&self.server, entry, &job.bounds);
+        let mut block = Vec::new();
+        while let Some(delivered) = scan.next().await? {
+            for document in delivered.documents()? {
+                if !block.is_empty() && block.len() + document.len() > MAX_BLOCK_LEN as usize {
+                    self.hand_over(id, part, &mut block).await?;
+                }
+                if block.capacity() == 0 {
+                    block.reserve(BLOCK_BYTES + BLOCK_BYTES / 8);
+                }
+                block.extend_from_slice(document);
+                self.documents.fetch_add(1, Ordering::Relaxed);
+                if block.len() >= BLOCK_BYTES {
+                    self.hand_over(id, part, &mut block).await?;
+                }
+            }
+        }
+        if !block.is_empty() {
+            self.hand_over(id, part, &mut block).await?;
+        }
+        self.retries.fetch_add(scan.restarts(), Ordering::Relaxed);
+        self.sink.finish_part(id, part, self.server.cluster_time().await?).await?;
+        let open = self.open_parts.get(job.entry).map_or(0, |open| open.fetch_sub(1, Ordering::AcqRel));
+        if open == 1 {
+            self.sink.finish_namespace(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, namespace: u32, part: u32, block: &mut Vec<u8>) -> Result<()> {
+        let documents = std::mem::take(block);
+        let bytes = documents.len() as u64;
+        let permit = self.budget.acquire(documents.len()).await?;
+        self.sink.documents(namespace, part, Batch { documents, permit }).await?;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.progress.advance(0, bytes);
+        Ok(())
+    }
+}
+
+/// Ends the archive: finished if everything was read. Of several errors the writer's is the cause.
+async fn finish(
+    shared: Arc<Shared>,
+    read: Result<()>,
+    writer: JoinHandle<Written>,
+    destination: &Destination,
+) -> Result<Written> {
+    let handed_over = match &read {
+        Ok(()) => shared.sink.clone().finish().await,
+        Err(_) => Ok(()),
+    };
+    // With the last clone of the sink the writer's queue ends.
+    drop(shared);
+    let died = |panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}"));
+    let mut written = writer.await.map_err(died)?;
+    let read = read.and(handed_over);
+    let error = match written.failure.take() {
+        None if written.finished && read.is_ok() => return Ok(written),
+        Some(error) => error,
+        None => read.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the archive was not finished")),
+    };
+    Err(how_far(error, &written, destination))
+}
+
+/// Says what is left of a dump that did not finish.
+fn how_far(error: Error, written: &Written, destination: &Destination) -> Error {
+    let documents = written.contents.totals().documents;
+    let done = format!("{documents} documents in {} bytes", written.bytes);
+    let left = match destination {
+        Destination::Stdout => format!("{done} were written to it, which are no whole archive"),
+        Destination::File { .. } => {
+            let name = destination.unfinished_name();
+            format!("{name} stays, unfinished, with {done}; --force begins anew in its place")
+        }
+    };
+    let first = match error.kind() {
+        ErrorKind::NoSpace => Some("make room, or choose another disk".to_owned()),
+        _ => error.hint().map(str::to_owned),
+    };
+    error.with_hint(first.map_or(left.clone(), |first| format!("{first}; {left}")))
+}

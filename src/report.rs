@@ -1,0 +1,168 @@
+//! What the verbs have done, as data: printed as a table, or as JSON whose fields are only ever added to.
+
+use serde::Serialize;
+use transload_format::{CollectionType, Contents};
+
+use crate::{
+    catalog::{IndexFailure, LeftOut},
+    namespace::Namespace,
+};
+
+/// A namespace of an archive.
+#[derive(Clone, Debug, Serialize)]
+pub struct NamespaceReport {
+    /// `database.collection`.
+    pub namespace: String,
+    /// What it is: `collection`, `view`, `time-series`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its documents.
+    pub documents: u64,
+    /// Their bytes before compression.
+    pub bytes: u64,
+    /// The bytes they take in the archive.
+    pub stored_bytes: u64,
+    /// The parts it was read in.
+    pub parts: usize,
+    /// Its index specs.
+    pub indexes: usize,
+    /// The digest of its documents, 16 hexadecimal digits; equal for equal sets of documents.
+    pub digest: String,
+}
+
+/// The namespaces of an archive, in the order of their ids.
+pub fn namespaces(contents: &Contents) -> Vec<NamespaceReport> {
+    let mut stored = vec![0_u64; contents.namespaces().len() + 1];
+    for block in contents.blocks() {
+        if let Some(sum) = usize::try_from(block.namespace).ok().and_then(|id| stored.get_mut(id)) {
+            *sum += u64::from(block.stored_len);
+        }
+    }
+    let sums = stored.into_iter().skip(1);
+    let one = |(namespace, stored_bytes): (&transload_format::Namespace, u64)| NamespaceReport {
+        namespace: namespace.collection.namespace.clone(),
+        kind: kind_name(namespace.collection.kind),
+        documents: namespace.totals.documents,
+        bytes: namespace.totals.bytes,
+        stored_bytes,
+        parts: namespace.parts.len(),
+        indexes: namespace.collection.indexes.len(),
+        digest: format!("{:016x}", namespace.totals.digest),
+    };
+    contents.namespaces().iter().zip(sums).map(one).collect()
+}
+
+/// The name of a type of collection, as `listCollections` has it but for time-series.
+pub fn kind_name(kind: CollectionType) -> &'static str {
+    match kind {
+        CollectionType::Collection => "collection",
+        CollectionType::View => "view",
+        CollectionType::TimeSeries => "time-series",
+    }
+}
+
+/// What a dump has done.
+#[derive(Clone, Debug, Serialize)]
+pub struct DumpReport {
+    /// The archive.
+    pub archive: String,
+    /// Its length in bytes.
+    pub archive_bytes: u64,
+    /// The version of the server that was read.
+    pub server: String,
+    /// The codec, with its level.
+    pub codec: String,
+    /// All documents.
+    pub documents: u64,
+    /// Their bytes before compression.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How often a part was opened again after an error.
+    pub retries: u64,
+    /// What the archive holds.
+    pub namespaces: Vec<NamespaceReport>,
+    /// What is never copied, and why.
+    pub left_out: Vec<LeftOut>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What could not be read: with anything here the copy is not whole.
+    pub missing: Vec<String>,
+}
+
+/// What a restore has done with one namespace, or would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoredNamespace {
+    /// Its name in the archive.
+    pub source: Namespace,
+    /// Its name on the target.
+    pub target: Namespace,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What is done with it: `create`, `drop and create`, `append`.
+    pub action: &'static str,
+    /// Documents in the archive.
+    pub documents: u64,
+    /// Documents that the target took.
+    pub inserted: u64,
+    /// Documents whose `_id` the target had already; they are not loaded.
+    pub duplicates: u64,
+    /// Documents that the target refused.
+    pub refused: u64,
+    /// Indexes in the archive, but for the one on `_id`.
+    pub indexes: usize,
+    /// Indexes built.
+    pub indexes_built: usize,
+}
+
+/// A document that the target did not take.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rejected {
+    /// The collection on the target.
+    pub namespace: Namespace,
+    /// Its `_id`, as canonical extended JSON, cut if it is long.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a restore has done.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoreReport {
+    /// The archive.
+    pub archive: String,
+    /// The target's hosts.
+    pub target: String,
+    /// Whether this was only a plan.
+    pub dry_run: bool,
+    /// Documents in the archive that were selected.
+    pub documents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Documents that the target took.
+    pub inserted: u64,
+    /// Documents whose `_id` the target had already.
+    pub duplicates: u64,
+    /// Documents that the target refused.
+    pub refused: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How long of that the indexes took.
+    pub index_seconds: f64,
+    /// Each namespace.
+    pub namespaces: Vec<RestoredNamespace>,
+    /// The first documents that were not taken.
+    pub rejected: Vec<Rejected>,
+    /// Indexes that could not be built.
+    pub failed_indexes: Vec<IndexFailure>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl RestoreReport {
+    /// Whether everything in the archive that was selected is on the target now.
+    pub fn is_whole(&self) -> bool {
+        self.duplicates == 0 && self.refused == 0 && self.failed_indexes.is_empty()
+    }
+}

@@ -1,0 +1,352 @@
+//! The verb `restore`: an archive into a server.
+//!
+//! ```text
+//! archive: blocks ─▶ cpu: check, decompress ─▶ batches ─▶ load: M inserters ─▶ indexes ─▶ views
+//! ```
+//! Nothing is written before the plan stands: the archive is whole, the selection matches, the target is free.
+
+mod loaders;
+mod plan;
+
+use std::{
+    io::Read,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use transload_format::{CollectionType, Contents, Kind};
+
+pub use plan::{Existing, Plan, Planned};
+
+use crate::{
+    archive::{ArchiveFile, Streamed, stream as stream_archive},
+    batch::Budget,
+    catalog::{self, IndexFailure},
+    connect::Server,
+    error::{Error, ErrorKind, Result},
+    progress::Progress,
+    report::{RestoreReport, RestoredNamespace, kind_name},
+    selection::SelectionOptions,
+};
+use loaders::Loaders;
+
+/// Bytes of batches that may be in memory between the archive and the server.
+const MEMORY: usize = 48 * 1024 * 1024;
+
+/// How to restore.
+#[derive(Clone, Debug)]
+pub struct RestoreOptions {
+    /// What to restore, and under which names.
+    pub selection: SelectionOptions,
+    /// What to do with collections that the target has already.
+    pub existing: Existing,
+    /// Make the plan and stop.
+    pub dry_run: bool,
+    /// Whether to prove the whole archive before anything is written.
+    pub check: bool,
+    /// Whether to build the indexes; the one on `_id` comes with each collection.
+    pub indexes: bool,
+    /// Insert commands in flight at once, and collections whose indexes are built at once.
+    pub parallel: usize,
+}
+
+/// Where the archive comes from.
+pub enum Source {
+    /// A file.
+    File(ArchiveFile),
+    /// A stream, with its name for messages.
+    Stream(&'static str, Box<dyn Read + Send>),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::File(archive) => write!(f, "File({})", archive.name()),
+            Source::Stream(name, _) => write!(f, "Stream({name})"),
+        }
+    }
+}
+
+/// What all stages of a restore share.
+struct Restore<'a> {
+    server: &'a Server,
+    options: &'a RestoreOptions,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+    budget: Budget,
+}
+
+/// Restores what the options select.
+///
+/// # Errors
+/// When the archive is not whole, the target is not free, or a server fails. Documents and indexes that the target
+/// refuses are no error: they are counted, and [`RestoreReport::is_whole`] says so.
+pub async fn restore(
+    source: Source,
+    server: &Server,
+    options: RestoreOptions,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<RestoreReport> {
+    let begun = Instant::now();
+    let restore = Restore { server, options: &options, progress, cancel, budget: Budget::new(MEMORY) };
+    let name = match &source {
+        Source::File(archive) => archive.name().to_owned(),
+        Source::Stream(name, _) => (*name).to_owned(),
+    };
+    let stop = restore.cancel.clone();
+    let work = async {
+        match source {
+            Source::File(archive) => restore.file(&archive).await,
+            Source::Stream(name, input) => restore.stream(name, input).await,
+        }
+    };
+    let done = tokio::select! {
+        done = work => done?,
+        () = stop.cancelled() => return Err(Error::interrupted()
+            .with_hint("what was loaded stays on the target; 'restore --drop' begins anew")),
+    };
+    let mut report = done.into_report();
+    (report.archive, report.target) = (name, server.place());
+    (report.dry_run, report.seconds) = (options.dry_run, begun.elapsed().as_secs_f64());
+    Ok(report)
+}
+
+/// A plan, and what became of it.
+struct Done {
+    plan: Plan,
+    loaded: Vec<crate::load::Loaded>,
+    indexes: Vec<(usize, Vec<IndexFailure>)>,
+    index_time: Duration,
+    /// Documents and bytes in the archive, by namespace id.
+    archived: Vec<(u64, u64)>,
+}
+
+impl Restore<'_> {
+    async fn file(&self, archive: &ArchiveFile) -> Result<Done> {
+        let contents = archive.contents();
+        archive.check_header()?;
+        let plan = Plan::new(self.server, contents, self.options).await?;
+        plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
+        if self.options.dry_run {
+            return Ok(Done::nothing(plan, contents));
+        }
+        let wanted: Vec<usize> = contents
+            .blocks()
+            .iter()
+            .enumerate()
+            .filter(|(_, block)| block.kind == Kind::Documents && plan.by_id(block.namespace).is_some())
+            .map(|(number, _)| number)
+            .collect();
+        if self.options.check {
+            self.check(archive, &wanted).await?;
+        }
+        self.prepare(&plan).await?;
+        let (documents, bytes) = plan.sums(contents);
+        self.progress.stage("restoring", Some(documents), Some(bytes));
+        let loaders = Loaders::start(self.server, &plan, self.options.parallel, &self.progress);
+        for number in wanted {
+            let batch = archive.batch(number, &self.budget).await?;
+            if !loaders.hand_over(batch).await {
+                break;
+            }
+        }
+        let loaded = loaders.finish().await?;
+        self.complete(plan, contents, loaded).await
+    }
+
+    async fn stream(&self, name: &str, input: Box<dyn Read + Send>) -> Result<Done> {
+        let mut stream = stream_archive(name, input, self.budget.clone());
+        let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
+        let plan = match stream.recv().await.ok_or_else(early)?? {
+            Streamed::Announced(contents) => Plan::new(self.server, &contents, self.options).await?,
+            _ => return Err(early()),
+        };
+        plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
+        if !self.options.dry_run {
+            self.prepare(&plan).await?;
+            self.progress.stage("restoring", None, None);
+        }
+        let loaders = Loaders::start(self.server, &plan, self.options.parallel, &self.progress);
+        loop {
+            match stream.recv().await.ok_or_else(early)?? {
+                Streamed::Announced(_) => return Err(early()),
+                Streamed::Batch(batch) => {
+                    if self.options.dry_run || plan.by_id(batch.namespace).is_none() {
+                        // Whatever is not loaded must still be whole.
+                        batch.wait().await?;
+                    } else if !loaders.hand_over(batch).await {
+                        loaders.finish().await?;
+                        return Err(early());
+                    }
+                }
+                Streamed::Finished(contents) => {
+                    let loaded = loaders.finish().await?;
+                    if self.options.dry_run {
+                        return Ok(Done::nothing(plan, &contents));
+                    }
+                    return self.complete(plan, &contents, loaded).await;
+                }
+            }
+        }
+    }
+
+    /// Proves every stored byte that will be used, before anything is written.
+    async fn check(&self, archive: &ArchiveFile, wanted: &[usize]) -> Result<()> {
+        let bytes = archive.bytes()?;
+        self.progress.stage("checking the archive", None, Some(bytes));
+        let checks = stream::iter(wanted.iter().copied()).map(|number| archive.block(number));
+        let mut checks = checks.buffer_unordered(2);
+        while let Some(block) = checks.try_next().await? {
+            self.progress.advance(0, block.total_len());
+        }
+        Ok(())
+    }
+
+    /// Drops what is to be dropped, and creates the collections.
+    async fn prepare(&self, plan: &Plan) -> Result<()> {
+        self.progress.stage("creating collections", None, None);
+        let each = stream::iter(plan.collections().filter(|planned| planned.kind() != CollectionType::View));
+        each.map(Ok)
+            .try_for_each_concurrent(self.options.parallel.max(1), async |planned: &Planned| {
+                if planned.dropped {
+                    catalog::drop(self.server, &planned.target).await?;
+                }
+                if planned.create {
+                    catalog::create(self.server, &planned.target, &planned.collection).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// After the documents: indexes, then views.
+    async fn complete(&self, plan: Plan, contents: &Contents, loaded: Vec<crate::load::Loaded>) -> Result<Done> {
+        let begun = Instant::now();
+        self.progress.stage("building indexes", None, None);
+        let indexes = self.build_indexes(&plan).await?;
+        let index_time = begun.elapsed();
+        let mut views: Vec<_> = plan
+            .collections()
+            .filter(|planned| planned.kind() == CollectionType::View)
+            .map(|planned| (planned.target.clone(), planned.collection.clone()))
+            .collect();
+        catalog::in_order_of_dependency(&mut views);
+        for planned in plan.collections().filter(|planned| planned.kind() == CollectionType::View && planned.dropped) {
+            catalog::drop(self.server, &planned.target).await?;
+        }
+        for (target, view) in &views {
+            catalog::create(self.server, target, view).await?;
+        }
+        let done = Done { loaded, indexes, index_time, ..Done::nothing(plan, contents) };
+        done.account()?;
+        Ok(done)
+    }
+
+    async fn build_indexes(&self, plan: &Plan) -> Result<Vec<(usize, Vec<IndexFailure>)>> {
+        let results = Mutex::new(vec![(0, Vec::new()); plan.collections().count()]);
+        stream::iter(plan.collections().enumerate())
+            .map(Ok)
+            .try_for_each_concurrent(self.options.parallel.max(1), async |(index, planned): (usize, &Planned)| {
+                if self.options.indexes && planned.kind() != CollectionType::View {
+                    let built = catalog::create_indexes(self.server, &planned.target, &planned.collection).await?;
+                    let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    if let Some(result) = results.get_mut(index) {
+                        *result = built;
+                    }
+                }
+                Ok::<_, Error>(())
+            })
+            .await?;
+        Ok(results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl Done {
+    fn nothing(plan: Plan, contents: &Contents) -> Self {
+        let archived =
+            contents.namespaces().iter().map(|namespace| (namespace.totals.documents, namespace.totals.bytes));
+        let count = plan.collections().count();
+        Done {
+            loaded: vec![crate::load::Loaded::default(); count],
+            indexes: vec![(0, Vec::new()); count],
+            index_time: Duration::ZERO,
+            archived: archived.collect(),
+            plan,
+        }
+    }
+
+    /// Every document of the archive must be in exactly one count.
+    fn account(&self) -> Result<()> {
+        for (planned, loaded) in self.plan.collections().zip(&self.loaded) {
+            let counted = loaded.inserted + loaded.duplicates + loaded.refused;
+            let archived = self.archived(planned).0;
+            if counted != archived {
+                let message = format!("{archived} documents are in the archive, {counted} were accounted for");
+                return Err(Error::new(ErrorKind::Internal, message).at(planned.target.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn archived(&self, planned: &Planned) -> (u64, u64) {
+        let index = usize::try_from(planned.id - 1).unwrap_or(usize::MAX);
+        self.archived.get(index).copied().unwrap_or_default()
+    }
+
+    fn into_report(self) -> RestoreReport {
+        let mut report = RestoreReport {
+            archive: String::new(),
+            target: String::new(),
+            dry_run: false,
+            documents: 0,
+            bytes: 0,
+            inserted: 0,
+            duplicates: 0,
+            refused: 0,
+            seconds: 0.0,
+            index_seconds: self.index_time.as_secs_f64(),
+            namespaces: Vec::new(),
+            rejected: Vec::new(),
+            failed_indexes: Vec::new(),
+            warnings: self.plan.warnings.clone(),
+        };
+        let all = self.plan.collections().zip(&self.loaded).zip(&self.indexes);
+        for ((planned, loaded), (built, failures)) in all {
+            let (documents, bytes) = self.archived(planned);
+            report.documents += documents;
+            report.bytes += bytes;
+            report.inserted += loaded.inserted;
+            report.duplicates += loaded.duplicates;
+            report.refused += loaded.refused;
+            report.rejected.extend(loaded.rejected.iter().cloned());
+            report.failed_indexes.extend(failures.iter().cloned());
+            report.namespaces.push(RestoredNamespace {
+                source: planned.source.clone(),
+                target: planned.target.clone(),
+                kind: kind_name(planned.kind()),
+                action: planned.action(),
+                documents,
+                inserted: loaded.inserted,
+                duplicates: loaded.duplicates,
+                refused: loaded.refused,
+                indexes: planned.indexes,
+                indexes_built: *built,
+            });
+        }
+        report
+    }
+}
+
+/// The first error of a set of tasks; the others are stopped.
+async fn first_error<T: 'static>(tasks: &mut JoinSet<Result<T>>) -> Result<Vec<T>> {
+    let mut results = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        let died = |panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}")));
+        results.push(ended.unwrap_or_else(died)?);
+    }
+    Ok(results)
+}

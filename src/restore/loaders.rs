@@ -1,0 +1,112 @@
+//! The tasks that insert batches: several for all collections, one more for each collection whose order is data.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc},
+    task::JoinSet,
+};
+
+use super::{Plan, first_error};
+use crate::{
+    archive::PendingBatch,
+    connect::Server,
+    error::Result,
+    load::{Loaded, load},
+    namespace::Namespace,
+    progress::Progress,
+};
+
+/// Batches that wait for each loader. The memory budget bounds their bytes.
+const AHEAD: usize = 2;
+
+/// A batch, and where it goes.
+struct Work {
+    index: usize,
+    target: Arc<Namespace>,
+    batch: PendingBatch,
+}
+
+/// The loaders of a restore.
+pub(super) struct Loaders {
+    shared: mpsc::Sender<Work>,
+    lanes: HashMap<usize, mpsc::Sender<Work>>,
+    targets: HashMap<u32, (usize, Arc<Namespace>)>,
+    tasks: JoinSet<Result<()>>,
+    loaded: Arc<Mutex<Vec<Loaded>>>,
+}
+
+impl Loaders {
+    pub(super) fn start(server: &Server, plan: &Plan, parallel: usize, progress: &Arc<dyn Progress>) -> Self {
+        let parallel = parallel.max(1);
+        let (shared, works) = mpsc::channel(parallel * AHEAD);
+        let works = Arc::new(AsyncMutex::new(works));
+        let loaded = Arc::new(Mutex::new(vec![Loaded::default(); plan.collections().count()]));
+        let mut loaders =
+            Loaders { shared, lanes: HashMap::new(), targets: HashMap::new(), tasks: JoinSet::new(), loaded };
+        for _ in 0..parallel {
+            loaders.spawn(server, Arc::clone(&works), false, progress);
+        }
+        for (index, planned) in plan.collections().enumerate() {
+            loaders.targets.insert(planned.id, (index, Arc::new(planned.data.clone())));
+            if planned.is_ordered() {
+                let (lane, works) = mpsc::channel(AHEAD);
+                loaders.lanes.insert(index, lane);
+                loaders.spawn(server, Arc::new(AsyncMutex::new(works)), true, progress);
+            }
+        }
+        loaders
+    }
+
+    fn spawn(
+        &mut self,
+        server: &Server,
+        works: Arc<AsyncMutex<mpsc::Receiver<Work>>>,
+        ordered: bool,
+        progress: &Arc<dyn Progress>,
+    ) {
+        let (server, progress, loaded) = (server.clone(), Arc::clone(progress), Arc::clone(&self.loaded));
+        let one = async move |work: Work| {
+            let bytes = u64::from(work.batch.len);
+            let batch = work.batch.wait().await?;
+            let done = load(&server, &work.target, &batch.documents, ordered).await?;
+            progress.advance(done.inserted, bytes);
+            let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(sum) = loaded.get_mut(work.index) {
+                sum.add(done);
+            }
+            Ok(())
+        };
+        self.tasks.spawn(async move {
+            loop {
+                let Some(work) = works.lock().await.recv().await else {
+                    return Ok(());
+                };
+                if let Err(error) = one(work).await {
+                    // Nothing more is handed over; the feeder finds the queue closed.
+                    works.lock().await.close();
+                    return Err(error);
+                }
+            }
+        });
+    }
+
+    /// Hands a batch to a loader; false if they have stopped, and [`finish`](Loaders::finish) says why.
+    pub(super) async fn hand_over(&self, batch: PendingBatch) -> bool {
+        let Some((index, target)) = self.targets.get(&batch.namespace).cloned() else {
+            return true;
+        };
+        let queue = self.lanes.get(&index).unwrap_or(&self.shared);
+        queue.send(Work { index, target, batch }).await.is_ok()
+    }
+
+    /// Waits until all batches are loaded.
+    pub(super) async fn finish(mut self) -> Result<Vec<Loaded>> {
+        drop((self.shared, self.lanes));
+        first_error(&mut self.tasks).await?;
+        Ok(std::mem::take(&mut *self.loaded.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}

@@ -1,0 +1,227 @@
+//! What a restore is going to do, decided before anything is written.
+
+use std::collections::HashMap;
+
+use transload_format::{Collection, CollectionType, Contents};
+
+use super::RestoreOptions;
+use crate::{
+    catalog,
+    connect::Server,
+    document,
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    selection::{Selection, SelectionOptions},
+};
+
+/// What to do with collections that the target has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// Refuse, before anything is written.
+    #[default]
+    Refuse,
+    /// Drop them first.
+    Drop,
+    /// Load into them; their options and documents stay.
+    Append,
+}
+
+/// One namespace of the plan.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Its id in the archive.
+    pub id: u32,
+    /// Its name in the archive.
+    pub source: Namespace,
+    /// Its name on the target.
+    pub target: Namespace,
+    /// Where its documents go: itself, or the buckets of a time-series collection.
+    pub data: Namespace,
+    /// What the archive says of it.
+    pub collection: Collection,
+    /// How many indexes will be built, beside the one on `_id`.
+    pub indexes: usize,
+    /// Whether it is there and will be dropped first.
+    pub dropped: bool,
+    /// Whether it will be created.
+    pub create: bool,
+}
+
+impl Planned {
+    /// What it is.
+    pub fn kind(&self) -> CollectionType {
+        self.collection.kind
+    }
+
+    /// What is done with it, in a word or two.
+    pub fn action(&self) -> &'static str {
+        match (self.create, self.dropped) {
+            (true, true) => "drop and create",
+            (true, false) => "create",
+            (false, _) => "append",
+        }
+    }
+
+    /// Whether the order of its documents is data, so that they must be inserted one command after another.
+    pub fn is_ordered(&self) -> bool {
+        document::find(&self.collection.options, b"capped")
+            .is_some_and(|capped| capped.value.iter().any(|byte| *byte != 0))
+    }
+}
+
+/// What a restore is going to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    planned: Vec<Planned>,
+    by_id: HashMap<u32, usize>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Decides what becomes of each namespace of the archive.
+    ///
+    /// # Errors
+    /// When the selection matches nothing, two names become one, or the target has one of them already.
+    pub(super) async fn new(server: &Server, contents: &Contents, options: &RestoreOptions) -> Result<Self> {
+        let mut sources = Vec::new();
+        for namespace in contents.namespaces() {
+            sources.push(Namespace::parse(&namespace.collection.namespace)?);
+        }
+        let resolved = Selection::new(&with_database_of(&options.selection, &sources))?.resolve(&sources)?;
+        let ids: HashMap<&Namespace, usize> =
+            sources.iter().enumerate().map(|(index, source)| (source, index)).collect();
+        let mut plan = Plan { planned: Vec::new(), by_id: HashMap::new(), warnings: resolved.warnings };
+        let mut existing: HashMap<String, Vec<String>> = HashMap::new();
+        for selected in resolved.selected {
+            let Some((&index, namespace)) =
+                ids.get(&selected.source).and_then(|index| Some((index, contents.namespaces().get(*index)?)))
+            else {
+                continue;
+            };
+            let database = selected.target.database();
+            if !existing.contains_key(database) {
+                existing.insert(database.to_owned(), catalog::existing(server, database).await?);
+            }
+            let there = existing
+                .get(database)
+                .is_some_and(|names| names.iter().any(|name| name == selected.target.collection()));
+            let collection = namespace.collection.clone();
+            let data = match collection.kind {
+                CollectionType::TimeSeries => {
+                    Namespace::new(database, format!("system.buckets.{}", selected.target.collection()))?
+                }
+                _ => selected.target.clone(),
+            };
+            let dropped = there && options.existing == Existing::Drop;
+            let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            let create = !there || dropped;
+            let indexes = if options.indexes { catalog::indexes_to_build(&collection) } else { 0 };
+            plan.planned.push(Planned {
+                id,
+                source: selected.source,
+                target: selected.target,
+                data,
+                collection,
+                indexes,
+                dropped,
+                create,
+            });
+        }
+        plan.keep_database(server)?;
+        plan.refuse_existing(server, options.existing)?;
+        plan.warn_of_renamed_sources_of_views();
+        Ok(plan)
+    }
+
+    /// A database in the target's connection string selects what goes there.
+    fn keep_database(&mut self, server: &Server) -> Result<()> {
+        if let Some(database) = server.default_database() {
+            let all = self.planned.len();
+            self.planned.retain(|planned| planned.target.database() == database);
+            if self.planned.is_empty() {
+                let message = format!("nothing in the archive goes to '{database}', which the connection string names");
+                return Err(Error::new(ErrorKind::NotFound, message).with_hint(format!(
+                    "--rename 'OLD.*={database}.*' restores under that name; ?authSource={database} only authenticates there"
+                )));
+            }
+            if self.planned.len() < all {
+                let others = all - self.planned.len();
+                self.warnings
+                    .push(format!("{others} namespaces of other databases than '{database}' are not restored"));
+            }
+        }
+        self.by_id = (0..).zip(&self.planned).map(|(index, planned)| (planned.id, index)).collect();
+        Ok(())
+    }
+
+    /// A view names collections in its pipeline, which is not rewritten: it goes on reading the old names.
+    fn warn_of_renamed_sources_of_views(&mut self) {
+        let mut warnings = Vec::new();
+        for view in self.planned.iter().filter(|planned| planned.kind() == CollectionType::View) {
+            for read in catalog::read_by_view(&view.collection) {
+                let moved = self.planned.iter().find(|other| {
+                    other.source.database() == view.source.database()
+                        && other.source.collection() == read
+                        && (other.target.database() != view.target.database() || other.target.collection() != read)
+                });
+                if let Some(other) = moved {
+                    let (name, target) = (&view.target, &other.target);
+                    warnings.push(format!(
+                        "the view {name} reads '{read}', which is restored as {target}; the view still reads '{read}'"
+                    ));
+                }
+            }
+        }
+        self.warnings.append(&mut warnings);
+    }
+
+    /// The namespaces, in the order of the archive.
+    pub fn collections(&self) -> impl Iterator<Item = &Planned> + Clone {
+        self.planned.iter()
+    }
+
+    /// The index and the plan of the namespace with this id.
+    pub fn by_id(&self, id: u32) -> Option<(usize, &Planned)> {
+        let index = *self.by_id.get(&id)?;
+        Some((index, self.planned.get(index)?))
+    }
+
+    /// Documents and bytes that the plan will load.
+    pub fn sums(&self, contents: &Contents) -> (u64, u64) {
+        let of =
+            |planned: &Planned| contents.namespace(planned.id).map(|namespace| namespace.totals).unwrap_or_default();
+        self.planned.iter().map(of).fold((0, 0), |sums, totals| (sums.0 + totals.documents, sums.1 + totals.bytes))
+    }
+
+    fn refuse_existing(&self, server: &Server, existing: Existing) -> Result<()> {
+        let is_view = |planned: &&Planned| planned.kind() == CollectionType::View;
+        let there: Vec<_> = self.planned.iter().filter(|planned| !planned.create).collect();
+        let refused = match existing {
+            Existing::Refuse => there.len(),
+            // A view has no documents to add to.
+            Existing::Append => there.iter().copied().filter(is_view).count(),
+            Existing::Drop => 0,
+        };
+        if refused == 0 {
+            return Ok(());
+        }
+        let names: Vec<_> = there.iter().take(10).map(|planned| planned.target.to_string()).collect();
+        let more = if there.len() > 10 { format!(" and {} more", there.len() - 10) } else { String::new() };
+        let message = format!("the target has already: {}{more}", names.join(", "));
+        Err(Error::new(ErrorKind::AlreadyExists, message)
+            .with_hint("nothing was written; --drop drops them first, --append loads into them, --rename restores under other names")
+            .at(server.place()))
+    }
+}
+
+/// A pattern without a database means the archive's only one.
+fn with_database_of(options: &SelectionOptions, sources: &[Namespace]) -> SelectionOptions {
+    let mut options = options.clone();
+    if let Some(first) =
+        sources.first().filter(|first| sources.iter().all(|other| other.database() == first.database()))
+    {
+        options.default_database.get_or_insert_with(|| first.database().to_owned());
+    }
+    options
+}

@@ -1,0 +1,90 @@
+//! Cuts a collection into parts: ranges of `_id`s of about equal size, each for a cursor of its own.
+
+use bson::rawdoc;
+
+use crate::{
+    catalog::{Entry, Order},
+    connect::{Doing, Server},
+    error::Result,
+};
+
+/// Bytes that a part should have: small enough that several cursors share the work to the end, and that a failure
+/// costs little; large enough that opening cursors does not show.
+pub const PART_BYTES: u64 = 32 * 1024 * 1024;
+/// The most parts of a collection.
+const MOST_PARTS: u64 = 4096;
+/// Sampled `_id`s for each part: evens out the luck of the draw.
+const SAMPLES_PER_PART: u64 = 20;
+
+/// The `_id`s of a part, each as a document `{_id: …}`. The lower one is included, the upper one is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first `_id`; none for the beginning of the index.
+    pub lower: Option<Vec<u8>>,
+    /// The `_id` after the last one; none for the end of the index.
+    pub upper: Option<Vec<u8>>,
+}
+
+/// The parts of a collection, of about `part_bytes` each, in the order of the index. They cover it whatever the sample was, whatever is written
+/// meanwhile: each begins where the one before it ends, and the outer ends are open.
+///
+/// # Errors
+/// When the server refuses the sample.
+pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Vec<Bounds>> {
+    let parts = (entry.bytes.unwrap_or(0) / part_bytes.max(1)).min(MOST_PARTS);
+    if entry.order != Order::Id || parts < 2 {
+        return Ok(vec![Bounds::default()]);
+    }
+    let sample = sample(server, entry, parts * SAMPLES_PER_PART).await?;
+    Ok(between(every(&sample, usize::try_from(parts).unwrap_or(1))))
+}
+
+/// Random `_id`s in the order of the index: sorted by the server, with the collection's own collation.
+async fn sample(server: &Server, entry: &Entry, size: u64) -> Result<Vec<Vec<u8>>> {
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let command = rawdoc! {
+        "aggregate": entry.data.collection(),
+        "pipeline": [{ "$sample": { "size": size } }, { "$project": { "_id": 1 } }, { "$sort": { "_id": 1 } }],
+        "cursor": { "batchSize": 100_000 },
+        "allowDiskUse": true,
+    };
+    let database = entry.data.database();
+    let doing = Doing::new(format!("sample {}", entry.data), "find", database);
+    server.documents(database, command, &doing).await
+}
+
+/// The `parts - 1` samples that stand at equal distances. A sample may hold an `_id` twice: a bound must not.
+fn every(sample: &[Vec<u8>], parts: usize) -> Vec<Vec<u8>> {
+    let mut bounds: Vec<_> = (1..parts).filter_map(|n| sample.get(n * sample.len() / parts)).cloned().collect();
+    bounds.dedup();
+    bounds
+}
+
+fn between(bounds: Vec<Vec<u8>>) -> Vec<Bounds> {
+    let lowers = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
+    let uppers = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
+    lowers.zip(uppers).map(|(lower, upper)| Bounds { lower, upper }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_everything_and_do_not_overlap() {
+        let sample: Vec<Vec<u8>> = (0..100_u8).map(|n| vec![n]).collect();
+        let parts = between(every(&sample, 4));
+        assert_eq!(parts.len(), 4);
+        assert_eq!((&parts[0].lower, &parts[3].upper), (&None, &None));
+        for pair in parts.windows(2) {
+            assert_eq!(pair[0].upper, pair[1].lower);
+        }
+        assert_eq!(parts[1].lower, Some(vec![25]));
+    }
+
+    #[test]
+    fn a_poor_sample_gives_fewer_parts() {
+        assert_eq!(between(every(&[], 4)), vec![Bounds::default()]);
+        assert_eq!(between(every(&[vec![1], vec![1], vec![1], vec![1]], 4)).len(), 2);
+    }
+}

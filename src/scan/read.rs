@@ -1,0 +1,223 @@
+//! Follows a cursor through one part, and opens it again after its last document whenever it breaks.
+//!
+//! Any error ends a cursor: polling the driver's stream once more would skip a batch. So the part goes on with a new
+//! one, behind the last document that was delivered, and each document comes exactly once.
+
+use bson::RawDocumentBuf;
+use futures_util::StreamExt;
+use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+
+use super::Bounds;
+use crate::{
+    catalog::{Entry, Order, uuid_of},
+    connect::{Doing, Patience, Server, batch_documents, retry},
+    document::{self, RawBuilder},
+    error::{Error, ErrorKind, Result},
+};
+
+/// Bytes that a reply of the server should have. A reply exists twice for a moment, once for each cursor.
+const REPLY_BYTES: u64 = 4 * 1024 * 1024;
+/// Documents of a reply when their size is not known.
+const REPLY_DOCUMENTS: i32 = 1000;
+
+/// A part being read.
+#[allow(missing_debug_implementations, reason = "the driver's cursor has none")]
+pub struct PartScan<'a> {
+    server: &'a Server,
+    entry: &'a Entry,
+    bounds: &'a Bounds,
+    batch_size: i32,
+    cursor: Option<RawBatchCursor>,
+    /// The last document delivered: its `{_id: …}`, or the whole of it where it has no `_id`.
+    last: Option<Vec<u8>>,
+    /// In natural order after a restart: documents up to the last one are still to be passed over.
+    passing: bool,
+    patience: Patience,
+    restarts: u64,
+}
+
+/// Documents of a reply that were not delivered before.
+#[derive(Debug)]
+pub struct Delivered {
+    reply: RawBatch,
+    skip: usize,
+}
+
+impl Delivered {
+    /// The documents, in the order of the server.
+    ///
+    /// # Errors
+    /// When the reply is malformed.
+    pub fn documents(&self) -> Result<impl Iterator<Item = &[u8]>> {
+        Ok(batch_documents(&self.reply)?.skip(self.skip))
+    }
+}
+
+impl<'a> PartScan<'a> {
+    /// A scan of the documents between `bounds`.
+    pub fn new(server: &'a Server, entry: &'a Entry, bounds: &'a Bounds) -> Self {
+        let average = match (entry.bytes, entry.documents) {
+            (Some(bytes), Some(documents)) if documents > 0 => Some((bytes / documents).max(1)),
+            _ => None,
+        };
+        let fitting = |average| i32::try_from(REPLY_BYTES / average).unwrap_or(i32::MAX).clamp(1, 100_000);
+        PartScan {
+            server,
+            entry,
+            bounds,
+            batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
+            cursor: None,
+            last: None,
+            passing: false,
+            patience: server.patience(),
+            restarts: 0,
+        }
+    }
+
+    /// How often the part was opened again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// The next documents, or nothing at the end of the part.
+    ///
+    /// # Errors
+    /// When the server refuses, or has not answered for as long as its [`Patience`] lasts.
+    pub async fn next(&mut self) -> Result<Option<Delivered>> {
+        loop {
+            let batch = match self.advance().await {
+                Ok(Some(reply)) => self.deliver(reply)?,
+                Ok(None) if self.passing => return Err(self.rolled_over()),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    self.cursor = None;
+                    self.passing = self.entry.order == Order::Natural && self.last.is_some();
+                    self.restarts += 1;
+                    if !self.patience.wait(retry(&error)).await {
+                        return Err(self.failure(error));
+                    }
+                    check_identity(self.server, self.entry).await?;
+                    continue;
+                }
+            };
+            if let Some(batch) = batch {
+                self.patience.progress();
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> mongodb::error::Result<Option<RawBatch>> {
+        if self.cursor.is_none() {
+            self.cursor = Some(self.open().await?);
+        }
+        match &mut self.cursor {
+            Some(cursor) => cursor.next().await.transpose(),
+            None => Ok(None),
+        }
+    }
+
+    /// Passes over what was delivered before a restart, and remembers the last document.
+    fn deliver(&mut self, reply: RawBatch) -> Result<Option<Delivered>> {
+        let mut documents = batch_documents(&reply)?;
+        let mut skip = 0;
+        if self.passing {
+            let last = self.last.as_deref();
+            match documents.position(|document| last == Some(&key(document))) {
+                Some(found) => {
+                    self.passing = false;
+                    skip = found + 1;
+                }
+                None => return Ok(None),
+            }
+        }
+        match documents.last() {
+            Some(last) => {
+                self.last = Some(key(last));
+                Ok(Some(Delivered { reply, skip }))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn open(&mut self) -> mongodb::error::Result<RawBatchCursor> {
+        let database = self.server.database(self.entry.data.database());
+        let find = RawDocumentBuf::from_bytes(self.find())?;
+        let run = database.run_raw_cursor_command(find).batch_size(self.batch_size.unsigned_abs());
+        run.selection_criteria(self.server.reads()).batch().await
+    }
+
+    /// The find command. Parts are cut by `min` and `max` on the index: a filter by `$gte` would compare within one
+    /// type only, and lose what is of another. The last document itself is passed over by the server's own idea of
+    /// equality, which knows numbers of all types and the collection's collation.
+    fn find(&self) -> Vec<u8> {
+        let mut find = RawBuilder::new();
+        find.string("find", self.entry.data.collection()).int32("batchSize", self.batch_size);
+        match self.entry.order {
+            Order::Natural => {
+                find.embed("hint", |hint| {
+                    hint.int32("$natural", 1);
+                });
+            }
+            Order::Id | Order::Nothing => {
+                find.embed("hint", |hint| {
+                    hint.int32("_id", 1);
+                });
+                if let Some(last) = &self.last {
+                    find.document("min", last);
+                    if let Some(id) = document::id(last) {
+                        find.embed("filter", |filter| {
+                            filter.embed("_id", |not| {
+                                not.append_renamed(&id, "$ne");
+                            });
+                        });
+                    }
+                } else if let Some(lower) = &self.bounds.lower {
+                    find.document("min", lower);
+                }
+                if let Some(upper) = &self.bounds.upper {
+                    find.document("max", upper);
+                }
+            }
+        }
+        find.finish()
+    }
+
+    fn failure(&self, error: mongodb::error::Error) -> Error {
+        let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
+        self.server.failure(error, &doing)
+    }
+
+    fn rolled_over(&self) -> Error {
+        Error::new(
+            ErrorKind::Server,
+            format!(
+                "the connection was lost while {} was read, and its last document read is gone since",
+                self.entry.data
+            ),
+        )
+        .with_hint("a capped collection must be read anew from its beginning: start again")
+        .at(self.server.place())
+    }
+}
+
+/// What a cursor opened anew finds must be what the broken one read: a collection of that name may have been
+/// dropped, or made again, in between.
+async fn check_identity(server: &Server, entry: &Entry) -> Result<()> {
+    let Some(uuid) = entry.collection.uuid.filter(|_| entry.data == entry.namespace) else {
+        return Ok(());
+    };
+    if uuid_of(server, &entry.data).await? == Some(uuid) {
+        return Ok(());
+    }
+    let message = format!("{} was dropped, renamed or made anew while it was read", entry.data);
+    Err(Error::new(ErrorKind::NotFound, message).at(server.place()))
+}
+
+/// What a document is recognised by: its `_id`, or all of it where it has none.
+fn key(document: &[u8]) -> Vec<u8> {
+    match document::id(document) {
+        Some(id) => RawBuilder::new().append(&id).finish(),
+        None => document.to_vec(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The one integration-test binary: it runs real servers, so its tests share them (see `servers`).
+
+// A test that panics is a test that fails.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod cli;
+mod copy;
+mod recover;
+mod round_trip;
+mod sandbox;
+mod server_binary;
+mod servers;
