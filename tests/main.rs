@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod copy;
+mod dump_faults;
+mod fidelity;
+mod odd_documents;
 mod round_trip;
 mod sandbox;
 mod server_binary;
