@@ -16,6 +16,7 @@ use crate::{
     report::{DumpReport, RestoreReport},
     restore::{Existing, RestoreOptions, Source, restore},
     sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
+    scan::PART_BYTES,
     selection::{Selection, SelectionOptions},
     shop::{self, Shop},
 };
@@ -91,6 +92,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
         destination: Destination::File { path: path.clone(), replace: false },
         codec: Codec::default(),
         parallel: options.parallel,
+        part_bytes: PART_BYTES,
     };
     let dump = dump(&source, dump_options, Arc::clone(&progress), cancel.clone()).await?;
     let restore_options = RestoreOptions {
@@ -98,6 +100,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
         existing: Existing::Refuse,
         dry_run: false,
         check: true,
+        indexes: true,
         parallel: options.parallel,
     };
     let archive = Source::File(ArchiveFile::open(&path)?);

@@ -50,6 +50,9 @@ pub struct DumpOptions {
     pub codec: Codec,
     /// Cursors read at once.
     pub parallel: usize,
+    /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
+    /// there is a reason. A smaller collection is one part.
+    pub part_bytes: u64,
 }
 
 /// What the workers share.
@@ -88,9 +91,16 @@ pub async fn dump(
 ) -> Result<DumpReport> {
     let begun = Instant::now();
     progress.stage("reading the catalog", None, None);
-    let catalog = catalog::read(server, &options.selection).await?;
-    catalog.warnings.iter().chain(&catalog.missing).for_each(|warning| progress.warn(warning));
-    let jobs = plan(server, &catalog).await?;
+    let planned = async {
+        let catalog = catalog::read(server, &options.selection).await?;
+        catalog.warnings.iter().for_each(|warning| progress.warn(warning));
+        catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
+        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog))
+    };
+    let (jobs, catalog) = tokio::select! {
+        planned = planned => planned?,
+        () = cancel.cancelled() => return Err(Error::interrupted()),
+    };
     let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
     let (sink, writer) = Sink::begin(&options.destination, options.codec, origin(server), collections)?;
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
@@ -130,11 +140,11 @@ pub async fn dump(
 }
 
 /// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
-async fn plan(server: &Server, catalog: &Catalog) -> Result<Vec<Job>> {
+async fn plan(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
     let parts = |(entry, of): (usize, &Entry)| {
         let of = of.clone();
         async move {
-            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of).await? };
+            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
             let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
             Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
         }
@@ -253,7 +263,7 @@ impl Shared {
 async fn finish(
     shared: Arc<Shared>,
     read: Result<()>,
-    writer: JoinHandle<Result<Written>>,
+    writer: JoinHandle<Written>,
     destination: &Destination,
 ) -> Result<Written> {
     let handed_over = match &read {
@@ -262,26 +272,31 @@ async fn finish(
     };
     // With the last clone of the sink the writer's queue ends.
     drop(shared);
-    let written =
-        writer.await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("the writer died: {panic}"))));
-    match (written, read.and(handed_over)) {
-        (Ok(written), Ok(())) if written.finished => Ok(written),
-        (Ok(written), read) => {
-            let error = read.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the archive was not finished"));
-            Err(how_far(error, &written, destination))
-        }
-        (Err(error), _) => Err(error),
-    }
+    let died = |panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}"));
+    let mut written = writer.await.map_err(died)?;
+    let read = read.and(handed_over);
+    let error = match written.failure.take() {
+        None if written.finished && read.is_ok() => return Ok(written),
+        Some(error) => error,
+        None => read.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the archive was not finished")),
+    };
+    Err(how_far(error, &written, destination))
 }
 
 /// Says what is left of a dump that did not finish.
 fn how_far(error: Error, written: &Written, destination: &Destination) -> Error {
     let documents = written.contents.totals().documents;
-    if *destination == Destination::Stdout {
-        return error;
-    }
-    let name = destination.unfinished_name();
-    let stays = format!("{name} stays, unfinished, with {documents} documents; --force begins anew in its place");
-    let hint = error.hint().map_or(stays.clone(), |hint| format!("{hint}; {stays}"));
-    error.with_hint(hint)
+    let done = format!("{documents} documents in {} bytes", written.bytes);
+    let left = match destination {
+        Destination::Stdout => format!("{done} were written to it, which are no whole archive"),
+        Destination::File { .. } => {
+            let name = destination.unfinished_name();
+            format!("{name} stays, unfinished, with {done}; --force begins anew in its place")
+        }
+    };
+    let first = match error.kind() {
+        ErrorKind::NoSpace => Some("make room, or choose another disk".to_owned()),
+        _ => error.hint().map(str::to_owned),
+    };
+    error.with_hint(first.map_or(left.clone(), |first| format!("{first}; {left}")))
 }

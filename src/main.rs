@@ -12,15 +12,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const INTERRUPTED: u8 = 130;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return transload::cli::not_understood(&error),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli.cannot_start(error),
     };
     let cancel = CancellationToken::new();
-    tokio::spawn(listen(cancel.clone()));
-    cli.run(cancel).await
+    runtime.spawn(listen(cancel.clone()));
+    let code = runtime.block_on(cli.run(cancel));
+    // Without waiting: a thread may be blocked for good in a read of standard input.
+    runtime.shutdown_background();
+    code
 }
 
 /// The first signal asks the verb to stop cleanly; the second does not wait for it.

@@ -47,6 +47,8 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Whether to prove the whole archive before anything is written.
     pub check: bool,
+    /// Whether to build the indexes; the one on `_id` comes with each collection.
+    pub indexes: bool,
     /// Insert commands in flight at once, and collections whose indexes are built at once.
     pub parallel: usize,
 }
@@ -249,7 +251,7 @@ impl Restore<'_> {
         stream::iter(plan.collections().enumerate())
             .map(Ok)
             .try_for_each_concurrent(self.options.parallel.max(1), async |(index, planned): (usize, &Planned)| {
-                if planned.kind() != CollectionType::View {
+                if self.options.indexes && planned.kind() != CollectionType::View {
                     let built = catalog::create_indexes(self.server, &planned.target, &planned.collection).await?;
                     let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     if let Some(result) = results.get_mut(index) {
@@ -331,7 +333,7 @@ impl Done {
                 inserted: loaded.inserted,
                 duplicates: loaded.duplicates,
                 refused: loaded.refused,
-                indexes: built + failures.len(),
+                indexes: planned.indexes,
                 indexes_built: *built,
             });
         }

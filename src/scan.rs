@@ -3,5 +3,5 @@
 mod parts;
 mod read;
 
-pub use parts::{Bounds, split};
+pub use parts::{Bounds, PART_BYTES, split};
 pub use read::{Delivered, PartScan};

@@ -3,6 +3,10 @@
 // A test that panics is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cli;
+mod copy;
+mod recover;
+mod round_trip;
 mod sandbox;
 mod server_binary;
 mod servers;

@@ -317,6 +317,17 @@ impl StoredBlock {
         Ok(raw)
     }
 
+    /// The same documents or events as a block for another archive, about `subject` there. They are proven first, and
+    /// not compressed again.
+    ///
+    /// # Errors
+    /// As [`unpack`](StoredBlock::unpack).
+    pub fn repack(self, subject: Subject) -> Result<PackedBlock, Problem> {
+        self.clone().unpack()?;
+        let header = BlockHeader { subject, sequence: 0, tag: [0; 8], ..self.header };
+        Ok(PackedBlock { header, stored: self.stored })
+    }
+
     /// The bytes that the block takes in the archive, its header included.
     pub fn total_len(&self) -> u64 {
         self.header.total_len()

@@ -105,7 +105,7 @@ impl ArchiveFile {
     }
 
     /// Starts to decompress a block.
-    pub fn unpack(&self, number: usize, block: StoredBlock) -> Pending<Vec<u8>> {
+    pub(crate) fn unpack(&self, number: usize, block: StoredBlock) -> Pending<Vec<u8>> {
         let archive = self.clone();
         cpu::run(move || {
             let unpacked = block.unpack();

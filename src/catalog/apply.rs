@@ -7,7 +7,7 @@ use transload_format::Collection;
 
 use super::read::is_id_index;
 use crate::{
-    connect::{Doing, Server, command_text, failure, retry},
+    connect::{Doing, Server, command_text, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -88,7 +88,7 @@ async fn ddl(
                     return Ok(());
                 }
                 _ if patience.wait(retry(&error)).await => retried = true,
-                _ => return Err(failure(error, doing).at(server.place())),
+                _ => return Err(server.failure(error, doing)),
             },
         }
     }
@@ -167,6 +167,11 @@ async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Res
     ddl(server, namespace, command, &doing, &INDEX_ALREADY_EXISTS).await
 }
 
+/// How many indexes of a collection must be built: all but those that come with it.
+pub fn indexes_to_build(collection: &Collection) -> usize {
+    collection.indexes.iter().filter(|spec| must_build(spec)).count()
+}
+
 /// Whether an index does not come with the collection itself.
 fn must_build(spec: &[u8]) -> bool {
     !is_id_index(spec) && document::find(spec, b"clustered").is_none()
@@ -198,8 +203,7 @@ pub fn in_order_of_dependency(views: &mut Vec<(Namespace, Collection)>) {
     while !views.is_empty() {
         let names: Vec<_> = views.iter().map(|(namespace, _)| namespace.clone()).collect();
         let ready = views.iter().position(|(namespace, view)| {
-            let mut read = Vec::new();
-            names_in(&view.options, u8::MAX, &mut read);
+            let read = read_by_view(view);
             !names.iter().any(|other| {
                 other != namespace
                     && other.database() == namespace.database()
@@ -209,6 +213,13 @@ pub fn in_order_of_dependency(views: &mut Vec<(Namespace, Collection)>) {
         sorted.push(views.remove(ready.unwrap_or(0)));
     }
     *views = sorted;
+}
+
+/// The names of the collections, of its own database, that a view reads.
+pub fn read_by_view(view: &Collection) -> Vec<String> {
+    let mut names = Vec::new();
+    names_in(&view.options, u8::MAX, &mut names);
+    names
 }
 
 /// The collections that a view's options name: `viewOn`, and `from` and `coll` of the stages of its pipeline.

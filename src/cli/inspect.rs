@@ -1,17 +1,17 @@
 //! `transload inspect`.
 
-use std::path::Path;
-
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
+    arguments::archive_path,
     table::{Table, printable},
 };
 use crate::{
     archive::ArchiveFile,
-    error::Result,
+    error::{Error, Result},
     inspect::{InspectReport, documents, inspect},
 };
 
@@ -31,18 +31,20 @@ pub(super) struct InspectCommand {
 }
 
 impl InspectCommand {
-    pub(super) async fn run(self, output: &Output) -> Result<Outcome> {
-        let archive = ArchiveFile::open(Path::new(&self.archive))?;
+    pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        let archive = ArchiveFile::open(archive_path(&self.archive)?)?;
         if let Some(namespace) = &self.documents {
-            documents(&archive, namespace, self.limit.unwrap_or(u64::MAX), |line| output.data(line)).await?;
-            return Ok(Outcome::Done);
+            let limit = self.limit.unwrap_or(u64::MAX);
+            return tokio::select! {
+                shown = documents(&archive, namespace, limit, |line| output.data(line)) => shown.map(|()| Outcome::Done),
+                () = cancel.cancelled() => Err(Error::interrupted()),
+            };
         }
         let report = inspect(&archive)?;
         if output.is_json() {
-            output.summary(&report, String::new)?;
-        } else {
-            output.data(text(&report).trim_end())?;
+            return output.summary(&report, Outcome::Done, String::new);
         }
+        output.data(text(&report).trim_end())?;
         Ok(Outcome::Done)
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Global, reporter::Reporter};
+use super::{Global, Outcome, reporter::Reporter};
 use crate::{
     error::{Error, Result},
     progress::Progress,
@@ -47,8 +47,13 @@ impl Output {
         writeln!(io::stdout().lock(), "{line}").map_err(|error| Error::io("standard output", error))
     }
 
-    /// The report of a verb: as JSON, or as `text` for people.
-    pub(super) fn summary(&self, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    /// The report of a verb: as JSON, or as `text` for people. What was lost is told to those who want quiet, too.
+    pub(super) fn summary(
+        &self,
+        report: &impl Serialize,
+        outcome: Outcome,
+        text: impl FnOnce() -> String,
+    ) -> Result<Outcome> {
         if self.json {
             let mut value = json!({ "type": "summary" });
             if let (Some(fields), Ok(serde_json::Value::Object(report))) =
@@ -56,12 +61,11 @@ impl Output {
             {
                 fields.extend(report);
             }
-            return self.json_line(&value);
-        }
-        if !self.quiet {
+            self.json_line(&value)?;
+        } else if !self.quiet || outcome != Outcome::Done {
             self.note(text().trim_end());
         }
-        Ok(())
+        Ok(outcome)
     }
 
     pub(super) fn warn(&self, message: &str) {

@@ -10,7 +10,7 @@ use crate::{
 
 /// Bytes that a part should have: small enough that several cursors share the work to the end, and that a failure
 /// costs little; large enough that opening cursors does not show.
-const PART_BYTES: u64 = 32 * 1024 * 1024;
+pub const PART_BYTES: u64 = 32 * 1024 * 1024;
 /// The most parts of a collection.
 const MOST_PARTS: u64 = 4096;
 /// Sampled `_id`s for each part: evens out the luck of the draw.
@@ -25,13 +25,13 @@ pub struct Bounds {
     pub upper: Option<Vec<u8>>,
 }
 
-/// The parts of a collection, in the order of the index. They cover it whatever the sample was, whatever is written
+/// The parts of a collection, of about `part_bytes` each, in the order of the index. They cover it whatever the sample was, whatever is written
 /// meanwhile: each begins where the one before it ends, and the outer ends are open.
 ///
 /// # Errors
 /// When the server refuses the sample.
-pub async fn split(server: &Server, entry: &Entry) -> Result<Vec<Bounds>> {
-    let parts = (entry.bytes.unwrap_or(0) / PART_BYTES).min(MOST_PARTS);
+pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Vec<Bounds>> {
+    let parts = (entry.bytes.unwrap_or(0) / part_bytes.max(1)).min(MOST_PARTS);
     if entry.order != Order::Id || parts < 2 {
         return Ok(vec![Bounds::default()]);
     }
