@@ -16,11 +16,15 @@ from struct import Struct
 from types import SimpleNamespace
 
 try:
-    import zstandard
+    from compression.zstd import ZstdDecompressor as zstd_stream, ZstdError
 except ImportError:
-    sys.exit("read.py: to read blocks that are compressed with zstd, install the package `zstandard`")
+    try:
+        from zstandard import ZstdDecompressor, ZstdError
+    except ImportError:
+        sys.exit("read.py: to read blocks of zstd, install the package `zstandard` (or use Python 3.14)")
+    zstd_stream = lambda: ZstdDecompressor().decompressobj()
 
-FILE_MAGIC, BLOCK_MAGIC = b"\x89TLZ\r\n\x1a\n", b"\x8aBLK"
+FILE_MAGIC, BLOCK_MAGIC, ZSTD_MAGIC = b"\x89TLZ\r\n\x1a\n", b"\x8aBLK", b"\x28\xb5\x2f\xfd"
 FILE_HEADER, BLOCK_HEADER = Struct("<8sHHIII16sII"), Struct("<4s4BQ8s7IQI")
 INDEX_ENTRY, FOOTER_FIELDS = Struct("<4B5IQ"), Struct("<48sQIQQ")
 RECORD, SKIPPABLE, VIEW, TYPES = 3, 1, 2, {1: "collection", 2: "view", 3: "time-series"}
@@ -42,7 +46,7 @@ class Stop(Exception):
     """The outcome of an archive that is not finished, and why."""
 
 
-BROKEN = Stop, UnicodeDecodeError, zlib.error, zstandard.ZstdError
+BROKEN = Stop, UnicodeDecodeError, zlib.error, ZstdError
 
 
 def require(holds, why, outcome="damaged"):
@@ -147,8 +151,10 @@ def read_raw(data, offset, header):
     require(zlib.crc32(stored) == header.stored_crc, "CRC-32 of the stored bytes")
     if e.codec != NONE:
         if e.codec == ZSTD:
-            require(zstandard.get_frame_parameters(stored).window_size <= 2**27, "window of a zstd frame")
-        stream = zstandard.ZstdDecompressor().decompressobj() if e.codec == ZSTD else zlib.decompressobj(-15)
+            require(stored[:4] == ZSTD_MAGIC and len(stored) > 5, "no zstd frame")
+            window = e.raw_length if stored[4] & 0x20 else (8 + stored[5] % 8) << 7 + stored[5] // 8
+            require(window <= 2**27, "window of a zstd frame")
+        stream = zstd_stream() if e.codec == ZSTD else zlib.decompressobj(-15)
         raw = stream.decompress(stored)
         require(stream.eof and not stream.unused_data and len(raw) == e.raw_length, "end of a compressed stream")
     require(zlib.crc32(raw) == header.raw_crc, "CRC-32 of the raw bytes")
