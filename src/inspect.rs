@@ -68,7 +68,7 @@ pub struct InspectedPart {
     pub bytes: u64,
 }
 
-/// Says what is in an archive, from its footer and its index alone.
+/// Says what is in an archive, from its header, its footer and its index alone.
 ///
 /// # Errors
 /// When an option or a bound is malformed.
