@@ -17,7 +17,7 @@ use crate::{
 
 /// Show what is inside an archive
 ///
-/// Takes two reads, however large the archive is.
+/// Reads the header and the tail alone, however large the archive is.
 #[derive(Args, Debug)]
 pub(super) struct InspectCommand {
     /// The archive

@@ -5,7 +5,7 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 6] = ["dump", "restore", "inspect", "verify", "demo", "completions"];
+const COMMANDS: [&str; 7] = ["dump", "restore", "inspect", "verify", "recover", "demo", "completions"];
 
 #[test]
 fn the_help_of_the_program_and_of_every_command() {
