@@ -16,6 +16,7 @@
     reason = "a test may panic"
 )]
 
+mod corpus;
 mod damage;
 mod forge;
 mod invalid;
