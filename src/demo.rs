@@ -103,7 +103,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
         indexes: true,
         parallel: options.parallel,
     };
-    let archive = Source::File(ArchiveFile::open(&path)?);
+    let archive = Source::File(ArchiveFile::open_whole(&path)?);
     let restore = restore(archive, &target, restore_options, Arc::clone(&progress), cancel).await?;
 
     progress.stage("comparing both sides", None, None);

@@ -112,6 +112,11 @@ impl Error {
         self.0.kind
     }
 
+    /// What happened, without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// What the user can do next, if anything is known to help.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()

@@ -24,8 +24,9 @@ fn main() -> ExitCode {
     let cancel = CancellationToken::new();
     runtime.spawn(listen(cancel.clone()));
     let code = runtime.block_on(cli.run(cancel));
-    // Without waiting: a thread may be blocked for good in a read of standard input.
-    runtime.shutdown_background();
+    // Neither waited for nor shut down: a thread may be blocked for good in a read of standard input, and a task of
+    // the driver panics when it finds another one gone. The end of the process ends them all.
+    std::mem::forget(runtime);
     code
 }
 

@@ -3,7 +3,7 @@
 mod archives;
 mod connecting;
 mod damage;
-mod dumping;
+mod data;
 mod help;
 mod json;
 mod privileges;
@@ -15,4 +15,4 @@ mod space;
 mod terminal;
 mod whole;
 
-pub(crate) use terminal::PASSWORD;
+pub(crate) use self::{data::fill, terminal::PASSWORD};

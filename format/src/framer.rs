@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Place, Problem, Result},
     header::{FileHeader, MAGIC},
     limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN},
+    wire::checksum,
 };
 
 /// What a framer cuts out.
@@ -83,6 +84,8 @@ impl Framer {
         let Some(stored) = rest.get(..header.stored_usize()) else {
             return Ok(None);
         };
+        // Before they are copied: a salvage may meet many headers over the same wrong bytes.
+        checksum("the stored bytes", header.stored_crc, stored).map_err(|problem| self.damaged(problem))?;
         let block = StoredBlock::new(header, self.offset, stored.to_vec()).map_err(|problem| self.damaged(problem))?;
         self.tag = Some(header.tag);
         self.sequence = self.sequence.saturating_add(1);

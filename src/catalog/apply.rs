@@ -141,15 +141,22 @@ pub async fn create_indexes(
     for spec in &specs {
         match build(server, namespace, std::slice::from_ref(spec)).await {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Server => failures.push(IndexFailure {
-                namespace: namespace.clone(),
-                index: name(spec),
-                reason: error.to_string(),
-            }),
+            Err(error) if error.kind() == ErrorKind::Server => {
+                failures.push(IndexFailure { namespace: namespace.clone(), index: name(spec), reason: reason(&error) })
+            }
             Err(error) => return Err(error),
         }
     }
     Ok((specs.len() - failures.len(), failures))
+}
+
+/// Why an index was not built, for a line that names the collection and the index already.
+fn reason(error: &Error) -> String {
+    let (_, text) = error.message().split_once(": ").unwrap_or(("", error.message()));
+    match text.starts_with("error 11000 ") {
+        true => format!("documents of the collection have the same key ({text})"),
+        false => text.to_owned(),
+    }
 }
 
 async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {

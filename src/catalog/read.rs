@@ -24,7 +24,7 @@ const NAMES_SHOWN: usize = 10;
 /// What there is to copy.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// What was selected, in the order of the server.
+    /// What was selected, in the order of the names.
     pub entries: Vec<Entry>,
     /// What is never copied, with the reason.
     pub left_out: Vec<LeftOut>,
@@ -86,6 +86,8 @@ pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     if listed.is_empty() {
         return Err(nothing(server).await?);
     }
+    // The server's order is that of a hash: two dumps of the same would differ.
+    listed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let names: Vec<_> = listed.iter().map(|(namespace, _)| namespace.clone()).collect();
     let resolved = selection.resolve(&names)?;
     catalog.warnings.extend(resolved.warnings);
@@ -117,7 +119,10 @@ async fn databases(server: &Server, catalog: &mut Catalog) -> Result<Vec<String>
                 return Err(error);
             }
             if names.is_empty() {
-                return Err(error.with_hint("name the database in the connection string: mongodb://host/DATABASE"));
+                let hint = error.hint().unwrap_or_default().to_owned();
+                return Err(error.with_hint(format!(
+                    "{hint}; or name one database in the connection string: mongodb://host/DATABASE"
+                )));
             }
             catalog.missing.push(
                 "databases that this user may not see, for lack of the privilege 'listDatabases'; name a database in \

@@ -17,7 +17,7 @@ use crate::{
 
 /// Show what is inside an archive
 ///
-/// Takes two reads, however large the archive is.
+/// Takes two reads of its tail, however large the archive is.
 #[derive(Args, Debug)]
 pub(super) struct InspectCommand {
     /// The archive
@@ -32,15 +32,16 @@ pub(super) struct InspectCommand {
 
 impl InspectCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
-        let archive = ArchiveFile::open(archive_path(&self.archive)?)?;
+        let path = archive_path(&self.archive)?;
         if let Some(namespace) = &self.documents {
+            let archive = ArchiveFile::open_whole(path)?;
             let limit = self.limit.unwrap_or(u64::MAX);
             return tokio::select! {
                 shown = documents(&archive, namespace, limit, |line| output.data(line)) => shown.map(|()| Outcome::Done),
                 () = cancel.cancelled() => Err(Error::interrupted()),
             };
         }
-        let report = inspect(&archive)?;
+        let report = inspect(&ArchiveFile::open(path)?)?;
         if output.is_json() {
             return output.summary(&report, Outcome::Done, String::new);
         }

@@ -1,12 +1,10 @@
 //! `transload recover`.
 
-use std::path::Path;
-
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Output};
+use super::{Outcome, Output, arguments::archive_path};
 use crate::{archive::Destination, error::Result, recover::recover};
 
 /// Salvage a damaged or unfinished archive
@@ -20,15 +18,15 @@ pub(super) struct RecoverCommand {
     /// The new archive to write
     archive: String,
     /// Replace an archive of that name
-    #[arg(long, env = "TRANSLOAD_FORCE", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FORCE", hide_env_values = true)]
     force: bool,
 }
 
 impl RecoverCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
-        let destination = Destination::File { path: self.archive.into(), replace: self.force };
+        let destination = Destination::File { path: archive_path(&self.archive)?.into(), replace: self.force };
         destination.check()?;
-        let report = recover(Path::new(&self.damaged), destination, cancel).await?;
+        let report = recover(archive_path(&self.damaged)?, destination, cancel).await?;
         let outcome = if report.is_whole() { Outcome::Done } else { Outcome::Incomplete };
         output.summary(&report, outcome, || {
             let found = format!(

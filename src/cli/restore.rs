@@ -23,7 +23,7 @@ use crate::{
 /// target did not take everything; the report names what and why.
 #[derive(Args, Debug)]
 pub(super) struct RestoreCommand {
-    /// The archive to read; `-` for standard input, which cannot be checked before it is loaded
+    /// The archive to read; `-` for standard input, which cannot be checked before it is loaded: damage ends the restore with exit code 1, and what came before it stays
     archive: String,
     /// The server: a connection string, env:NAME or @FILE; a database in it selects what goes to that database
     target: String,
@@ -39,7 +39,7 @@ pub(super) struct RestoreCommand {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_APPEND", hide_env_values = true)]
     append: bool,
     /// Build no indexes but those on `_id`
-    #[arg(long, env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
     no_indexes: bool,
     /// Print the plan and touch nothing
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DRY_RUN", hide_env_values = true)]
@@ -59,7 +59,7 @@ impl RestoreCommand {
         let parallel = usize::from(self.parallel);
         let source = match self.archive.as_str() {
             "-" => Source::Stream("standard input", Box::new(std::io::stdin())),
-            path => Source::File(ArchiveFile::open(archive_path(path)?)?),
+            path => Source::File(ArchiveFile::open_whole(archive_path(path)?)?),
         };
         let server = self.connection.server("TARGET", &self.target, parallel, output, &cancel).await?;
         let options = RestoreOptions {

@@ -52,14 +52,27 @@ const HIDDEN: &str = "mongodb://…";
 
 /// Takes out connection strings that are not arguments of their own: out of variables, or parts of arguments.
 fn hide(text: &str) -> String {
+    hide_if(text, |_| true)
+}
+
+/// Takes out connection strings with a password. Those of hints name none but `USER:PASSWORD`.
+pub(super) fn hide_credentials(text: &str) -> String {
+    hide_if(text, |uri| {
+        let (_, rest) = uri.split_once("://").unwrap_or_default();
+        rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') && user != "USER:PASSWORD")
+    })
+}
+
+fn hide_if(text: &str, is_secret: impl Fn(&str) -> bool) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find("mongodb://").or_else(|| rest.find("mongodb+srv://")) {
-        let (before, uri) = rest.split_at(at);
-        let end = uri.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(uri.len());
+    while let Some(at) = ["mongodb://", "mongodb+srv://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
+        let (before, from) = rest.split_at(at);
+        let end = from.find(|c: char| c.is_whitespace() || ['\'', '"'].contains(&c)).unwrap_or(from.len());
+        let (uri, after) = from.split_at(end);
         shown.push_str(before);
-        shown.push_str(HIDDEN);
-        rest = uri.get(end..).unwrap_or_default();
+        shown.push_str(if is_secret(uri) { HIDDEN } else { uri });
+        rest = after;
     }
     shown + rest
 }

@@ -22,7 +22,7 @@ impl VerifyCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let report = match self.archive.as_str() {
             "-" => scrub_stream("standard input", std::io::stdin(), output.progress(), cancel).await?,
-            path => scrub(&ArchiveFile::open(archive_path(path)?)?, output.progress(), cancel).await?,
+            path => scrub(&ArchiveFile::open_whole(archive_path(path)?)?, output.progress(), cancel).await?,
         };
         output.summary(&report, Outcome::Done, || {
             format!(
