@@ -5,7 +5,14 @@ mod reply;
 mod selection;
 mod uri;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bson::{RawDocumentBuf, doc, rawdoc};
 use mongodb::{
@@ -74,6 +81,8 @@ pub struct Server {
     default_database: Option<String>,
     has_credential: bool,
     patience: Duration,
+    reads: SelectionCriteria,
+    retries: Arc<AtomicU64>,
 }
 
 /// Connects, authenticates, and asks for the version. `connections` is how many commands will be in flight at once.
@@ -110,7 +119,17 @@ pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
         .map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
     let version = info.get_str("version").ok().and_then(Version::parse);
     let version = version.ok_or_else(|| at(Error::new(ErrorKind::Server, "the server does not tell its version")))?;
-    Ok(Server { client, uri: uri.clone(), version, default_database, has_credential, patience: PATIENCE })
+    let primary = || SelectionCriteria::ReadPreference(ReadPreference::Primary);
+    Ok(Server {
+        uri: uri.clone(),
+        version,
+        default_database,
+        has_credential,
+        patience: PATIENCE,
+        reads: client.selection_criteria().cloned().unwrap_or_else(primary),
+        retries: Arc::default(),
+        client,
+    })
 }
 
 fn unusable(why: &str) -> Error {
@@ -179,13 +198,24 @@ impl Server {
 
     /// Patience for a piece of work with this deployment: an election takes ten seconds or so, a restart a minute.
     pub fn patience(&self) -> Patience {
-        Patience::new(self.patience)
+        Patience::new(self.patience, Arc::clone(&self.retries))
+    }
+
+    /// How often something was tried again, by all clones together.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// The same deployment, read where it is written: whoever looks up what has arrived must not ask a secondary,
+    /// which may not have it yet, although the connection string would have reads go there.
+    #[must_use]
+    pub fn reading_primary(&self) -> Self {
+        Server { reads: SelectionCriteria::ReadPreference(ReadPreference::Primary), ..self.clone() }
     }
 
     /// Where reads go: as the connection string says, else to the primary.
     pub fn reads(&self) -> SelectionCriteria {
-        let primary = || SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        self.client.selection_criteria().cloned().unwrap_or_else(primary)
+        self.reads.clone()
     }
 
     /// The write concern of loads: as the connection string says, else majority, so that a failover of the target

@@ -66,7 +66,6 @@ struct Shared {
     budget: Budget,
     documents: AtomicU64,
     bytes: AtomicU64,
-    retries: AtomicU64,
     cancel: CancellationToken,
     progress: Arc<dyn Progress>,
 }
@@ -90,6 +89,7 @@ pub async fn dump(
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
     let begun = Instant::now();
+    let retries_before = server.retries();
     progress.stage("reading the catalog", None, None);
     let planned = async {
         let catalog = catalog::read(server, &options.selection).await?;
@@ -115,12 +115,10 @@ pub async fn dump(
         budget: Budget::new(MEMORY),
         documents: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
-        retries: AtomicU64::new(0),
         cancel,
         progress,
     });
     let read = read_all(&shared, options.parallel.max(1)).await;
-    let retries = shared.retries.load(Ordering::Relaxed);
     let written = finish(shared, read, writer, &options.destination).await?;
     let totals = written.contents.totals();
     Ok(DumpReport {
@@ -131,7 +129,7 @@ pub async fn dump(
         documents: totals.documents,
         bytes: totals.bytes,
         seconds: begun.elapsed().as_secs_f64(),
-        retries,
+        retries: server.retries() - retries_before,
         namespaces: namespaces(&written.contents),
         left_out,
         warnings,
@@ -239,7 +237,6 @@ impl Shared {
         if !block.is_empty() {
             self.hand_over(id, part, &mut block).await?;
         }
-        self.retries.fetch_add(scan.restarts(), Ordering::Relaxed);
         self.sink.finish_part(id, part, self.server.cluster_time().await?).await?;
         let open = self.open_parts.get(job.entry).map_or(0, |open| open.fetch_sub(1, Ordering::AcqRel));
         if open == 1 {

@@ -1,26 +1,26 @@
 //! Writes documents to a server: raw insert commands, and an account of every document in them.
 //!
-//! Each document of a batch ends up in exactly one count: inserted, duplicate, or refused. A command whose reply was
-//! lost is sent again; the documents that then turn out to be there already are compared byte by byte with ours, and
-//! only what differs counts as a duplicate.
+//! Each document of a batch ends up in exactly one count: inserted, duplicate, or refused. After a reply was lost, the
+//! documents that turn out to be there already are compared byte by byte with ours, and only what differs counts as a
+//! duplicate.
 
 mod insert;
 mod timestamps;
 
 use std::collections::HashMap;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocumentBuf};
 use transload_format::Documents;
 
 use crate::{
-    connect::{Doing, Retry, Server, command_text, retry, retry_code},
+    connect::{Doing, Patience, Retry, Server, command_text, retry, retry_code},
     document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     extjson,
     namespace::Namespace,
     report::Rejected,
 };
-use insert::InsertCommand;
+use insert::{COMMAND_BYTES, COMMAND_DOCUMENTS};
 
 /// Rejected documents that a report names for each batch.
 const NAMED: usize = 10;
@@ -63,131 +63,207 @@ impl Loaded {
 /// When the server cannot be reached, or refuses the command as such. A document that it refuses is no error but
 /// counted.
 pub(crate) async fn load(server: &Server, namespace: &Namespace, documents: &[u8], ordered: bool) -> Result<Loaded> {
+    let load = Load { server, namespace, ordered };
     let mut loaded = Loaded::default();
-    let mut command = InsertCommand::new(server, namespace, ordered);
-    let mut held: Vec<&[u8]> = Vec::new();
+    let (mut held, mut bytes) = (Vec::new(), 0);
     for document in Documents::new(documents) {
         let document = document.map_err(|problem| {
             Error::new(ErrorKind::Damaged, format!("the batch is malformed: {problem}")).at(namespace.to_string())
         })?;
-        if command.is_full_before(document) {
-            loaded.add(send(server, namespace, &command, &held).await?);
-            command.clear();
-            held.clear();
+        if !held.is_empty() && (bytes + document.len() > COMMAND_BYTES || held.len() >= COMMAND_DOCUMENTS) {
+            load.send(std::mem::take(&mut held), &mut loaded).await?;
+            bytes = 0;
         }
-        command.push(document);
+        bytes += document.len();
         held.push(document);
     }
-    if !held.is_empty() {
-        loaded.add(send(server, namespace, &command, &held).await?);
-    }
+    load.send(held, &mut loaded).await?;
     Ok(loaded)
 }
 
-/// Sends a command until its outcome is known, and accounts for each of its documents.
-async fn send(server: &Server, namespace: &Namespace, command: &InsertCommand, documents: &[&[u8]]) -> Result<Loaded> {
-    let doing = Doing::new(format!("insert into {namespace}"), "insert", namespace.database());
-    let mut patience = server.patience();
-    let mut repeated = false;
-    let reply = loop {
-        let database = server.database(namespace.database());
-        let wait = match database.run_raw_command(command.finish()?).await {
-            Ok(reply) => match write_concern_code(&reply) {
-                None => break reply,
-                Some(code) if retry_code(code) != Retry::Stop => retry_code(code),
-                Some(code) => {
-                    let text = command_text(code, "WriteConcernFailed", "");
-                    let message = format!("failed to {doing} as the write concern wants it: {text}");
-                    return Err(Error::new(ErrorKind::Server, message).at(server.place()));
-                }
-            },
-            Err(error) if patience.wait(retry(&error)).await => {
-                repeated = true;
+/// Where documents go, and how.
+struct Load<'a> {
+    server: &'a Server,
+    namespace: &'a Namespace,
+    ordered: bool,
+}
+
+impl Load<'_> {
+    /// Sends documents until the fate of each is known.
+    ///
+    /// After a lost reply, what has arrived is looked up, and the rest is sent. One that has arrived goes with it:
+    /// the reply to that one says that a majority has what came before it.
+    async fn send(&self, mut pending: Vec<&[u8]>, loaded: &mut Loaded) -> Result<()> {
+        let doing = Doing::new(format!("insert into {}", self.namespace), "insert", self.namespace.database());
+        let mut patience = self.server.patience();
+        let mut lost = false;
+        while !pending.is_empty() {
+            let command = insert::command(self.server, self.namespace, self.ordered, &pending)?;
+            let Some(reply) = attempt(self.server, self.namespace, command, &doing, &mut patience).await? else {
+                lost = true;
+                let there = Found::read(self.server, self.namespace, &pending).await?;
+                let mut all_so_far = true;
+                let (mut arrived, rest): (Vec<_>, Vec<_>) = pending.into_iter().partition(|document| {
+                    let has = there.has(document);
+                    all_so_far &= has;
+                    if self.ordered { all_so_far } else { has }
+                });
+                let again = arrived.pop();
+                loaded.inserted += arrived.len() as u64;
+                pending = again.into_iter().chain(rest).collect();
                 continue;
+            };
+            let mut errors = WriteError::all(&reply, pending.len())?;
+            let tried = match errors.keys().min() {
+                // The documents behind the first that failed were not tried.
+                Some(first) if self.ordered => first + 1,
+                _ => pending.len(),
+            };
+            let inserted = reply.get_i32("n").ok().and_then(|n| usize::try_from(n).ok());
+            if inserted != Some(tried - errors.len()) {
+                let message = format!(
+                    "the server counts {inserted:?} documents inserted into {}, not {}",
+                    self.namespace,
+                    tried - errors.len()
+                );
+                return Err(Error::new(ErrorKind::Server, message).at(self.server.place()));
             }
-            Err(error) => return Err(server.failure(error, &doing)),
-        };
-        if !patience.wait(wait).await {
-            return Err(
-                Error::new(ErrorKind::Unreachable, format!("failed to {doing}: no majority")).at(server.place())
-            );
+            let rest = pending.split_off(tried);
+            self.account(&pending, &mut errors, lost, loaded).await?;
+            pending = rest;
         }
-        repeated = true;
-    };
-    let errors = WriteError::all(&reply, documents.len())?;
-    let mut loaded = Loaded { inserted: (documents.len() - errors.len()) as u64, ..Loaded::default() };
-    let inserted = reply.get_i32("n").ok().and_then(|n| u64::try_from(n).ok());
-    if inserted != Some(loaded.inserted) {
-        let message =
-            format!("the server counts {inserted:?} documents inserted into {namespace}, not {}", loaded.inserted);
-        return Err(Error::new(ErrorKind::Server, message).at(server.place()));
+        Ok(())
     }
-    account(server, namespace, documents, errors, repeated, &mut loaded).await?;
-    Ok(loaded)
+
+    /// Puts each document that was tried into its count. After a lost reply, one that is there already may be ours.
+    async fn account(
+        &self,
+        documents: &[&[u8]],
+        errors: &mut HashMap<usize, WriteError>,
+        lost: bool,
+        loaded: &mut Loaded,
+    ) -> Result<()> {
+        let keeps = self.server.version().keeps_empty_timestamps();
+        let there = if lost {
+            let duplicates = documents.iter().enumerate();
+            let duplicates = duplicates.filter(|(at, _)| errors.get(at).is_some_and(|error| error.is_duplicate_id));
+            let duplicates: Vec<_> = duplicates.map(|(_, document)| *document).collect();
+            Found::read(self.server, self.namespace, &duplicates).await?
+        } else {
+            Found::default()
+        };
+        let mut replaced = Vec::new();
+        for (index, document) in documents.iter().enumerate() {
+            match errors.remove(&index) {
+                Some(error) if error.is_duplicate_id => {
+                    if there.has(document) {
+                        loaded.inserted += 1;
+                    } else if !keeps && there.has_but_for_clock(document) {
+                        loaded.inserted += 1;
+                        replaced.push(*document);
+                    } else {
+                        loaded.duplicates += 1;
+                        let reason = "the target has a document with this _id".to_owned();
+                        loaded.reject(self.namespace, document, reason);
+                    }
+                }
+                Some(error) => {
+                    loaded.refused += 1;
+                    loaded.reject(self.namespace, document, error.reason);
+                }
+                None => {
+                    loaded.inserted += 1;
+                    if !keeps && document::has_empty_timestamp(document) {
+                        replaced.push(*document);
+                    }
+                }
+            }
+        }
+        timestamps::put_back(self.server, self.namespace, &replaced, loaded).await
+    }
 }
 
-/// Puts each document that was not inserted into its count.
-async fn account(
+/// Runs a write command once. No reply means that its outcome is not known, or not known to be durable, and that it
+/// is time for another attempt.
+async fn attempt(
     server: &Server,
     namespace: &Namespace,
-    documents: &[&[u8]],
-    errors: HashMap<usize, WriteError>,
-    repeated: bool,
-    loaded: &mut Loaded,
-) -> Result<()> {
-    let there_already: Vec<&[u8]> = documents
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| errors.get(index).is_some_and(|error| error.is_duplicate_id))
-        .map(|(_, document)| *document)
-        .collect();
-    let equal = if repeated { equal_on_server(server, namespace, &there_already).await? } else { Vec::new() };
-    for (index, document) in documents.iter().enumerate() {
-        match errors.get(&index) {
-            None => {}
-            Some(error) if error.is_duplicate_id && equal.contains(document) => loaded.inserted += 1,
-            Some(error) if error.is_duplicate_id => {
-                loaded.duplicates += 1;
-                loaded.reject(namespace, document, "the target has a document with this _id".to_owned());
-            }
-            Some(error) => {
-                loaded.refused += 1;
-                loaded.reject(namespace, document, error.reason.clone());
-            }
-        }
+    command: RawDocumentBuf,
+    doing: &Doing,
+    patience: &mut Patience,
+) -> Result<Option<Document>> {
+    let reply = match server.database(namespace.database()).run_raw_command(command).await {
+        Ok(reply) => reply,
+        Err(error) if patience.wait(retry(&error)).await => return Ok(None),
+        Err(error) => return Err(server.failure(error, doing)),
+    };
+    let Some((code, concern)) = failed(&reply) else {
+        return Ok(Some(reply));
+    };
+    let wait = retry_code(code);
+    if wait == Retry::Stop && !concern {
+        // About single documents, which are accounted for one by one.
+        return Ok(Some(reply));
     }
-    let taken =
-        documents.iter().enumerate().filter(|(index, _)| !errors.contains_key(index)).map(|(_, document)| *document);
-    if !server.version().keeps_empty_timestamps() {
-        let replaced: Vec<&[u8]> = taken.filter(|document| document::has_empty_timestamp(document)).collect();
-        timestamps::put_back(server, namespace, &replaced, loaded).await?;
+    if patience.wait(wait).await {
+        return Ok(None);
     }
-    Ok(())
+    let text = command_text(code, if concern { "WriteConcernFailed" } else { "" }, "");
+    let kind = if wait == Retry::Stop { ErrorKind::Server } else { ErrorKind::Unreachable };
+    Err(Error::new(kind, format!("failed to {doing} as the write concern wants it: {text}")).at(server.place()))
 }
 
-/// Those of `documents` that the server has, byte by byte.
-async fn equal_on_server<'a>(server: &Server, namespace: &Namespace, documents: &[&'a [u8]]) -> Result<Vec<&'a [u8]>> {
-    if documents.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut find = RawBuilder::new();
-    find.string("find", namespace.collection());
-    find.embed("filter", |filter| {
-        filter.embed("_id", |condition| {
-            condition.embed_array("$in", |ids| {
-                let all = documents.iter().filter_map(|document| document::id(document));
-                for (number, id) in all.enumerate() {
-                    ids.append_renamed(&id, number.to_string());
-                }
+/// The code that speaks against a reply as a whole, and whether it is the write concern's: that, or a document's that
+/// another attempt may cure, as when the primary stepped down in the middle.
+fn failed(reply: &Document) -> Option<(i32, bool)> {
+    let code = |error: &Document| error.get_i32("code").unwrap_or(0);
+    let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    let mut codes = errors.iter().filter_map(Bson::as_document).map(code);
+    let passing = codes.find(|code| retry_code(*code) != Retry::Stop).map(|code| (code, false));
+    passing.or_else(|| reply.get_document("writeConcernError").ok().map(|error| (code(error), true)))
+}
+
+/// The documents that the server has under the `_id`s of ours.
+#[derive(Default)]
+struct Found(HashMap<Vec<u8>, Vec<u8>>);
+
+impl Found {
+    async fn read(server: &Server, namespace: &Namespace, documents: &[&[u8]]) -> Result<Self> {
+        if documents.is_empty() {
+            return Ok(Found::default());
+        }
+        let mut find = RawBuilder::new();
+        find.string("find", namespace.collection());
+        find.embed("filter", |filter| {
+            filter.embed("_id", |condition| {
+                condition.embed_array("$in", |ids| {
+                    let all = documents.iter().filter_map(|document| document::id(document));
+                    for (number, id) in all.enumerate() {
+                        ids.append_renamed(&id, number.to_string());
+                    }
+                });
             });
         });
-    });
-    let command = bson::RawDocumentBuf::from_bytes(find.finish())
-        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-    let doing = Doing::new(format!("read back from {namespace}"), "find", namespace.database());
-    let found: std::collections::HashSet<Vec<u8>> =
-        server.documents(namespace.database(), command, &doing).await?.into_iter().collect();
-    Ok(documents.iter().copied().filter(|document| found.contains(*document)).collect())
+        let command = RawDocumentBuf::from_bytes(find.finish())
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        let doing = Doing::new(format!("read back from {namespace}"), "find", namespace.database());
+        let found = server.documents(namespace.database(), command, &doing).await?.into_iter();
+        Ok(Found(found.filter_map(|theirs| Some((document::id(&theirs)?.whole.to_vec(), theirs))).collect()))
+    }
+
+    fn under_id_of(&self, document: &[u8]) -> Option<&[u8]> {
+        self.0.get(document::id(document)?.whole).map(Vec::as_slice)
+    }
+
+    /// Whether the server has the document, byte by byte.
+    fn has(&self, document: &[u8]) -> bool {
+        self.under_id_of(document) == Some(document)
+    }
+
+    /// Whether it has the document, but for empty timestamps that it has replaced by its clock.
+    fn has_but_for_clock(&self, document: &[u8]) -> bool {
+        self.under_id_of(document).is_some_and(|theirs| timestamps::equal_but_for_clock(document, theirs))
+    }
 }
 
 /// Why one document was not inserted.
@@ -224,8 +300,4 @@ impl WriteError {
         };
         WriteError { is_duplicate_id: code == DUPLICATE_KEY && on_id, reason }
     }
-}
-
-fn write_concern_code(reply: &Document) -> Option<i32> {
-    reply.get_document("writeConcernError").ok().map(|error| error.get_i32("code").unwrap_or(0))
 }

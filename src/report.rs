@@ -78,7 +78,7 @@ pub struct DumpReport {
     pub bytes: u64,
     /// How long it took.
     pub seconds: f64,
-    /// How often a part was opened again after an error.
+    /// How often a command was sent again, or a part opened again, after an error.
     pub retries: u64,
     /// What the archive holds.
     pub namespaces: Vec<NamespaceReport>,
@@ -150,6 +150,8 @@ pub struct RestoreReport {
     pub seconds: f64,
     /// How long of that the indexes took.
     pub index_seconds: f64,
+    /// How often a command was sent again after an error.
+    pub retries: u64,
     /// Each namespace.
     pub namespaces: Vec<RestoredNamespace>,
     /// The first documents that were not taken.

@@ -92,6 +92,8 @@ pub async fn restore(
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
+    let server = &server.reading_primary();
+    let retries_before = server.retries();
     let restore = Restore { server, options: &options, progress, cancel, budget: Budget::new(MEMORY) };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
@@ -112,6 +114,7 @@ pub async fn restore(
     let mut report = done.into_report();
     (report.archive, report.target) = (name, server.place());
     (report.dry_run, report.seconds) = (options.dry_run, begun.elapsed().as_secs_f64());
+    report.retries = server.retries() - retries_before;
     Ok(report)
 }
 
@@ -309,6 +312,7 @@ impl Done {
             refused: 0,
             seconds: 0.0,
             index_seconds: self.index_time.as_secs_f64(),
+            retries: 0,
             namespaces: Vec::new(),
             rejected: Vec::new(),
             failed_indexes: Vec::new(),

@@ -1,8 +1,6 @@
 //! A copy from one database to another by the engine, and what it is held against: the servers' own hashes, and
 //! their own lists of collections, options and indexes.
 
-#![allow(dead_code, reason = "the tests that use the rest follow")]
-
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use bson::{Document, RawDocumentBuf, doc};
@@ -73,8 +71,17 @@ impl<'a> Side<'a> {
         self.set.fail_point(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
     }
 
-    /// Inserts raw documents as they are; the server must take them all.
+    /// Inserts raw documents; the server must take them all.
     pub(crate) async fn insert(&self, collection: &str, documents: &[Vec<u8>]) {
+        self.insert_all(collection, documents, false).await;
+    }
+
+    /// The same, without the server's clock in the place of empty timestamps. 6.0.27 knows how.
+    pub(crate) async fn insert_literally(&self, collection: &str, documents: &[Vec<u8>]) {
+        self.insert_all(collection, documents, true).await;
+    }
+
+    async fn insert_all(&self, collection: &str, documents: &[Vec<u8>], literally: bool) {
         let database = self.open().await;
         let mut rest = documents;
         while !rest.is_empty() {
@@ -85,7 +92,7 @@ impl<'a> Side<'a> {
             };
             let count = rest.iter().take(50_000).take_while(fits).count().max(1);
             let (now, later) = rest.split_at(count);
-            let reply = database.run_raw_command(insert_command(collection, now)).await.unwrap();
+            let reply = database.run_raw_command(insert_command(collection, now, literally)).await.unwrap();
             assert!(reply.get("writeErrors").is_none(), "{collection}: {:.500}", reply.to_string());
             assert_eq!(reply.get_i32("n").unwrap() as usize, now.len());
             rest = later;
@@ -94,7 +101,7 @@ impl<'a> Side<'a> {
 
     /// Whether the server takes this document.
     pub(crate) async fn takes(&self, collection: &str, document: &[u8]) -> bool {
-        let reply = self.open().await.run_raw_command(insert_command(collection, &[document.to_vec()])).await;
+        let reply = self.open().await.run_raw_command(insert_command(collection, &[document.to_vec()], false)).await;
         reply.is_ok_and(|reply| !reply.contains_key("writeErrors"))
     }
 
@@ -133,9 +140,12 @@ impl<'a> Side<'a> {
     }
 }
 
-fn insert_command(collection: &str, documents: &[Vec<u8>]) -> RawDocumentBuf {
+fn insert_command(collection: &str, documents: &[Vec<u8>], literally: bool) -> RawDocumentBuf {
     let mut command = RawBuilder::new();
     command.string("insert", collection).bool("ordered", true);
+    if literally {
+        command.bool("bypassEmptyTsReplacement", true);
+    }
     command.embed("writeConcern", |concern| {
         concern.string("w", "majority");
     });

@@ -5,6 +5,9 @@
 
 mod cli;
 mod copy;
+mod dump_faults;
+mod fidelity;
+mod odd_documents;
 mod recover;
 mod round_trip;
 mod sandbox;

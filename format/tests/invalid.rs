@@ -11,7 +11,7 @@ use flate2::{Compression, write::DeflateEncoder};
 use crate::{
     forge::{
         Block, DOCUMENTS, FOOTER, INDEX, PART, around, assemble, document, footer_after, index_of, offset, patch,
-        patch_file_header, sound, with_tail,
+        patch_file_header, reseal, sound, with_tail,
     },
     vectors::Vector,
 };
@@ -165,8 +165,19 @@ fn beginnings() -> Vec<Vector> {
             archive[25] ^= 0x20;
             archive
         }),
+        damaged("header-crc", "only the CRC-32 of the file header is wrong", "checksum mismatch of the file header", {
+            let mut archive = archive.clone();
+            let footer = archive.len() - 140;
+            archive[44] ^= 1;
+            archive.copy_within(..48, footer + 64);
+            reseal(&mut archive, footer);
+            archive
+        }),
         damaged("version-0", "version 0", "the version is wrong", file_header_patched(|header| header[8] = 0)),
-        damaged("header-reserved", "a reserved field of the file header", "a reserved field", {
+        damaged("header-reserved-10", "the first reserved field of the file header", "a reserved field", {
+            file_header_patched(|header| header[10] = 1)
+        }),
+        damaged("header-reserved-40", "the second reserved field of the file header", "a reserved field", {
             file_header_patched(|header| header[40] = 1)
         }),
         newer("version-2", "a later version", "format version 2", file_header_patched(|header| header[8] = 2)),

@@ -63,6 +63,8 @@ pub struct Entry {
     pub data: Namespace,
     /// What the archive says of it.
     pub collection: Collection,
+    /// The server's UUID of what is at `data`, if it tells.
+    pub uuid: Option<[u8; 16]>,
     /// How it is read.
     pub order: Order,
     /// The number of documents, if the server told.
@@ -219,7 +221,8 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(
     };
     if collection_type == CollectionType::View {
         let data = namespace.clone();
-        let entry = Entry { namespace, data, collection, order: Order::Nothing, documents: Some(0), bytes: Some(0) };
+        let (order, nothing) = (Order::Nothing, Some(0));
+        let entry = Entry { namespace, data, collection, uuid: None, order, documents: nothing, bytes: nothing };
         return Ok((entry, None));
     }
     let (database, name) = (namespace.database(), namespace.collection());
@@ -243,7 +246,12 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(
         Order::Id
     };
     let (documents, bytes) = size(server, &data).await;
-    Ok((Entry { namespace, data, collection, order, documents, bytes }, missing))
+    let uuid = match collection_type {
+        // What is listed under the collection's own name is a view on the buckets, and has none.
+        CollectionType::TimeSeries => uuid_if_allowed(server, &data).await?,
+        _ => collection.uuid,
+    };
+    Ok((Entry { namespace, data, collection, uuid, order, documents, bytes }, missing))
 }
 
 /// A document without fields.
@@ -305,6 +313,13 @@ pub async fn uuid_of(server: &Server, namespace: &Namespace) -> Result<Option<[u
     let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
     let command = rawdoc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
     Ok(server.documents(database, command, &doing).await?.first().and_then(|info| uuid(info)))
+}
+
+async fn uuid_if_allowed(server: &Server, namespace: &Namespace) -> Result<Option<[u8; 16]>> {
+    match uuid_of(server, namespace).await {
+        Err(error) if error.kind() == ErrorKind::Authorization => Ok(None),
+        uuid => uuid,
+    }
 }
 
 fn uuid(info: &[u8]) -> Option<[u8; 16]> {

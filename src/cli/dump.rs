@@ -85,7 +85,7 @@ fn text(report: &DumpReport) -> String {
     }
     if report.retries > 0 {
         text.push_str(&format!(
-            "{} reads were opened again after an error; nothing was lost or doubled\n",
+            "{} times something was tried again after an error; nothing was lost or doubled\n",
             report.retries
         ));
     }

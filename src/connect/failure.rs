@@ -5,6 +5,10 @@
 
 use std::{
     fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -55,15 +59,16 @@ pub struct Patience {
     limit: Duration,
     since: Option<Instant>,
     pause: Duration,
+    retries: Arc<AtomicU64>,
 }
 
 impl Patience {
     const FIRST_PAUSE: Duration = Duration::from_millis(50);
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-    /// Patience for failures that last no longer than `limit`.
-    pub fn new(limit: Duration) -> Self {
-        Patience { limit, since: None, pause: Self::FIRST_PAUSE }
+    /// Patience for failures that last no longer than `limit`. Each of its waits is counted in `retries`.
+    pub fn new(limit: Duration, retries: Arc<AtomicU64>) -> Self {
+        Patience { limit, since: None, pause: Self::FIRST_PAUSE, retries }
     }
 
     /// Something succeeded.
@@ -78,6 +83,7 @@ impl Patience {
         if retry == Retry::Stop || since.elapsed() > self.limit {
             return false;
         }
+        self.retries.fetch_add(1, Ordering::Relaxed);
         // A retry without any pause must not spin either: a second failure in a row waits.
         if retry == Retry::BackOff || self.pause > Self::FIRST_PAUSE {
             tokio::time::sleep(self.pause).await;

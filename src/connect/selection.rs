@@ -6,7 +6,9 @@
 /// What each server of the driver's text answered, or what else kept it from being chosen.
 pub(super) fn causes(message: &str) -> String {
     let topology = message.split_once("Topology: ").map_or(message, |(_, topology)| topology);
-    let servers: Vec<(&str, String)> = topology.split("{ Address: ").skip(1).map(server).collect();
+    let mut servers: Vec<(&str, String)> = topology.split("{ Address: ").skip(1).map(server).collect();
+    // The driver lists them in no order.
+    servers.sort();
     match servers.as_slice() {
         [] => match after(topology, "Set Name: ") {
             Some(name) => format!("none of the hosts is a member of the replica set '{name}'"),

@@ -33,7 +33,6 @@ pub struct PartScan<'a> {
     /// In natural order after a restart: documents up to the last one are still to be passed over.
     passing: bool,
     patience: Patience,
-    restarts: u64,
 }
 
 /// Documents of a reply that were not delivered before.
@@ -70,13 +69,7 @@ impl<'a> PartScan<'a> {
             last: None,
             passing: false,
             patience: server.patience(),
-            restarts: 0,
         }
-    }
-
-    /// How often the part was opened again.
-    pub fn restarts(&self) -> u64 {
-        self.restarts
     }
 
     /// The next documents, or nothing at the end of the part.
@@ -88,11 +81,14 @@ impl<'a> PartScan<'a> {
             let batch = match self.advance().await {
                 Ok(Some(reply)) => self.deliver(reply)?,
                 Ok(None) if self.passing => return Err(self.rolled_over()),
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    // A find on what is not there any more finds nothing, and that is no error to a server.
+                    check_identity(self.server, self.entry).await?;
+                    return Ok(None);
+                }
                 Err(error) => {
                     self.cursor = None;
                     self.passing = self.entry.order == Order::Natural && self.last.is_some();
-                    self.restarts += 1;
                     if !self.patience.wait(retry(&error)).await {
                         return Err(self.failure(error));
                     }
@@ -201,10 +197,10 @@ impl<'a> PartScan<'a> {
     }
 }
 
-/// What a cursor opened anew finds must be what the broken one read: a collection of that name may have been
-/// dropped, or made again, in between.
+/// What a cursor finds must be what the catalog names, and what the cursors before it read: a collection of that name
+/// may have been dropped, or made again, since.
 async fn check_identity(server: &Server, entry: &Entry) -> Result<()> {
-    let Some(uuid) = entry.collection.uuid.filter(|_| entry.data == entry.namespace) else {
+    let Some(uuid) = entry.uuid else {
         return Ok(());
     };
     if uuid_of(server, &entry.data).await? == Some(uuid) {

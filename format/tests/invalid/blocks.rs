@@ -1,6 +1,6 @@
 //! Block headers, the order in which they are judged, and the bytes of blocks.
 
-use transload_format::limits::{MAX_BLOCK_LEN, MAX_DOCUMENT_LEN};
+use transload_format::limits::MAX_DOCUMENT_LEN;
 
 use super::{
     after_sealing, changed, cut, damaged, deflate, documents_changed, flipped, inserted, newer, patched, sealed,
@@ -20,6 +20,9 @@ pub(super) fn headers() -> Vec<Vector> {
     vec![
         damaged("no-magic", "a flipped bit in a block's magic", "no block begins here", flipped(DOCUMENTS, 1)),
         damaged("block-header-flip", "a flipped bit in a block header", "of the block header", flipped(DOCUMENTS, 33)),
+        damaged("block-header-crc", "only the CRC-32 of a block header is wrong", "of the block header", {
+            flipped(DOCUMENTS, 60)
+        }),
         damaged(
             "foreign-block",
             "the tag of another archive",
@@ -52,7 +55,8 @@ pub(super) fn headers() -> Vec<Vector> {
         damaged("needed-origin", "an origin not marked skippable", "an origin is not marked skippable", {
             inserted(0, Block::record(1, 0, 0, &origin()))
         }),
-        damaged("record-type-0", "a record of type 0", "a record has no type", {
+        damaged("record-type-0", "a record of type 0", "a record has no type", inserted(BEGUN, unknown(0))),
+        damaged("record-type-0-skippable", "a skippable record of type 0", "a record has no type", {
             inserted(BEGUN, Block::skippable(0, 0, 0, b"nothing"))
         }),
         damaged("documents-record-type", "documents with a record type", "has a record type", {
@@ -73,8 +77,10 @@ pub(super) fn headers() -> Vec<Vector> {
         damaged("count-limit", "more documents than a fifth of the bytes", "the count of the block is 3", {
             documents_changed(|block| block.count = 3)
         }),
-        damaged("raw-limit", "a raw length above the limit", "the raw length of the block is 33554433", {
-            documents_changed(|block| block.raw_len = MAX_BLOCK_LEN + 1)
+        damaged("raw-limit", "a raw length above the limit", "the raw length of the block is 33685504", {
+            let largest = document(MAX_DOCUMENT_LEN);
+            let block = Block::documents(1, 1, &[&largest, &largest]);
+            sealed(around(vec![block.stored_as(ZSTD, &zstd(&[&largest[..], &largest].concat()))]))
         }),
         damaged(
             "stored-length",
@@ -124,10 +130,31 @@ pub(super) fn order_of_judging() -> Vec<Vector> {
         unfinished("cut-needed-record", "cut inside an unknown record that is not skippable", needed[..120].to_vec()),
         unfinished("cut-gap", "cut inside a block that has a wrong sequence number", cut_gap),
         damaged("cut-flag", "cut inside a block that has a reserved flag", "unknown flags", flag),
+        damaged(
+            "cut-two-checksums",
+            "cut inside a block that has two checksums of the same bytes",
+            "stored checksum",
+            {
+                let archive = documents_changed(|block| block.raw_crc ^= 1);
+                archive[..cut(DOCUMENTS, 70).len()].to_vec()
+            },
+        ),
+        damaged("cut-footer-longer", "cut inside a footer that would be too long", "its fixed length", {
+            let archive = after_sealing(FOOTER, |block| block.edit(|raw| raw.push(0)));
+            archive[..archive.len() - 1].to_vec()
+        }),
         damaged("gap-needed-record", "a wrong sequence number of an unknown record", "the sequence number", gap),
         Vector {
             by_tail: "newer",
             ..damaged("damaged-needed-record", header_only, "cannot be decompressed", damaged_needed)
+        },
+        Vector {
+            by_tail: "damaged",
+            ..unfinished(
+                "length-behind-end",
+                "a header by whose length the file is cut, and an index that knows better",
+                after_sealing(DOCUMENTS, |block| (block.raw_len, block.stored_len) = (1000, 1000)),
+            )
         },
         Vector {
             by_tail: "unfinished",
@@ -163,6 +190,15 @@ pub(super) fn compressed() -> Vec<Vector> {
             {
                 let block = Block::documents(1, 1, &[&document(100), &document(100)]).stored_as(DEFLATE, &deflated);
                 sealed(around(vec![Block { raw_crc: block.raw_crc ^ 1, ..block }]))
+            },
+        ),
+        damaged(
+            "stored-crc",
+            "the CRC-32 of the stored bytes is wrong, that of the raw bytes is right",
+            "stored bytes",
+            {
+                let block = Block::documents(1, 1, &[&document(100), &document(100)]).stored_as(DEFLATE, &deflated);
+                sealed(around(vec![Block { stored_crc: block.stored_crc ^ 1, ..block }]))
             },
         ),
         damaged("raw-length", "a raw length below that of the compressed bytes", broken, with_raw_len(199)),
@@ -214,7 +250,9 @@ pub(super) fn documents() -> Vec<Vector> {
         damaged("document-longer", "a length behind the end", no_documents, edited(&|raw| raw[5] = 9)),
         damaged("document-4", "a length of 4", no_documents, edited(&|raw| raw[0] = 4)),
         damaged("document-0", "a length of 0", no_documents, edited(&|raw| raw[5] = 0)),
-        damaged("document-end", "a document that does not end with 0", no_documents, edited(&|raw| raw[12] = 1)),
+        damaged("document-end", "a document that does not end with 0", no_documents, {
+            sealed(around(vec![Block::documents(1, 1, &[b"\x05\0\0\0\x01"])]))
+        }),
         damaged("document-cut", "three bytes after the last document", no_documents, {
             edited(&|raw| raw.extend([5, 0, 0]))
         }),

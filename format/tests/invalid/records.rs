@@ -159,6 +159,11 @@ pub(super) fn namespaces() -> Vec<Vector> {
         damaged("documents-after-namespace", "documents of a finished namespace", "namespace is finished already", {
             followed_by(vec![Block::documents(1, 1, &[&EMPTY])])
         }),
+        damaged("events-after-namespace", "events of a finished namespace", "namespace is finished already", {
+            let empty =
+                [Block::record(2, 2, 0, &collection(b"db.d", 1)), Block::record(5, 2, 0, &namespace_finished(0, &[]))];
+            followed_by([&empty[..], &[Block::events(2, &[&EMPTY])]].concat())
+        }),
         damaged("namespace-finished-twice", "a namespace is finished twice", "namespace is finished already", {
             followed_by(vec![sound().swap_remove(NAMESPACE)])
         }),

@@ -1,0 +1,338 @@
+//! Dumps that are interrupted by everything a server does, and lose nothing; or fail, and say so.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use tokio_util::sync::CancellationToken;
+use transload::{
+    dump::dump,
+    error::ErrorKind,
+    progress::Silent,
+    sandbox::{Release, ReplicaSet, ReplicaSetOptions},
+};
+use transload_format::{Event, Scanner};
+
+use crate::{
+    copy::{Archive, Side, assert_equal, assert_whole},
+    odd_documents::{document, ids, numbered},
+    servers::{binary, own, shared},
+};
+
+/// Documents in the collection that is read in several replies.
+const MANY: i32 = 2400;
+
+/// Fills `read` with about 24 MB: with replies of 4 MiB, one read takes half a dozen getMores.
+pub(crate) async fn fill(side: &Side<'_>, collection: &str) {
+    let text = "x".repeat(10_000);
+    let documents: Vec<_> = (0..MANY)
+        .map(|id| {
+            numbered(id, |doc| {
+                doc.string("text", &text);
+            })
+        })
+        .collect();
+    side.insert(collection, &documents).await;
+}
+
+/// Dumps, restores elsewhere, and compares; gives back the number of retries.
+async fn dumps_whole(source: &Side<'_>, target: &str) -> u64 {
+    let archive = Archive::new();
+    let dumped = archive.dump(source).await.unwrap();
+    source.fail_no_more().await;
+    let target = Side::new(shared(Release::V6_0_5).await, target);
+    target.run(doc! { "dropDatabase": 1 }).await;
+    let restored = archive.restore(&target).await.unwrap();
+    assert_whole(&restored);
+    assert_eq!(restored.inserted, dumped.documents);
+    assert_equal(source, &target).await;
+    dumped.retries
+}
+
+#[tokio::test]
+async fn a_cursor_that_breaks_again_and_again_loses_and_doubles_nothing() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "broken_cursor");
+    fill(&source, "many").await;
+    let ids: Vec<_> = ids().iter().map(|id| document(id, |_| {})).collect();
+    source.insert("ids", &ids).await;
+    for data in [
+        doc! { "closeConnection": true },
+        doc! { "errorCode": 43 },
+        doc! { "errorCode": 237 },
+        doc! { "errorCode": 11600 },
+        doc! { "errorCode": 189 },
+        doc! { "errorCode": 10107 },
+    ] {
+        source.fail(&["getMore"], doc! { "times": 3 }, data.clone()).await;
+        assert!(dumps_whole(&source, "broken_cursor").await >= 3, "{data}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_of_a_dump_is_tried_again() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "every_command");
+    fill(&source, "many").await;
+    for command in ["find", "listCollections", "listIndexes", "aggregate", "collStats", "ping"] {
+        for data in [doc! { "closeConnection": true }, doc! { "errorCode": 189 }] {
+            source.fail(&[command], doc! { "times": 2 }, data.clone()).await;
+            let archive = Archive::new();
+            let mut options = archive.options();
+            options.part_bytes = 8 << 20;
+            let dumped = archive.dump_as(&source, options).await.unwrap();
+            source.fail_no_more().await;
+            assert!(dumped.retries >= 2, "{command} {data}");
+            assert_eq!(dumped.documents, MANY as u64, "{command} {data}");
+            assert_eq!(dumped.namespaces[0].parts, 2, "{command} {data}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_every_reply_a_cursor_can_break() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "every_reply");
+    fill(&source, "many").await;
+    // Every getMore fails, so that each reply comes from a cursor of its own.
+    for data in [doc! { "errorCode": 43 }, doc! { "closeConnection": true }] {
+        source.fail(&["getMore"], doc! { "times": 1000 }, data).await;
+        assert!(dumps_whole(&source, "every_reply").await > 4);
+    }
+}
+
+#[tokio::test]
+async fn a_capped_collection_whose_cursor_breaks_is_read_on_where_it_was() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "broken_capped");
+    source.run(doc! { "create": "many", "capped": true, "size": 100 << 20 }).await;
+    let text = "x".repeat(10_000);
+    // In an order that is not the one of their ids.
+    let documents: Vec<_> = (0..MANY)
+        .map(|id| {
+            numbered(id.wrapping_mul(7919) % MANY, |doc| {
+                doc.string("text", &text);
+            })
+        })
+        .collect();
+    source.insert("many", &documents).await;
+    for data in [doc! { "errorCode": 43 }, doc! { "closeConnection": true }] {
+        source.fail(&["getMore"], doc! { "times": 3 }, data).await;
+        let archive = Archive::new();
+        let dumped = archive.dump(&source).await.unwrap();
+        assert!(dumped.retries >= 3);
+        assert!(archive.documents("broken_capped.many").await == documents, "the order or the documents differ");
+        source.fail_no_more().await;
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_stays_ends_the_dump_and_leaves_it_unfinished() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "error_stays");
+    fill(&source, "many").await;
+    source.fail(&["getMore"], doc! { "skip": 2 }, doc! { "errorCode": 2 }).await;
+    let archive = Archive::new();
+    let error = archive.dump(&source).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server, "{error:?}");
+    assert!(!archive.path().exists());
+    assert_eq!(scan(&archive.partial()), "unfinished");
+}
+
+/// What a scan from front to back makes of a file.
+fn scan(path: &std::path::Path) -> &'static str {
+    let mut scanner = Scanner::new();
+    scanner.push(&std::fs::read(path).unwrap());
+    let mut documents = 0;
+    while let Some(event) = scanner.next().unwrap() {
+        if let Event::Block(block) = event {
+            documents += block.header.count;
+        }
+    }
+    match scanner.end() {
+        Ok(_) => "finished",
+        Err(transload_format::Error::Unfinished { documents: found, .. }) => {
+            assert!(found > 0 && found == u64::from(documents));
+            "unfinished"
+        }
+        Err(_) => "damaged",
+    }
+}
+
+/// Waits until the dump has read something, by the server's own count.
+async fn some_getmores(side: &Side<'_>) {
+    let count = async || {
+        let status = side.run(doc! { "serverStatus": 1 }).await;
+        match status.get_document("metrics").unwrap().get_document("commands").unwrap().get_document("getMore") {
+            Ok(counts) => counts.get_i64("total").unwrap(),
+            Err(_) => 0,
+        }
+    };
+    let before = count().await;
+    while count().await < before + 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Slows the dump down, so that something can happen in the middle of it.
+async fn slow_down(side: &Side<'_>) {
+    let block = doc! { "blockConnection": true, "blockTimeMS": 150 };
+    side.fail(&["getMore"], doc! { "times": 1000 }, block).await;
+}
+
+#[tokio::test]
+async fn a_dump_goes_on_after_its_only_member_stepped_down() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "stepped_down");
+    fill(&source, "many").await;
+    slow_down(&source).await;
+    let archive = Archive::new();
+    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+        some_getmores(&source).await;
+        set.step_down().await.unwrap();
+        source.fail_no_more().await;
+    });
+    dumped.unwrap();
+    let target = Side::new(shared(Release::V6_0_5).await, "stepped_down");
+    assert_whole(&archive.restore(&target).await.unwrap());
+    assert_equal(&source, &target).await;
+}
+
+pub(crate) async fn three_members() -> ReplicaSet {
+    let mut options = ReplicaSetOptions::new(binary(Release::V6_0_5).await);
+    options.members = 3;
+    ReplicaSet::start(&options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_dump_goes_on_with_another_member_when_one_steps_down_or_dies() {
+    let set = three_members().await;
+    let source = Side::new(&set, "another_member");
+    fill(&source, "many").await;
+    for dies in [false, true] {
+        slow_down(&source).await;
+        let archive = Archive::new();
+        let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+            some_getmores(&source).await;
+            if dies {
+                set.kill(set.primary().await.unwrap()).unwrap();
+            } else {
+                set.step_down().await.unwrap();
+            }
+        });
+        // A cursor outlives a step-down, but not its server.
+        let retries = dumped.unwrap().retries;
+        assert!(!dies || retries > 0);
+        let target = Side::new(shared(Release::V6_0_5).await, "another_member");
+        target.run(doc! { "dropDatabase": 1 }).await;
+        assert_whole(&archive.restore(&target).await.unwrap());
+        assert_equal(&source, &target).await;
+    }
+}
+
+#[tokio::test]
+async fn a_collection_dropped_while_it_is_read_is_no_short_copy() {
+    for made_anew in [false, true] {
+        let set = own(Release::V6_0_5).await;
+        let source = Side::new(&set, "dropped");
+        fill(&source, "many").await;
+        slow_down(&source).await;
+        let archive = Archive::new();
+        let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+            some_getmores(&source).await;
+            source.run(doc! { "drop": "many" }).await;
+            if made_anew {
+                source.insert("many", &[numbered(1_000_000, |_| {})]).await;
+                // As if the cursor had been lost before the server could say why.
+                source.fail(&["getMore"], doc! { "times": 1 }, doc! { "errorCode": 43 }).await;
+            }
+        });
+        let error = dumped.unwrap_err();
+        assert!(error.to_string().contains("dropped.many"), "{error:?}");
+        assert!(!archive.path().exists());
+    }
+}
+
+/// The server answers a find on a collection that is not there with no documents and no error.
+#[tokio::test]
+async fn a_collection_dropped_between_two_of_its_parts_is_no_short_copy() {
+    for (create, parts) in [(doc! {}, 8 << 20), (doc! { "capped": true, "size": 100 << 20 }, 1 << 30)] {
+        let set = own(Release::V6_0_5).await;
+        let source = Side::new(&set, "dropped_between");
+        let mut command = doc! { "create": "many" };
+        command.extend(create);
+        source.run(command).await;
+        fill(&source, "many").await;
+        // The first find waits, and finds nothing any more.
+        source.fail(&["find"], doc! { "times": 1 }, doc! { "blockConnection": true, "blockTimeMS": 1500 }).await;
+        let archive = Archive::new();
+        let mut options = archive.options();
+        options.part_bytes = parts;
+        let (dumped, ()) = tokio::join!(archive.dump_as(&source, options), async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            source.run(doc! { "drop": "many" }).await;
+        });
+        let error = dumped.unwrap_err();
+        assert!(error.to_string().contains("dropped_between.many"), "{error:?}");
+        assert!(!archive.path().exists());
+    }
+}
+
+#[tokio::test]
+async fn a_time_series_collection_made_anew_before_it_is_read_is_no_short_copy() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "series_anew");
+    let create = doc! { "create": "series", "timeseries": { "timeField": "t" } };
+    source.run(create.clone()).await;
+    let insert = doc! { "insert": "series", "documents": [{ "t": bson::DateTime::now(), "x": 1 }] };
+    source.run(insert).await;
+    source.fail(&["find"], doc! { "times": 1 }, doc! { "blockConnection": true, "blockTimeMS": 1500 }).await;
+    let archive = Archive::new();
+    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        source.run(doc! { "drop": "series" }).await;
+        source.run(create).await;
+    });
+    let error = dumped.unwrap_err();
+    assert!(error.to_string().contains("series_anew"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_cancelled_dump_is_interrupted_and_leaves_what_it_had() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "cancelled");
+    fill(&source, "many").await;
+    slow_down(&source).await;
+    let archive = Archive::new();
+    let cancel = CancellationToken::new();
+    let server = source.server().await;
+    let (dumped, ()) =
+        tokio::join!(dump(&server, archive.options(), std::sync::Arc::new(Silent), cancel.clone()), async {
+            some_getmores(&source).await;
+            cancel.cancel();
+        });
+    let error = dumped.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert!(error.hint().unwrap().contains("archive.tlz.partial stays"), "{error:?}");
+    assert!(!archive.path().exists());
+    assert_eq!(scan(&archive.partial()), "unfinished");
+}
+
+#[tokio::test]
+async fn a_dump_cancelled_while_it_waits_for_the_catalog_ends_at_once() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "cancelled_early");
+    fill(&source, "many").await;
+    let server = source.server().await;
+    let waits: Document = doc! { "blockConnection": true, "blockTimeMS": 5000 };
+    source.fail(&["listCollections"], doc! { "times": 1 }, waits).await;
+    let archive = Archive::new();
+    let cancel = CancellationToken::new();
+    let begun = std::time::Instant::now();
+    let (dumped, ()) =
+        tokio::join!(dump(&server, archive.options(), std::sync::Arc::new(Silent), cancel.clone()), async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            cancel.cancel();
+        });
+    assert_eq!(dumped.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
