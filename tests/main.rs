@@ -9,6 +9,7 @@ mod dump_faults;
 mod fidelity;
 mod odd_documents;
 mod recover;
+mod restore_faults;
 mod round_trip;
 mod sandbox;
 mod server_binary;

@@ -7,7 +7,7 @@ use transload_format::Collection;
 
 use super::read::is_id_index;
 use crate::{
-    connect::{Doing, Server, command_text, retry},
+    connect::{Doing, Server, Version, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -19,7 +19,9 @@ const NOT_CREATED: [&[u8]; 4] = [b"create", b"temp", b"flags", b"autoIndexId"];
 
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
-const INDEX_ALREADY_EXISTS: [i32; 2] = [68, 85];
+
+/// The first release that knows `commitQuorum`. A standalone server refuses it.
+const COMMIT_QUORUM: Version = Version::new(4, 4, 0);
 
 /// The names in a database of the target, of collections and views.
 ///
@@ -80,7 +82,14 @@ async fn ddl(
     loop {
         let database = server.database(namespace.database());
         match database.run_raw_command(command.clone()).await {
-            Ok(reply) => return write_concern_error(&reply, doing, server),
+            Ok(reply) => match write_concern_error(&reply) {
+                None => return Ok(()),
+                Some((code, _)) if patience.wait(retry_code(code)).await => retried = true,
+                Some((_, text)) => {
+                    let message = format!("failed to {doing} on a majority: {text}");
+                    return Err(Error::new(ErrorKind::Server, message).at(server.place()));
+                }
+            },
             Err(error) => match error.kind.as_ref() {
                 DriverErrorKind::Command(command)
                     if done.contains(&command.code) && (retried || command.code == NAMESPACE_NOT_FOUND) =>
@@ -95,14 +104,11 @@ async fn ddl(
 }
 
 /// A command can succeed and its write concern fail; the driver shows that only in the reply.
-fn write_concern_error(reply: &Document, doing: &Doing, server: &Server) -> Result<()> {
-    let Ok(error) = reply.get_document("writeConcernError") else {
-        return Ok(());
-    };
+fn write_concern_error(reply: &Document) -> Option<(i32, String)> {
+    let error = reply.get_document("writeConcernError").ok()?;
     let code = error.get_i32("code").unwrap_or(0);
     let name = error.get_str("codeName").unwrap_or("WriteConcernFailed");
-    let text = command_text(code, name, error.get_str("errmsg").unwrap_or_default());
-    Err(Error::new(ErrorKind::Server, format!("failed to {doing} on a majority: {text}")).at(server.place()))
+    Some((code, command_text(code, name, error.get_str("errmsg").unwrap_or_default())))
 }
 
 /// An index that was not built.
@@ -167,11 +173,17 @@ async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Res
             array.document(number.to_string(), spec);
         }
     });
+    // By default a build waits for every voting member, and so for ever while one of them is down.
+    if server.version() >= COMMIT_QUORUM && server.cluster_time().await? != 0 {
+        command.string("commitQuorum", "majority");
+    }
     command.document("writeConcern", server.write_concern().as_bytes());
     let command = RawDocumentBuf::from_bytes(command.finish())
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
     let doing = Doing::new(format!("build indexes of {namespace}"), "createIndex", namespace.database());
-    ddl(server, namespace, command, &doing, &INDEX_ALREADY_EXISTS).await
+    // No error means success here: servers answer a spec that they have already with none, and a conflict of one
+    // spec says nothing about the others in the command.
+    ddl(server, namespace, command, &doing, &[]).await
 }
 
 /// How many indexes of a collection must be built: all but those that come with it.
