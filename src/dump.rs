@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -64,8 +64,6 @@ struct Shared {
     open_parts: Vec<AtomicUsize>,
     sink: Sink,
     budget: Budget,
-    documents: AtomicU64,
-    bytes: AtomicU64,
     cancel: CancellationToken,
     progress: Arc<dyn Progress>,
 }
@@ -108,13 +106,11 @@ pub async fn dump(
     let Catalog { entries, left_out, warnings, missing } = catalog;
     let shared = Arc::new(Shared {
         server: server.clone(),
-        open_parts: open_parts(&entries, &jobs),
+        open_parts: open_parts(entries.len(), &jobs),
         entries,
         queue: Mutex::new(jobs.into()),
         sink,
         budget: Budget::new(MEMORY),
-        documents: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
         cancel,
         progress,
     });
@@ -153,9 +149,14 @@ async fn plan(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec
     Ok(jobs)
 }
 
-fn open_parts(entries: &[Entry], jobs: &[Job]) -> Vec<AtomicUsize> {
-    let count = |entry| jobs.iter().filter(|job| job.entry == entry).count();
-    (0..entries.len()).map(|entry| AtomicUsize::new(count(entry))).collect()
+fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {
+    let mut counts = vec![0; entries];
+    for job in jobs {
+        if let Some(count) = counts.get_mut(job.entry) {
+            *count += 1;
+        }
+    }
+    counts.into_iter().map(AtomicUsize::new).collect()
 }
 
 fn origin(server: &Server) -> Origin {
@@ -228,7 +229,6 @@ impl Shared {
                     block.reserve(BLOCK_BYTES + BLOCK_BYTES / 8);
                 }
                 block.extend_from_slice(document);
-                self.documents.fetch_add(1, Ordering::Relaxed);
                 if block.len() >= BLOCK_BYTES {
                     self.hand_over(id, part, &mut block).await?;
                 }
@@ -250,7 +250,6 @@ impl Shared {
         let bytes = documents.len() as u64;
         let permit = self.budget.acquire(documents.len()).await?;
         self.sink.documents(namespace, part, Batch { documents, permit }).await?;
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.progress.advance(0, bytes);
         Ok(())
     }
