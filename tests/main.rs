@@ -7,6 +7,7 @@ mod copy;
 mod dump_faults;
 mod fidelity;
 mod odd_documents;
+mod parts;
 mod restore_faults;
 mod round_trip;
 mod sandbox;
