@@ -8,6 +8,7 @@ mod copy;
 mod dump_faults;
 mod fidelity;
 mod odd_documents;
+mod parts;
 mod recover;
 mod restore_faults;
 mod round_trip;

@@ -11,7 +11,7 @@ use super::Bounds;
 use crate::{
     catalog::{Entry, Order, uuid_of},
     connect::{Doing, Patience, Server, batch_documents, retry},
-    document::{self, RawBuilder},
+    document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
 
@@ -30,6 +30,10 @@ pub struct PartScan<'a> {
     cursor: Option<RawBatchCursor>,
     /// The last document delivered: its `{_id: …}`, or the whole of it where it has no `_id`.
     last: Option<Vec<u8>>,
+    /// Whether the cursor was opened with `min` and without `max`.
+    open_above: bool,
+    /// Whether what is read is the document under `MaxKey` alone.
+    at_max_key: bool,
     /// In natural order after a restart: documents up to the last one are still to be passed over.
     passing: bool,
     patience: Patience,
@@ -67,6 +71,8 @@ impl<'a> PartScan<'a> {
             batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
             cursor: None,
             last: None,
+            open_above: false,
+            at_max_key: entry.order == Order::Id && bounds.lower.as_deref().is_some_and(is_max_key),
             passing: false,
             patience: server.patience(),
         }
@@ -81,6 +87,11 @@ impl<'a> PartScan<'a> {
             let batch = match self.advance().await {
                 Ok(Some(reply)) => self.deliver(reply)?,
                 Ok(None) if self.passing => return Err(self.rolled_over()),
+                Ok(None) if self.open_above => {
+                    // To a server, `min` without `max` ends before MaxKey, which is an `_id` like any other.
+                    (self.cursor, self.open_above, self.at_max_key) = (None, false, true);
+                    continue;
+                }
                 Ok(None) => {
                     // A find on what is not there any more finds nothing, and that is no error to a server.
                     check_identity(self.server, self.entry).await?;
@@ -104,11 +115,16 @@ impl<'a> PartScan<'a> {
     }
 
     async fn advance(&mut self) -> mongodb::error::Result<Option<RawBatch>> {
+        // Nothing is behind MaxKey, and no range begins there.
+        if self.cursor.is_none() && self.entry.order == Order::Id && self.last.as_deref().is_some_and(is_max_key) {
+            self.open_above = false;
+            return Ok(None);
+        }
         if self.cursor.is_none() {
             self.cursor = Some(self.open().await?);
         }
         match &mut self.cursor {
-            Some(cursor) => cursor.next().await.transpose(),
+            Some(cursor) => self.server.watched(async { cursor.next().await.transpose() }).await,
             None => Ok(None),
         }
     }
@@ -137,10 +153,12 @@ impl<'a> PartScan<'a> {
     }
 
     async fn open(&mut self) -> mongodb::error::Result<RawBatchCursor> {
+        let has_min = self.last.is_some() || self.bounds.lower.is_some();
+        self.open_above = self.entry.order == Order::Id && has_min && self.bounds.upper.is_none() && !self.at_max_key;
         let database = self.server.database(self.entry.data.database());
         let find = RawDocumentBuf::from_bytes(self.find())?;
         let run = database.run_raw_cursor_command(find).batch_size(self.batch_size.unsigned_abs());
-        run.selection_criteria(self.server.reads()).batch().await
+        self.server.watched(run.selection_criteria(self.server.reads()).batch()).await
     }
 
     /// The find command. Parts are cut by `min` and `max` on the index: a filter by `$gte` would compare within one
@@ -159,6 +177,12 @@ impl<'a> PartScan<'a> {
                 find.embed("hint", |hint| {
                     hint.int32("_id", 1);
                 });
+                if self.at_max_key {
+                    find.embed("filter", |filter| {
+                        filter.append_element(kind::MAX_KEY, "_id", &[]);
+                    });
+                    return find.finish();
+                }
                 if let Some(last) = &self.last {
                     find.document("min", last);
                     if let Some(id) = document::id(last) {
@@ -216,4 +240,8 @@ fn key(document: &[u8]) -> Vec<u8> {
         Some(id) => RawBuilder::new().append(&id).finish(),
         None => document.to_vec(),
     }
+}
+
+fn is_max_key(key: &[u8]) -> bool {
+    document::id(key).is_some_and(|id| id.kind == kind::MAX_KEY)
 }
