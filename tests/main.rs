@@ -3,11 +3,13 @@
 // A test that panics is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod catalog;
 mod copy;
 mod dump_faults;
 mod fidelity;
 mod odd_documents;
 mod parts;
+mod restore;
 mod restore_faults;
 mod round_trip;
 mod sandbox;
