@@ -14,6 +14,7 @@ use std::{
 
 use bson::doc;
 use transload::{
+    connect::{Uri, connect},
     sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
     shop::{self, Shop},
 };
@@ -57,7 +58,8 @@ async fn main() {
     let source = ReplicaSet::start(&options).await.expect("a source");
     let target = ReplicaSet::start(&options).await.expect("a target");
     let shop = Shop { seed: 1, scale };
-    let count = shop::load(&source.client().await.expect("connected"), "shop", &shop).await.expect("loaded");
+    let server = connect(&Uri::read(&source.uri()).expect("a connection string").0, 4).await.expect("connected");
+    let count = shop::load(&server, "shop", &shop).await.expect("loaded");
     println!("shop at scale {scale}: {count} documents; medians of {runs} runs\n");
     let bench = Bench { folder: folder.path().to_owned(), source: source.uri(), target, runs };
     bench.dumps("orders, not compressed", &["--include", "shop.orders"], Some("orders"), "none").await;

@@ -3,5 +3,7 @@
 mod apply;
 mod read;
 
-pub use apply::{IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency};
+pub use apply::{
+    IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency, indexes_to_build, read_by_view,
+};
 pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};

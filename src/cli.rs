@@ -6,18 +6,22 @@ mod demo;
 mod dump;
 mod inspect;
 mod output;
+mod recover;
 mod reporter;
 mod restore;
 mod table;
+mod usage;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use output::Output;
+
+pub use usage::not_understood;
 
 /// Dump, restore and live-migrate MongoDB without mongo-tools, and trust the result.
 #[derive(Debug, Parser)]
@@ -35,13 +39,13 @@ pub struct Cli {
 #[derive(Args, Clone, Copy, Debug)]
 struct Global {
     /// Print one JSON object a line, each with a `type`: progress, warning, summary, error
-    #[arg(long, global = true, env = "TRANSLOAD_JSON", hide_env_values = true)]
+    #[arg(long, global = true, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_JSON", hide_env_values = true)]
     json: bool,
     /// Print no progress and no summary, only warnings and errors
-    #[arg(short, long, global = true, env = "TRANSLOAD_QUIET", hide_env_values = true)]
+    #[arg(short, long, global = true, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_QUIET", hide_env_values = true)]
     quiet: bool,
     /// Print what caused an error too
-    #[arg(short, long, global = true, env = "TRANSLOAD_VERBOSE", hide_env_values = true)]
+    #[arg(short, long, global = true, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_VERBOSE", hide_env_values = true)]
     verbose: bool,
 }
 
@@ -51,6 +55,7 @@ enum Command {
     Restore(restore::RestoreCommand),
     Inspect(inspect::InspectCommand),
     Verify(verify::VerifyCommand),
+    Recover(recover::RecoverCommand),
     Demo(demo::DemoCommand),
     Completions(completions::CompletionsCommand),
 }
@@ -84,6 +89,12 @@ impl Cli {
             }
         }
     }
+
+    /// Says that the operating system gives no threads or files to run with.
+    pub fn cannot_start(&self, error: std::io::Error) -> ExitCode {
+        Output::new(self.global, false).error(&Error::io("runtime", error));
+        ExitCode::FAILURE
+    }
 }
 
 impl Command {
@@ -91,8 +102,9 @@ impl Command {
         match self {
             Command::Dump(command) => command.run(output, cancel).await,
             Command::Restore(command) => command.run(output, cancel).await,
-            Command::Inspect(command) => command.run(output).await,
+            Command::Inspect(command) => command.run(output, cancel).await,
             Command::Verify(command) => command.run(output, cancel).await,
+            Command::Recover(command) => command.run(output, cancel).await,
             Command::Demo(command) => command.run(output, cancel).await,
             Command::Completions(command) => command.run(),
         }

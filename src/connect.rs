@@ -2,6 +2,7 @@
 
 mod failure;
 mod reply;
+mod selection;
 mod uri;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use bson::{RawDocumentBuf, doc, rawdoc};
 use mongodb::{
     Client, Database,
+    error::ErrorKind as DriverErrorKind,
     options::{ClientOptions, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
@@ -25,6 +27,9 @@ pub use reply::batch_documents;
 pub use uri::Uri;
 
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long a piece of work may fail before it is given up, if nothing else is said.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The version of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +79,7 @@ pub struct Server {
     uri: Uri,
     version: Version,
     default_database: Option<String>,
+    has_credential: bool,
     patience: Duration,
     reads: SelectionCriteria,
     retries: Arc<AtomicU64>,
@@ -85,24 +91,26 @@ pub struct Server {
 /// Usage for a string that cannot be understood; unreachable, authentication, or what the server says.
 pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
     let mut options = ClientOptions::parse(uri.reveal()).await.map_err(|error| {
-        let kind = match error.kind.as_ref() {
-            mongodb::error::ErrorKind::DnsResolve { .. } => ErrorKind::Unreachable,
-            _ => ErrorKind::Usage,
-        };
-        Error::new(kind, format!("the connection string is not usable: {}", uri.redact(&error.to_string())))
+        match error.kind.as_ref() {
+            DriverErrorKind::DnsResolve { message, .. } => failure::unresolved(message),
+            DriverErrorKind::InvalidArgument { message, .. } => unusable(&uri.redact(message)),
+            other => unusable(&uri.redact(&other.to_string())),
+        }
+        .at(uri.to_string())
     })?;
     let wanted = u32::try_from(connections).unwrap_or(u32::MAX).saturating_add(4);
     options.app_name.get_or_insert_with(|| "transload".to_owned());
     options.max_pool_size = Some(options.max_pool_size.unwrap_or(10).max(wanted));
     options.max_connecting.get_or_insert(wanted.min(8));
     let default_database = options.default_database.clone();
+    let has_credential = options.credential.is_some();
     let at = |error: Error| error.at(uri.to_string());
     let client = Client::with_options(options).map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
     let info = client
         .database("admin")
         .run_command(doc! { "buildInfo": 1 })
         .await
-        .map_err(|error| at(failure(error, &Doing::unprivileged("ask for the server's version"))))?;
+        .map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
     // buildInfo needs no login; the first command that does shows whether the user is accepted.
     client
         .database(default_database.as_deref().unwrap_or("admin"))
@@ -116,14 +124,37 @@ pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
         uri: uri.clone(),
         version,
         default_database,
-        patience: Duration::from_secs(60),
+        has_credential,
+        patience: PATIENCE,
         reads: client.selection_criteria().cloned().unwrap_or_else(primary),
         retries: Arc::default(),
         client,
     })
 }
 
+fn unusable(why: &str) -> Error {
+    let error = Error::new(ErrorKind::Usage, format!("the connection string is not usable: {why}"));
+    if why.contains("URL encoded") || why.contains("unescaped") {
+        return error.with_hint(ENCODE);
+    }
+    if why.ends_with("is an invalid option") {
+        return error.with_hint("options stand behind '?', as in mongodb://host/DATABASE?authSource=admin&tls=true");
+    }
+    error
+}
+
+/// What to do with a user or a password that breaks a connection string.
+const ENCODE: &str =
+    "in user and password write %25 for %, %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %5B for [, %5D for ]";
+
 impl Server {
+    /// The same with another patience: how long a piece of work may fail before it is given up.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// The driver's client.
     pub fn client(&self) -> &Client {
         &self.client
@@ -142,6 +173,22 @@ impl Server {
     /// The database that the connection string names.
     pub fn default_database(&self) -> Option<&str> {
         self.default_database.as_deref()
+    }
+
+    /// A driver's error in this crate's words, with the hosts in front.
+    pub fn failure(&self, error: mongodb::error::Error, doing: &Doing) -> Error {
+        let error = failure(error, doing).at(self.place());
+        match error.kind() {
+            ErrorKind::Authorization if self.is_nobody() => {
+                error.with_hint("the connection string names no user: mongodb://USER@HOST/ asks for the password")
+            }
+            _ => error,
+        }
+    }
+
+    /// Whether it was connected to as no user.
+    pub fn is_nobody(&self) -> bool {
+        !self.has_credential
     }
 
     /// The hosts, as a place for messages.
@@ -190,7 +237,7 @@ impl Server {
             match run.await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if patience.wait(retry(&error)).await => {}
-                Err(error) => return Err(failure(error, doing).at(self.place())),
+                Err(error) => return Err(self.failure(error, doing)),
             }
         }
     }

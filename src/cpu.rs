@@ -11,14 +11,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a computation will give.
 #[derive(Debug)]
-pub struct Pending<T>(oneshot::Receiver<Result<T>>);
+pub(crate) struct Pending<T>(oneshot::Receiver<Result<T>>);
 
 impl<T> Pending<T> {
     /// Waits for it in a task.
     ///
     /// # Errors
     /// What the computation failed with; a panic in it is an internal error.
-    pub async fn wait(self) -> Result<T> {
+    pub(crate) async fn wait(self) -> Result<T> {
         self.0.await.unwrap_or_else(|_| Err(lost()))
     }
 
@@ -26,13 +26,13 @@ impl<T> Pending<T> {
     ///
     /// # Errors
     /// As [`wait`](Pending::wait).
-    pub fn wait_blocking(self) -> Result<T> {
+    pub(crate) fn wait_blocking(self) -> Result<T> {
         self.0.blocking_recv().unwrap_or_else(|_| Err(lost()))
     }
 }
 
 /// Starts a computation: bytes in, bytes out, nothing that waits.
-pub fn run<T: Send + 'static>(compute: impl FnOnce() -> Result<T> + Send + 'static) -> Pending<T> {
+pub(crate) fn run<T: Send + 'static>(compute: impl FnOnce() -> Result<T> + Send + 'static) -> Pending<T> {
     let (sender, receiver) = oneshot::channel();
     let job = move || {
         let result = catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));

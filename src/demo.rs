@@ -80,7 +80,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
     let begun = Instant::now();
     let shop = Shop { seed: SEED, scale: options.scale };
     tokio::select! {
-        loaded = shop::load(source.client(), DATABASE, &shop) => { loaded?; }
+        loaded = shop::load(&source, DATABASE, &shop) => { loaded?; }
         () = cancel.cancelled() => return Err(Error::interrupted()),
     }
     let load_seconds = begun.elapsed().as_secs_f64();
@@ -103,7 +103,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
         indexes: true,
         parallel: options.parallel,
     };
-    let archive = Source::File(ArchiveFile::open(&path)?);
+    let archive = Source::File(ArchiveFile::open_whole(&path)?);
     let restore = restore(archive, &target, restore_options, Arc::clone(&progress), cancel).await?;
 
     progress.stage("comparing both sides", None, None);

@@ -16,7 +16,7 @@ pub use malformed::Malformed;
 /// The first field called `name` at the top level of `doc`.
 ///
 /// `None` also when `doc` is malformed before such a field is met; whoever must tell the two apart walks
-/// [`elements`] instead.
+/// [`elements()`] instead.
 pub fn find<'a>(doc: &'a [u8], name: &[u8]) -> Option<Element<'a>> {
     elements(doc).map_while(Result::ok).find(|element| element.name == name)
 }

@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -64,8 +64,6 @@ struct Shared {
     open_parts: Vec<AtomicUsize>,
     sink: Sink,
     budget: Budget,
-    documents: AtomicU64,
-    bytes: AtomicU64,
     cancel: CancellationToken,
     progress: Arc<dyn Progress>,
 }
@@ -91,14 +89,14 @@ pub async fn dump(
     let begun = Instant::now();
     let retries_before = server.retries();
     progress.stage("reading the catalog", None, None);
-    let prepare = async {
+    let planned = async {
         let catalog = catalog::read(server, &options.selection).await?;
-        catalog.warnings.iter().chain(&catalog.missing).for_each(|warning| progress.warn(warning));
-        let jobs = plan(server, &catalog, options.part_bytes).await?;
-        Ok::<_, Error>((catalog, jobs))
+        catalog.warnings.iter().for_each(|warning| progress.warn(warning));
+        catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
+        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog))
     };
-    let (catalog, jobs) = tokio::select! {
-        prepared = prepare => prepared?,
+    let (jobs, catalog) = tokio::select! {
+        planned = planned => planned?,
         () = cancel.cancelled() => return Err(Error::interrupted()),
     };
     let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
@@ -108,13 +106,11 @@ pub async fn dump(
     let Catalog { entries, left_out, warnings, missing } = catalog;
     let shared = Arc::new(Shared {
         server: server.clone(),
-        open_parts: open_parts(&entries, &jobs),
+        open_parts: open_parts(entries.len(), &jobs),
         entries,
         queue: Mutex::new(jobs.into()),
         sink,
         budget: Budget::new(MEMORY),
-        documents: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
         cancel,
         progress,
     });
@@ -153,9 +149,14 @@ async fn plan(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec
     Ok(jobs)
 }
 
-fn open_parts(entries: &[Entry], jobs: &[Job]) -> Vec<AtomicUsize> {
-    let count = |entry| jobs.iter().filter(|job| job.entry == entry).count();
-    (0..entries.len()).map(|entry| AtomicUsize::new(count(entry))).collect()
+fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {
+    let mut counts = vec![0; entries];
+    for job in jobs {
+        if let Some(count) = counts.get_mut(job.entry) {
+            *count += 1;
+        }
+    }
+    counts.into_iter().map(AtomicUsize::new).collect()
 }
 
 fn origin(server: &Server) -> Origin {
@@ -228,7 +229,6 @@ impl Shared {
                     block.reserve(BLOCK_BYTES + BLOCK_BYTES / 8);
                 }
                 block.extend_from_slice(document);
-                self.documents.fetch_add(1, Ordering::Relaxed);
                 if block.len() >= BLOCK_BYTES {
                     self.hand_over(id, part, &mut block).await?;
                 }
@@ -250,7 +250,6 @@ impl Shared {
         let bytes = documents.len() as u64;
         let permit = self.budget.acquire(documents.len()).await?;
         self.sink.documents(namespace, part, Batch { documents, permit }).await?;
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.progress.advance(0, bytes);
         Ok(())
     }
@@ -260,7 +259,7 @@ impl Shared {
 async fn finish(
     shared: Arc<Shared>,
     read: Result<()>,
-    writer: JoinHandle<Result<Written>>,
+    writer: JoinHandle<Written>,
     destination: &Destination,
 ) -> Result<Written> {
     let handed_over = match &read {
@@ -269,26 +268,31 @@ async fn finish(
     };
     // With the last clone of the sink the writer's queue ends.
     drop(shared);
-    let written =
-        writer.await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("the writer died: {panic}"))));
-    match (written, read.and(handed_over)) {
-        (Ok(written), Ok(())) if written.finished => Ok(written),
-        (Ok(written), read) => {
-            let error = read.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the archive was not finished"));
-            Err(how_far(error, &written, destination))
-        }
-        (Err(error), _) => Err(error),
-    }
+    let died = |panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}"));
+    let mut written = writer.await.map_err(died)?;
+    let read = read.and(handed_over);
+    let error = match written.failure.take() {
+        None if written.finished && read.is_ok() => return Ok(written),
+        Some(error) => error,
+        None => read.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the archive was not finished")),
+    };
+    Err(how_far(error, &written, destination))
 }
 
 /// Says what is left of a dump that did not finish.
 fn how_far(error: Error, written: &Written, destination: &Destination) -> Error {
     let documents = written.contents.totals().documents;
-    if *destination == Destination::Stdout {
-        return error;
-    }
-    let name = destination.unfinished_name();
-    let stays = format!("{name} stays, unfinished, with {documents} documents; --force begins anew in its place");
-    let hint = error.hint().map_or(stays.clone(), |hint| format!("{hint}; {stays}"));
-    error.with_hint(hint)
+    let done = format!("{documents} documents in {} bytes", written.bytes);
+    let left = match destination {
+        Destination::Stdout => format!("{done} were written to it, which are no whole archive"),
+        Destination::File { .. } => {
+            let name = destination.unfinished_name();
+            format!("{name} stays, unfinished, with {done}; --force begins anew in its place")
+        }
+    };
+    let first = match error.kind() {
+        ErrorKind::NoSpace => Some("make room, or choose another disk".to_owned()),
+        _ => error.hint().map(str::to_owned),
+    };
+    error.with_hint(first.map_or(left.clone(), |first| format!("{first}; {left}")))
 }

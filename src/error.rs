@@ -75,7 +75,10 @@ impl Error {
             io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
             _ => ErrorKind::Io,
         };
-        Error::new(kind, error.to_string()).at(path.as_ref().display().to_string()).with_source(error)
+        // The number stays in the cause, for those who ask for it.
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        Error::new(kind, text).at(path.as_ref().display().to_string()).with_source(error)
     }
 
     /// The user asked to stop.
@@ -107,6 +110,11 @@ impl Error {
     /// What kind of trouble it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What happened, without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
     }
 
     /// What the user can do next, if anything is known to help.

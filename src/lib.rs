@@ -1,20 +1,51 @@
-//! transload.
+//! transload dumps and restores MongoDB without mongo-tools: it reads and writes the servers itself, through an
+//! archive format of its own, and says of every copy whether it is exact.
+//!
+//! # How data flows
+//!
+//! ```text
+//! dump     scan: N cursors, raw batches ─▶ cpu: compress, checksum ─▶ archive: one writer, fsync, rename
+//! restore  archive: blocks by index     ─▶ cpu: check, decompress  ─▶ load: M inserters ─▶ catalog: indexes, views
+//! ```
+//!
+//! - [`connect`] reaches a deployment and knows what its errors mean; [`catalog`] is what it holds besides documents;
+//!   [`selection`] and [`namespace`] say which of it is meant.
+//! - [`scan`] cuts collections into parts and follows a cursor through each, opening it again after its last document
+//!   whenever it breaks. `load` accounts for every document it sends.
+//! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
+//! - `batch` holds documents under one memory budget; `cpu` computes beside the async runtime.
+//! - The verbs [`dump`], [`restore`], [`inspect`], [`verify`], [`recover`] and [`demo`] put these together, tell a [`progress`]
+//!   listener what they do, and give back a [`report`]. [`cli`] is the only module that prints.
+//! - [`document`] and [`extjson`] read raw BSON by its bytes; [`sandbox`] runs throwaway servers, and [`shop`] is the
+//!   data set to try and measure with.
+//!
+//! Dependencies point down: `cli`, then the verbs, then `scan`, `load`, `archive` and `catalog`, then the rest.
+//!
+//! # What holds everywhere
+//!
+//! - A document's bytes are never decoded and encoded again on the way: raw in, raw out. Duplicate keys, odd names,
+//!   every BSON type and the order of fields survive because nobody touches them.
+//! - Every channel is bounded, and every batch holds a permit of one memory budget: memory does not grow with the data.
+//! - A finished archive appears under its name only after index, footer, fsync, rename and the directory's fsync.
+//! - Of every document of an archive a restore knows whether it was inserted, was there already, or was refused.
+//! - No document and no credential is in any message, but for the `_id` of a document that a target did not take.
 
 pub mod archive;
-pub mod batch;
+mod batch;
 pub mod catalog;
 pub mod cli;
 pub mod connect;
-pub mod cpu;
+mod cpu;
 pub mod demo;
 pub mod document;
 pub mod dump;
 pub mod error;
 pub mod extjson;
 pub mod inspect;
-pub mod load;
+mod load;
 pub mod namespace;
 pub mod progress;
+pub mod recover;
 pub mod report;
 pub mod restore;
 pub mod sandbox;

@@ -13,7 +13,7 @@ use bson::{Bson, Document, RawDocumentBuf};
 use transload_format::Documents;
 
 use crate::{
-    connect::{Doing, Patience, Retry, Server, command_text, failure, retry, retry_code},
+    connect::{Doing, Patience, Retry, Server, command_text, retry, retry_code},
     document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     extjson,
@@ -28,20 +28,20 @@ const DUPLICATE_KEY: i32 = 11000;
 
 /// What became of the documents of a batch.
 #[derive(Clone, Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Documents that the target has now, as they were in the batch.
-    pub inserted: u64,
+    pub(crate) inserted: u64,
     /// Documents whose `_id` the target had already.
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Documents that the target refused.
-    pub refused: u64,
+    pub(crate) refused: u64,
     /// The first that were not inserted.
-    pub rejected: Vec<Rejected>,
+    pub(crate) rejected: Vec<Rejected>,
 }
 
 impl Loaded {
     /// Adds what became of another batch.
-    pub fn add(&mut self, other: Loaded) {
+    pub(crate) fn add(&mut self, other: Loaded) {
         self.inserted += other.inserted;
         self.duplicates += other.duplicates;
         self.refused += other.refused;
@@ -62,7 +62,7 @@ impl Loaded {
 /// # Errors
 /// When the server cannot be reached, or refuses the command as such. A document that it refuses is no error but
 /// counted.
-pub async fn load(server: &Server, namespace: &Namespace, documents: &[u8], ordered: bool) -> Result<Loaded> {
+pub(crate) async fn load(server: &Server, namespace: &Namespace, documents: &[u8], ordered: bool) -> Result<Loaded> {
     let load = Load { server, namespace, ordered };
     let mut loaded = Loaded::default();
     let (mut held, mut bytes) = (Vec::new(), 0);
@@ -195,7 +195,7 @@ async fn attempt(
     let reply = match server.database(namespace.database()).run_raw_command(command).await {
         Ok(reply) => reply,
         Err(error) if patience.wait(retry(&error)).await => return Ok(None),
-        Err(error) => return Err(failure(error, doing).at(server.place())),
+        Err(error) => return Err(server.failure(error, doing)),
     };
     let Some((code, concern)) = failed(&reply) else {
         return Ok(Some(reply));

@@ -12,15 +12,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const INTERRUPTED: u8 = 130;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return transload::cli::not_understood(&error),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli.cannot_start(error),
     };
     let cancel = CancellationToken::new();
-    tokio::spawn(listen(cancel.clone()));
-    cli.run(cancel).await
+    runtime.spawn(listen(cancel.clone()));
+    let code = runtime.block_on(cli.run(cancel));
+    // Neither waited for nor shut down: a thread may be blocked for good in a read of standard input, and a task of
+    // the driver panics when it finds another one gone. The end of the process ends them all.
+    std::mem::forget(runtime);
+    code
 }
 
 /// The first signal asks the verb to stop cleanly; the second does not wait for it.

@@ -10,7 +10,10 @@ mod plan;
 
 use std::{
     io::Read,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -77,6 +80,8 @@ struct Restore<'a> {
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
     budget: Budget,
+    /// Whether anything may have been written to the target.
+    writing: AtomicBool,
 }
 
 /// Restores what the options select.
@@ -94,7 +99,14 @@ pub async fn restore(
     let begun = Instant::now();
     let server = &server.reading_primary();
     let retries_before = server.retries();
-    let restore = Restore { server, options: &options, progress, cancel, budget: Budget::new(MEMORY) };
+    let restore = Restore {
+        server,
+        options: &options,
+        progress,
+        cancel,
+        budget: Budget::new(MEMORY),
+        writing: AtomicBool::new(false),
+    };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
         Source::Stream(name, _) => (*name).to_owned(),
@@ -107,10 +119,10 @@ pub async fn restore(
         }
     };
     let done = tokio::select! {
-        done = work => done?,
-        () = stop.cancelled() => return Err(Error::interrupted()
-            .with_hint("what was loaded stays on the target; 'restore --drop' begins anew")),
+        done = work => done,
+        () = stop.cancelled() => Err(Error::interrupted()),
     };
+    let done = done.map_err(|error| restore.what_stays(error))?;
     let mut report = done.into_report();
     (report.archive, report.target) = (name, server.place());
     (report.dry_run, report.seconds) = (options.dry_run, begun.elapsed().as_secs_f64());
@@ -129,9 +141,21 @@ struct Done {
 }
 
 impl Restore<'_> {
+    /// Says what a failed restore leaves on the target.
+    fn what_stays(&self, error: Error) -> Error {
+        let left = match self.writing.load(Ordering::Relaxed) {
+            // What the target had before is no matter of ours to drop.
+            true if self.options.existing == Existing::Append => "what was loaded stays on the target",
+            true => "what was loaded stays on the target; 'restore --drop' begins anew",
+            false if error.hint().is_some_and(|hint| hint.contains("nothing was written")) => return error,
+            false => "nothing was written to the target",
+        };
+        let hint = error.hint().map_or(left.to_owned(), |hint| format!("{hint}; {left}"));
+        error.with_hint(hint)
+    }
+
     async fn file(&self, archive: &ArchiveFile) -> Result<Done> {
         let contents = archive.contents();
-        archive.check_header()?;
         let plan = Plan::new(self.server, contents, self.options).await?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
@@ -145,7 +169,10 @@ impl Restore<'_> {
             .map(|(number, _)| number)
             .collect();
         if self.options.check {
-            self.check(archive, &wanted).await?;
+            // Records are few and small; one that is damaged says that the file is not what was written.
+            let records = contents.blocks().iter().enumerate().filter(|(_, block)| block.kind == Kind::Record);
+            let all: Vec<usize> = records.map(|(number, _)| number).chain(wanted.iter().copied()).collect();
+            self.check(archive, &all).await?;
         }
         self.prepare(&plan).await?;
         let (documents, bytes) = plan.sums(contents);
@@ -213,17 +240,27 @@ impl Restore<'_> {
     async fn prepare(&self, plan: &Plan) -> Result<()> {
         self.progress.stage("creating collections", None, None);
         let each = stream::iter(plan.collections().filter(|planned| planned.kind() != CollectionType::View));
-        each.map(Ok)
+        each.map(Ok::<_, Error>)
             .try_for_each_concurrent(self.options.parallel.max(1), async |planned: &Planned| {
                 if planned.dropped {
-                    catalog::drop(self.server, &planned.target).await?;
+                    self.note_writing(catalog::drop(self.server, &planned.target).await)?;
                 }
                 if planned.create {
-                    catalog::create(self.server, &planned.target, &planned.collection).await?;
+                    self.note_writing(catalog::create(self.server, &planned.target, &planned.collection).await)?;
                 }
                 Ok(())
             })
-            .await
+            .await?;
+        self.writing.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Only a command that was not permitted has certainly changed nothing.
+    fn note_writing(&self, outcome: Result<()>) -> Result<()> {
+        if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Authorization) {
+            self.writing.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// After the documents: indexes, then views.
@@ -337,7 +374,7 @@ impl Done {
                 inserted: loaded.inserted,
                 duplicates: loaded.duplicates,
                 refused: loaded.refused,
-                indexes: built + failures.len(),
+                indexes: planned.indexes,
                 indexes_built: *built,
             });
         }

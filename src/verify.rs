@@ -45,7 +45,6 @@ pub async fn scrub(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<ScrubReport> {
-    archive.check_header()?;
     progress.stage("verifying", Some(archive.contents().totals().documents), Some(archive.bytes()?));
     let blocks = stream::iter(0..archive.contents().blocks().len());
     let check = blocks.map(|number| check(archive, number, &progress)).buffer_unordered(AHEAD).try_collect::<()>();

@@ -243,7 +243,7 @@ impl Archive {
         let mut documents = Vec::new();
         for (number, block) in archive.contents().blocks().iter().enumerate() {
             if block.kind == Kind::Documents && block.namespace == id {
-                let raw = archive.unpack(number, archive.block(number).await.unwrap()).wait().await.unwrap();
+                let raw = archive.block(number).await.unwrap().unpack().unwrap();
                 documents.extend(Documents::new(&raw).map(|document| document.unwrap().to_vec()));
             }
         }

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod catalog;
+mod cli;
 mod copy;
 mod dump_faults;
 mod fidelity;
 mod odd_documents;
 mod parts;
+mod recover;
 mod restore;
 mod restore_faults;
 mod round_trip;

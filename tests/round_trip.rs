@@ -12,8 +12,7 @@ use crate::{
 };
 
 async fn fill(side: &Side<'_>) {
-    let client = side.set.client().await.unwrap();
-    shop::load(&client, side.database, &Shop { seed: 7, scale: 0.02 }).await.unwrap();
+    shop::load(&side.server().await, side.database, &Shop { seed: 7, scale: 0.02 }).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{
     codec::{CodecId, Compressor, decompress},
     digest::Tally,
     error::{Fault, Newer, Problem},
-    limits::{BLOCK_HEADER_LEN, MAX_BLOCK_LEN, MAX_INDEX_LEN, MIN_DOCUMENT_LEN},
+    limits::{BLOCK_HEADER_LEN, FOOTER_BODY_LEN, MAX_BLOCK_LEN, MAX_INDEX_LEN, MIN_DOCUMENT_LEN},
     record::RecordType,
     wire::{Put, Take, checksum, expect, limit, to_usize},
 };
@@ -143,7 +143,13 @@ impl BlockHeader {
         })
     }
 
+    /// Everything that the header alone shows.
     pub(crate) fn check(&self) -> Result<(), Problem> {
+        self.check_lengths()?;
+        if self.subject.kind == Kind::Record { self.check_record() } else { self.check_documents() }
+    }
+
+    fn check_lengths(&self) -> Result<(), Problem> {
         let is_index = self.record == RecordType::Index as u8;
         limit("the raw length of the block", if is_index { MAX_INDEX_LEN } else { MAX_BLOCK_LEN }, self.raw_len)?;
         limit("the stored length of the block", self.raw_len, self.stored_len)?;
@@ -153,11 +159,30 @@ impl BlockHeader {
         } else if self.stored_len == self.raw_len {
             return Err(Problem::Invalid("a compressed block is not smaller than its bytes"));
         }
-        if self.subject.kind == Kind::Record {
-            expect("the count of a record", 1_u32, self.count)?;
-            expect("the digest of a record", 0_u32, self.digest)?;
-            return if self.record == 0 { Err(Problem::Invalid("a record has no type")) } else { Ok(()) };
+        Ok(())
+    }
+
+    fn check_record(&self) -> Result<(), Problem> {
+        const ORIGIN: u8 = RecordType::Origin as u8;
+        const COLLECTION: u8 = RecordType::Collection as u8;
+        const FOOTER: u8 = RecordType::Footer as u8;
+        expect("the count of a record", 1_u32, self.count)?;
+        expect("the digest of a record", 0_u32, self.digest)?;
+        match (self.record, self.skippable) {
+            (0, _) => Err(Problem::Invalid("a record has no type")),
+            (ORIGIN, false) => Err(Problem::Invalid("an origin is not marked skippable")),
+            (COLLECTION..=FOOTER, true) => {
+                Err(Problem::Invalid("a record that every reader must know is marked skippable"))
+            }
+            // It is found from the end of the file by its length.
+            (FOOTER, false) if self.codec != CodecId::None || to_usize(self.raw_len) != FOOTER_BODY_LEN => {
+                Err(Problem::Invalid("the footer has not its fixed length"))
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn check_documents(&self) -> Result<(), Problem> {
         if self.count == 0 {
             return Err(Problem::Invalid("a block holds no documents"));
         }
@@ -290,6 +315,17 @@ impl StoredBlock {
             expect("the digest of the block", header.digest, tally.digest)?;
         }
         Ok(raw)
+    }
+
+    /// The same documents or events as a block for another archive, about `subject` there. They are proven first, and
+    /// not compressed again.
+    ///
+    /// # Errors
+    /// As [`unpack`](StoredBlock::unpack).
+    pub fn repack(self, subject: Subject) -> Result<PackedBlock, Problem> {
+        self.clone().unpack()?;
+        let header = BlockHeader { subject, sequence: 0, tag: [0; 8], ..self.header };
+        Ok(PackedBlock { header, stored: self.stored })
     }
 
     /// The bytes that the block takes in the archive, its header included.

@@ -6,6 +6,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use crate::{
     error::{Newer, Problem},
+    limits::MAX_ZSTD_WINDOW,
     wire::{to_u64, to_usize},
 };
 
@@ -166,6 +167,7 @@ pub(crate) fn decompress(codec: CodecId, stored: &[u8], raw_len: u32) -> Result<
             }
             usize::try_from(engine.total_out()).map_err(|_| BROKEN)?
         }
+        CodecId::Zstd if !is_one_frame(stored, raw_len) => return Err(BROKEN),
         CodecId::Zstd => zstd::bulk::decompress_to_buffer(stored, &mut raw).map_err(|_| BROKEN)?,
     };
     if found != len {
@@ -175,9 +177,47 @@ pub(crate) fn decompress(codec: CodecId, stored: &[u8], raw_len: u32) -> Result<
     Ok(raw)
 }
 
+/// Whether the bytes are exactly one zstd frame whose window other decoders would allow too. The library itself goes
+/// on with further frames, passes over skippable ones, and needs no window when all bytes are at hand.
+fn is_one_frame(stored: &[u8], raw_len: u32) -> bool {
+    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] = *stored else {
+        return false;
+    };
+    // A frame of a single segment has no window descriptor: its window is its content.
+    let window = match descriptor & 0x20 {
+        0 => u64::from(window & 7).saturating_add(8) << u32::from(window >> 3).saturating_add(7),
+        _ => u64::from(raw_len),
+    };
+    window <= MAX_ZSTD_WINDOW && zstd::zstd_safe::find_frame_compressed_size(stored) == Ok(stored.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_one_zstd_frame_with_a_window_within_the_limit_is_accepted() {
+        let raw = [7; 2000];
+        let frame = zstd::bulk::compress(&raw, 1).expect("compressed");
+        assert_eq!(decompress(CodecId::Zstd, &frame, 2000).expect("one frame"), raw);
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
+        let half = zstd::bulk::compress(&raw[..1000], 1).expect("compressed");
+        // A window descriptor, no content size, and one block of 2000 times the same byte.
+        let windowed = |window: u8| {
+            [&[0x28, 0xb5, 0x2f, 0xfd, 0, window][..], &(2000_u32 << 3 | 3).to_le_bytes()[..3], &[7]].concat()
+        };
+        assert_eq!(decompress(CodecId::Zstd, &windowed(17 << 3), 2000).expect("128 MiB"), raw);
+        for (wrong, bytes) in [
+            ("two frames", [&half[..], &half].concat()),
+            ("a skippable frame before", [&skippable[..], &frame].concat()),
+            ("a skippable frame after", [&frame[..], &skippable].concat()),
+            ("a byte after", [&frame[..], &[0]].concat()),
+            ("cut", frame[..frame.len() - 1].to_vec()),
+            ("a window of 144 MiB", windowed(17 << 3 | 1)),
+        ] {
+            assert!(decompress(CodecId::Zstd, &bytes, 2000).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn codecs_are_read_from_and_shown_as_text() {

@@ -2,15 +2,22 @@
 //!
 //! The writer, the scanner and the index all admit blocks here, so none of them can accept what another refuses.
 
+use std::collections::HashSet;
+
 use crate::{
     block::{BlockHeader, Kind, SKIPPABLE},
     codec::CodecId,
     error::{Place, Problem},
     header::FileHeader,
     limits::{FILE_HEADER_LEN, INDEX_ENTRY_LEN, MAX_INDEX_LEN, MAX_NAMESPACES, MAX_PARTS},
-    record::{Checkpoint, Collection, NamespaceFinished, Origin, PartBegun, PartFinished, Record, Totals},
+    record::{
+        Checkpoint, Collection, CollectionType, NamespaceFinished, Origin, PartBegun, PartFinished, Record, Totals,
+    },
     wire::{Put, expect, limit, to_usize},
 };
+
+const UNANNOUNCED: Problem = Problem::Invalid("the block belongs to a namespace that was not announced");
+const MIXED: Problem = Problem::Invalid("a namespace holds both parts and events");
 
 /// What an archive holds, as far as it has been read or written.
 #[derive(Clone, Debug)]
@@ -18,6 +25,8 @@ pub struct Contents {
     header: FileHeader,
     origin: Option<Origin>,
     namespaces: Vec<Namespace>,
+    /// Their names: none may occur twice.
+    names: HashSet<String>,
     checkpoint: Option<Checkpoint>,
     blocks: Vec<BlockEntry>,
     /// The bodies of all records, each with its length, in order: the second half of the index.
@@ -70,6 +79,8 @@ pub struct BlockEntry {
     pub(crate) record: u8,
     pub(crate) skippable: bool,
     pub(crate) digest: u64,
+    /// The CRC-32 of the record, which the index repeats; 0 for documents and events.
+    pub(crate) record_crc: u32,
 }
 
 impl BlockEntry {
@@ -86,6 +97,7 @@ impl BlockEntry {
             record: header.record,
             skippable: header.skippable,
             digest: header.digest,
+            record_crc: if header.subject.kind == Kind::Record { header.raw_crc } else { 0 },
         }
     }
 
@@ -102,6 +114,7 @@ impl Contents {
             header,
             origin: None,
             namespaces: Vec::new(),
+            names: HashSet::new(),
             checkpoint: None,
             blocks: Vec::new(),
             records: Put::default(),
@@ -166,8 +179,7 @@ impl Contents {
     /// Takes in the next block: `record` is what it holds, and its body, if it is a record.
     pub(crate) fn admit(&mut self, header: &BlockHeader, record: Option<(Record, &[u8])>) -> Result<(), Problem> {
         expect("the sequence number of the block", self.sequence(), header.sequence)?;
-        let body = record.as_ref().map_or(0, |(_, body)| body.len());
-        self.limit_index(body)?;
+        self.limit_index(record.as_ref().map(|(_, body)| body.len()))?;
         let offset = self.offset.checked_add(header.total_len()).ok_or(Problem::Invalid("the archive is too long"))?;
         match record {
             None => self.admit_documents(header)?,
@@ -186,6 +198,7 @@ impl Contents {
         let namespace = self.open_namespace(header)?;
         if header.subject.kind == Kind::Events {
             expect("the part of a block of events", 0_u32, header.subject.part)?;
+            namespace.expect_events()?;
         } else {
             namespace.open_part(header.subject.part)?.totals.add(totals);
         }
@@ -208,23 +221,30 @@ impl Contents {
                 let id = u32::try_from(self.namespaces.len()).unwrap_or(u32::MAX).saturating_add(1);
                 limit("the number of namespaces", MAX_NAMESPACES, id)?;
                 expect("the id of a new namespace", id, subject.namespace)?;
+                if !self.names.insert(collection.namespace.clone()) {
+                    return Err(Problem::Invalid("a namespace is announced twice"));
+                }
                 let (parts, totals) = (Vec::new(), Totals::default());
                 self.namespaces.push(Namespace { collection, parts, totals, finished: false });
             }
             Record::PartBegun(begun) => {
                 let namespace = self.open_namespace(header)?;
+                namespace.expect_part()?;
                 let number = u32::try_from(namespace.parts.len()).unwrap_or(u32::MAX).saturating_add(1);
                 limit("the number of parts", MAX_PARTS, number)?;
                 expect("the number of a new part", number, subject.part)?;
                 namespace.parts.push(Part { begun, finished: None, totals: Totals::default() });
             }
             Record::PartFinished(finished) => {
-                let part = self.open_namespace(header)?.open_part(subject.part)?;
-                expect_totals(&part.totals, &finished.totals)?;
-                part.finished = Some(finished);
+                self.open_namespace(header)?.open_part(subject.part)?.finish(finished)?;
             }
             Record::NamespaceFinished(finished) => self.open_namespace(header)?.finish(&finished)?,
-            Record::Checkpoint(checkpoint) => self.checkpoint = Some(checkpoint),
+            Record::Checkpoint(checkpoint) => {
+                if subject.namespace != 0 && self.namespace(subject.namespace).is_none() {
+                    return Err(UNANNOUNCED);
+                }
+                self.checkpoint = Some(checkpoint);
+            }
             Record::Unknown { .. } => {}
         }
         Ok(())
@@ -233,7 +253,7 @@ impl Contents {
     fn open_namespace(&mut self, header: &BlockHeader) -> Result<&mut Namespace, Problem> {
         let id = header.subject.namespace;
         match id.checked_sub(1).and_then(|index| self.namespaces.get_mut(to_usize(index))) {
-            None => Err(Problem::Invalid("the block belongs to a namespace that was not announced")),
+            None => Err(UNANNOUNCED),
             Some(namespace) if namespace.finished => Err(Problem::Invalid("the block's namespace is finished already")),
             Some(namespace) => Ok(namespace),
         }
@@ -257,15 +277,37 @@ impl Contents {
         put.0
     }
 
-    /// Refuses the block with which the index would outgrow its limit.
-    fn limit_index(&self, body: usize) -> Result<(), Problem> {
-        let entries = self.sequence().saturating_add(1).saturating_mul(u64::from(INDEX_ENTRY_LEN));
-        let records = self.records.0.len().saturating_add(body).saturating_add(8) as u64;
+    /// Refuses the block with which the index would outgrow its limit; `body` is the length of its record.
+    fn limit_index(&self, body: Option<usize>) -> Result<(), Problem> {
+        let entries = self.sequence().saturating_add(1).saturating_mul(u64::from(INDEX_ENTRY_LEN)).saturating_add(4);
+        let records = self.records.0.len().saturating_add(body.map_or(0, |len| len.saturating_add(4))) as u64;
         limit("the length of the index", MAX_INDEX_LEN, entries.saturating_add(records))
     }
 }
 
 impl Namespace {
+    /// Whether it holds events: only these are counted without a part.
+    fn has_events(&self) -> bool {
+        self.parts.is_empty() && self.totals.blocks > 0
+    }
+
+    fn expect_no_view(&self) -> Result<(), Problem> {
+        match self.collection.kind {
+            CollectionType::View => Err(Problem::Invalid("a view holds neither parts nor events")),
+            CollectionType::Collection | CollectionType::TimeSeries => Ok(()),
+        }
+    }
+
+    fn expect_part(&self) -> Result<(), Problem> {
+        self.expect_no_view()?;
+        if self.has_events() { Err(MIXED) } else { Ok(()) }
+    }
+
+    fn expect_events(&self) -> Result<(), Problem> {
+        self.expect_no_view()?;
+        if self.parts.is_empty() { Ok(()) } else { Err(MIXED) }
+    }
+
     fn open_part(&mut self, number: u32) -> Result<&mut Part, Problem> {
         match number.checked_sub(1).and_then(|index| self.parts.get_mut(to_usize(index))) {
             None => Err(Problem::Invalid("the block belongs to a part that was not begun")),
@@ -281,6 +323,17 @@ impl Namespace {
             return Err(Problem::Invalid("a namespace is finished before all its parts"));
         }
         self.finished = true;
+        Ok(())
+    }
+}
+
+impl Part {
+    fn finish(&mut self, finished: PartFinished) -> Result<(), Problem> {
+        expect_totals(&self.totals, &finished.totals)?;
+        if finished.high < self.begun.low && finished.high != 0 {
+            return Err(Problem::Invalid("a part ends at a cluster time before that of its begin"));
+        }
+        self.finished = Some(finished);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Place, Problem, Result},
     header::{FileHeader, MAGIC},
     limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN},
+    wire::checksum,
 };
 
 /// What a framer cuts out.
@@ -83,6 +84,8 @@ impl Framer {
         let Some(stored) = rest.get(..header.stored_usize()) else {
             return Ok(None);
         };
+        // Before they are copied: a salvage may meet many headers over the same wrong bytes.
+        checksum("the stored bytes", header.stored_crc, stored).map_err(|problem| self.damaged(problem))?;
         let block = StoredBlock::new(header, self.offset, stored.to_vec()).map_err(|problem| self.damaged(problem))?;
         self.tag = Some(header.tag);
         self.sequence = self.sequence.saturating_add(1);
@@ -90,11 +93,17 @@ impl Framer {
         Ok(Some(Frame::Block(block)))
     }
 
-    /// After damage: moves on to the next block that can be believed, at least one byte further. False if more
-    /// bytes are needed to find it.
+    /// Goes back before the block that came out last, which its taker refused. Nothing was pushed since.
+    pub(crate) fn step_back(&mut self, header: &BlockHeader) {
+        self.start = self.start.saturating_sub(header.stored_usize().saturating_add(BLOCK_HEADER_LEN));
+        self.offset = self.offset.saturating_sub(header.total_len());
+        self.sequence = self.sequence.saturating_sub(1);
+    }
+
+    /// After damage: moves on to the next block that can be believed, at least one byte further unless the file has no
+    /// header: then a block may begin right here. False if more bytes are needed to find it.
     pub(crate) fn resync(&mut self) -> bool {
-        self.begun = true;
-        let mut skip = 1;
+        let mut skip = usize::from(self.begun);
         loop {
             let rest = self.pending().get(skip..).unwrap_or_default();
             let Some(found) = rest.windows(BLOCK_MAGIC.len()).position(|window| *window == BLOCK_MAGIC) else {
@@ -112,6 +121,7 @@ impl Framer {
                 Some(bytes) => match BlockHeader::decode(bytes) {
                     Ok(header) if self.tag.is_none_or(|tag| tag == header.tag) => {
                         self.consume(at);
+                        self.begun = true;
                         self.sequence = header.sequence;
                         return true;
                     }
@@ -119,6 +129,11 @@ impl Framer {
                 },
             }
         }
+    }
+
+    /// Gives up what is pending.
+    pub(crate) fn discard(&mut self) {
+        self.consume(self.pending().len());
     }
 
     fn consume(&mut self, len: usize) {

@@ -8,23 +8,27 @@ use crate::{
     header::FileHeader,
     limits::INDEX_ENTRY_LEN,
     record::Record,
-    wire::{Take, to_usize},
+    wire::{Take, expect, to_u64, to_usize},
 };
 
-/// Rebuilds what an archive holds from the body of its index, by the rules of a forward scan.
-pub(crate) fn decode(header: FileHeader, place: &Place, body: &[u8]) -> Result<Contents> {
+/// Rebuilds what an archive of so many `blocks` holds from the body of its index, by the rules of a forward scan.
+pub(crate) fn decode(header: FileHeader, place: &Place, body: &[u8], blocks: u64) -> Result<Contents> {
     let damaged = |problem| Error::damaged(place.clone(), problem);
     let mut contents = Contents::new(header);
     let mut entries = Take::new(body);
     let count = entries.u32().map_err(damaged)?;
+    expect("the number of blocks", blocks, count).map_err(damaged)?;
     let len = count.checked_mul(INDEX_ENTRY_LEN).ok_or_else(|| damaged(Problem::Invalid("too many entries")))?;
     let mut records = entries.clone();
     records.raw(to_usize(len)).map_err(damaged)?;
     for _ in 0..count {
-        let entry = entry(&mut entries, &contents).map_err(|error| error.at(place.clone()))?;
+        let mut entry = entry(&mut entries, &contents).map_err(|error| error.at(place.clone()))?;
         let record = match entry.subject.kind {
             Kind::Record => {
                 let body = records.bytes().map_err(damaged)?;
+                expect("the length of a record of the index", entry.raw_len, to_u64(body.len())).map_err(damaged)?;
+                // By this the block is held against its copy when it is read.
+                entry.raw_crc = crc32fast::hash(body);
                 Some((Record::decode(&entry, body).map_err(|error| error.at(place.clone()))?, body))
             }
             Kind::Documents | Kind::Events => None,
@@ -36,7 +40,7 @@ pub(crate) fn decode(header: FileHeader, place: &Place, body: &[u8]) -> Result<C
     Ok(contents)
 }
 
-/// An entry as the block header that it stands for; the checksums are not in the index.
+/// An entry as the block header that it stands for; the checksums are not in the index, and are 0.
 fn entry(take: &mut Take<'_>, contents: &Contents) -> Result<BlockHeader, Fault> {
     let [kind, codec, record, flags] = take.array()?;
     let (namespace, part) = (take.u32()?, take.u32()?);

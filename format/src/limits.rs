@@ -17,6 +17,8 @@ pub const MAX_DOCUMENT_LEN: u32 = 16 * 1024 * 1024 + 64 * 1024;
 pub const MAX_BLOCK_LEN: u32 = 32 * 1024 * 1024;
 /// The largest raw length of the index.
 pub const MAX_INDEX_LEN: u32 = 256 * 1024 * 1024;
+/// The largest window of a zstd frame: what decoders allow unless they are told otherwise.
+pub const MAX_ZSTD_WINDOW: u64 = 128 * 1024 * 1024;
 /// Bytes of one entry of the index.
 pub const INDEX_ENTRY_LEN: u32 = 32;
 /// The longest namespace, in bytes of UTF-8.

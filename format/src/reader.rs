@@ -9,15 +9,17 @@ use crate::{
     footer::Footer,
     header::FileHeader,
     index,
-    limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN},
+    limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN, MAX_INDEX_LEN},
     record::RecordType,
     scanner::check_subject,
     survey::survey,
-    wire::{expect, to_usize},
+    wire::{expect, limit, to_usize},
 };
 
 /// Bytes read from the end of an archive at first: the footer, and the index of all but large archives.
 const TAIL_LEN: u64 = 64 * 1024;
+
+const TAIL_DIFFERS: Problem = Problem::Invalid("the footer or the index is not about the blocks before it");
 
 /// Something that can be read at any offset, by several threads at once.
 pub trait ReadAt {
@@ -99,8 +101,16 @@ impl<R: ReadAt> Reader<R> {
     pub fn open(source: R) -> Result<Self> {
         match open(&source) {
             Ok(contents) => Ok(Reader { source, contents }),
-            Err(error @ (Error::Io(_) | Error::NewerVersion(_))) => Err(error),
-            Err(error) => Err(survey(&source)?.unwrap_or(error)),
+            Err(error @ Error::Io(_)) => Err(error),
+            Err(error) => match (survey(&source)?, error) {
+                (Some(found), _) => Err(found),
+                (None, error @ Error::Damaged { .. }) => Err(error),
+                // Only the tail calls for another reader: none of the blocks that it is about does.
+                (None, _) => {
+                    let footer = source.size()?.saturating_sub(FOOTER_LEN as u64);
+                    Err(Error::damaged(Place::Tail(footer), TAIL_DIFFERS))
+                }
+            },
         }
     }
 
@@ -162,10 +172,14 @@ fn open<R: ReadAt>(source: &R) -> Result<Contents> {
     let damaged = |problem| Error::damaged(at.clone(), problem);
     let bytes = tail.last_chunk::<FOOTER_LEN>().ok_or_else(|| damaged(Problem::NoBlock))?;
     let (header, footer) = decode_footer(bytes, &at)?;
-    let file_header = FileHeader::decode(&footer.header)?;
+    let file_header = FileHeader::decode(&footer.header).map_err(|error| match error {
+        Error::NewerVersion(_) => error,
+        _ => damaged(Problem::Invalid("the footer does not repeat a file header")),
+    })?;
     check_footer(&header, &footer, &file_header, len).map_err(damaged)?;
 
-    let sequence = footer.blocks.saturating_sub(1);
+    let none = Problem::Invalid("the footer counts no block before it");
+    let sequence = footer.blocks.checked_sub(1).ok_or_else(|| damaged(none))?;
     let place = Place::Block { sequence, offset: footer.index_offset, namespace: None };
     let damaged = |problem| Error::damaged(place.clone(), problem);
     // The index lies in the tail, or it takes the second read.
@@ -182,10 +196,9 @@ fn open<R: ReadAt>(source: &R) -> Result<Contents> {
     check_subject(&header).map_err(damaged)?;
     expect("the sequence number of the index", sequence, header.sequence).map_err(damaged)?;
     let body = block.unpack().map_err(damaged)?;
-    let contents = index::decode(file_header, &place, &body)?;
+    let contents = index::decode(file_header, &place, &body, sequence)?;
     // Offsets follow from lengths: if they end where the index begins, no block overlaps another.
     expect("the end of the blocks", footer.index_offset, contents.offset()).map_err(damaged)?;
-    expect("the number of blocks", sequence, contents.sequence()).map_err(damaged)?;
     Ok(contents)
 }
 
@@ -207,7 +220,11 @@ fn check_footer(header: &BlockHeader, footer: &Footer, file: &FileHeader, len: u
     }
     expect("the length of the archive", footer.archive_len, len)?;
     expect("the sequence number of the footer", footer.blocks, header.sequence)?;
+    limit("the stored length of the index", MAX_INDEX_LEN, footer.index_len)?;
     let index_len = u64::from(footer.index_len).saturating_add(BLOCK_HEADER_LEN as u64);
+    // So many headers must have their place before the index: a small file cannot claim many blocks.
+    let blocks = footer.index_offset.div_ceil(BLOCK_HEADER_LEN as u64);
+    limit("the number of blocks before the footer", blocks, footer.blocks)?;
     let end = footer.index_offset.saturating_add(index_len).saturating_add(FOOTER_LEN as u64);
     expect("the end of the index", footer.archive_len, end)
 }

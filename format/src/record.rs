@@ -224,6 +224,9 @@ impl Record {
             n if n == RecordType::Checkpoint as u8 => {
                 Record::Checkpoint(Checkpoint { token: document(&mut take)?, cluster_time: take.u64()? })
             }
+            n if n == RecordType::Index as u8 || n == RecordType::Footer as u8 => {
+                return Err(Problem::Invalid("an index or a footer stands among the blocks").into());
+            }
             kind if header.skippable => return Ok(Record::Unknown { kind }),
             kind => return Err(Newer::Record(kind).into()),
         };
@@ -268,6 +271,9 @@ fn collection(take: &mut Take<'_>) -> Result<Collection, Problem> {
     limit("the length of the namespace", to_u64(MAX_NAMESPACE_LEN), to_u64(namespace.len()))?;
     if !namespace.split_once('.').is_some_and(|(database, name)| !database.is_empty() && !name.is_empty()) {
         return Err(Problem::Invalid("a namespace is not database.collection"));
+    }
+    if namespace.contains('\0') {
+        return Err(Problem::Invalid("a namespace contains a NUL"));
     }
     let kind = match take.u8()? {
         1 => CollectionType::Collection,

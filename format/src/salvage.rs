@@ -4,7 +4,7 @@ use crate::{
     block::{BlockHeader, Kind, StoredBlock},
     error::{Error, Fault, Result},
     framer::{Frame, Framer},
-    record::Record,
+    record::{Record, RecordType},
 };
 
 /// What is found in a damaged archive, in the order of the file.
@@ -30,6 +30,7 @@ pub enum Found {
 pub struct Salvager {
     framer: Framer,
     lost_from: Option<u64>,
+    ended: bool,
 }
 
 impl Salvager {
@@ -43,7 +44,13 @@ impl Salvager {
         self.framer.push(bytes);
     }
 
-    /// The next find, or nothing until more bytes are pushed.
+    /// Says that the input has ended. What waited for bytes that do not come is searched for blocks by further calls
+    /// of [`next`](Salvager::next), and the rest is lost.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next find, or nothing until more bytes are pushed or the input ends.
     ///
     /// # Errors
     /// When the archive is for a newer reader.
@@ -52,12 +59,23 @@ impl Salvager {
         loop {
             if let Some(from) = self.lost_from {
                 if !self.framer.resync() {
-                    return Ok(None);
+                    if !self.ended {
+                        return Ok(None);
+                    }
+                    self.framer.discard();
                 }
                 self.lost_from = None;
-                return Ok(Some(Found::Lost { offset: from, len: self.framer.offset().saturating_sub(from) }));
+                let len = self.framer.offset().saturating_sub(from);
+                if len > 0 {
+                    return Ok(Some(Found::Lost { offset: from, len }));
+                }
+                continue;
             }
             match self.framer.next() {
+                // A length that passes its checksum may still be longer than what a cut has left.
+                Ok(None) if self.ended && !self.framer.pending().is_empty() => {
+                    self.lost_from = Some(self.framer.offset());
+                }
                 Ok(None) => return Ok(None),
                 Ok(Some(Frame::Header(_))) => {}
                 Ok(Some(Frame::Block(block))) => match self.found(block)? {
@@ -70,23 +88,22 @@ impl Salvager {
         }
     }
 
-    /// The bytes at the end of the input that belong to no whole block.
-    pub fn end(self) -> Option<Found> {
-        let from = self.lost_from.unwrap_or(self.framer.offset());
-        let end = self.framer.offset().saturating_add(self.framer.pending().len() as u64);
-        (end > from).then(|| Found::Lost { offset: from, len: end.saturating_sub(from) })
-    }
-
     fn found(&mut self, block: StoredBlock) -> Result<Option<Found>> {
         let (header, offset, len) = (block.header, block.offset, block.total_len());
         if header.subject.kind != Kind::Record {
             return Ok(Some(Found::Block(block)));
         }
         let lost = Found::Lost { offset, len };
-        Ok(match block.unpack().map_err(Fault::Damaged).and_then(|body| Record::decode(&header, &body)) {
+        let Ok(body) = block.unpack() else {
+            return Ok(Some(lost));
+        };
+        // The index and the footer say nothing that the blocks themselves do not say.
+        if header.record == RecordType::Index as u8 || header.record == RecordType::Footer as u8 {
+            return Ok(None);
+        }
+        Ok(match Record::decode(&header, &body) {
             Ok(record) => Some(Found::Record(header, record)),
             Err(Fault::Damaged(_)) => Some(lost),
-            // The index and the footer say nothing that the blocks themselves do not say.
             Err(Fault::Newer(_)) => None,
         })
     }

@@ -65,7 +65,15 @@ impl Scanner {
                 self.contents = Some(Contents::new(header));
                 Ok(Some(Event::Begun(header)))
             }
-            Some(Frame::Block(block)) => self.block(block).map(Some),
+            Some(Frame::Block(block)) => {
+                let header = block.header;
+                let event = self.block(block);
+                if event.is_err() {
+                    // The next call comes to the same block, and to the same error.
+                    self.framer.step_back(&header);
+                }
+                event.map(Some)
+            }
         }
     }
 
@@ -81,13 +89,12 @@ impl Scanner {
     pub fn end(self) -> Result<Contents> {
         match self.contents {
             Some(contents) if self.finished => Ok(contents),
-            contents => Err(contents.map_or(Error::Unfinished { blocks: 0, documents: 0, offset: 0 }, |contents| {
-                Error::Unfinished {
-                    blocks: contents.sequence(),
-                    documents: contents.totals().documents,
-                    offset: contents.offset(),
-                }
-            })),
+            // The framer counts the index too, which is no block of the contents.
+            contents => Err(Error::Unfinished {
+                blocks: self.framer.sequence,
+                documents: contents.map_or(0, |contents| contents.totals().documents),
+                offset: self.framer.offset(),
+            }),
         }
     }
 
@@ -96,26 +103,27 @@ impl Scanner {
         let contents = self.contents.as_mut().ok_or(Error::NotAnArchive)?;
         let place = contents.place(header.sequence, offset, header.subject.namespace);
         let damaged = |problem| Error::damaged(place.clone(), problem);
-        if let Some(index) = &self.index {
-            let body = block.unpack().map_err(damaged)?;
-            check_footer(contents, index, &header, &body).map_err(damaged)?;
-            self.finished = true;
-            return Ok(Event::Finished);
-        }
+        let sequence = contents.sequence().saturating_add(u64::from(self.index.is_some()));
+        expect("the sequence number of the block", sequence, header.sequence).map_err(damaged)?;
         if header.subject.kind != Kind::Record {
+            expect_before(&self.index).map_err(damaged)?;
             contents.admit(&header, None).map_err(damaged)?;
             return Ok(Event::Block(block));
         }
         let body = block.unpack().map_err(damaged)?;
+        if header.record == RecordType::Footer as u8 {
+            check_footer(contents, self.index.as_ref(), &header, &body).map_err(damaged)?;
+            self.finished = true;
+            return Ok(Event::Finished);
+        }
         if header.record == RecordType::Index as u8 {
+            expect_before(&self.index).map_err(damaged)?;
             check_index(contents, &header, &body).map_err(damaged)?;
             self.index = Some(header);
             return Ok(Event::Record(header, Record::Unknown { kind: header.record }));
         }
-        if header.record == RecordType::Footer as u8 {
-            return Err(damaged(Problem::Invalid("the footer does not follow the index")));
-        }
         let record = Record::decode(&header, &body).map_err(|fault| fault.at(place.clone()))?;
+        expect_before(&self.index).map_err(damaged)?;
         contents.admit(&header, Some((record.clone(), &body))).map_err(damaged)?;
         Ok(Event::Record(header, record))
     }
@@ -125,9 +133,16 @@ impl Scanner {
     }
 }
 
+/// Nothing but the footer may stand after the index.
+fn expect_before(index: &Option<BlockHeader>) -> Result<(), Problem> {
+    match index {
+        None => Ok(()),
+        Some(_) => Err(Problem::Invalid("the block after the index is not the footer")),
+    }
+}
+
 /// The index must be exactly what the blocks before it say.
 fn check_index(contents: &Contents, header: &BlockHeader, body: &[u8]) -> Result<(), Problem> {
-    expect("the sequence number of the index", contents.sequence(), header.sequence)?;
     check_subject(header)?;
     contents.complete()?;
     if body == contents.index() {
@@ -138,25 +153,22 @@ fn check_index(contents: &Contents, header: &BlockHeader, body: &[u8]) -> Result
 }
 
 /// The footer must be exactly what follows from the index.
-fn check_footer(contents: &Contents, index: &BlockHeader, header: &BlockHeader, body: &[u8]) -> Result<(), Problem> {
-    if header.subject.kind != Kind::Record || header.record != RecordType::Footer as u8 {
-        return Err(Problem::Invalid("the block after the index is not the footer"));
-    }
+fn check_footer(
+    contents: &Contents,
+    index: Option<&BlockHeader>,
+    header: &BlockHeader,
+    body: &[u8],
+) -> Result<(), Problem> {
+    let index = index.ok_or(Problem::Invalid("the footer does not follow the index"))?;
     check_subject(header)?;
     let blocks = contents.sequence().saturating_add(1);
-    expect("the sequence number of the footer", blocks, header.sequence)?;
     let len = contents.offset().saturating_add(index.total_len()).saturating_add(FOOTER_LEN as u64);
     let expected = Footer::encode(contents.header(), contents.offset(), index.stored_len, blocks, len);
-    if body == expected && header.stored_len == header.raw_len {
-        Ok(())
-    } else {
-        Err(Problem::Invalid("the footer is not what the blocks before it say"))
-    }
+    if body == expected { Ok(()) } else { Err(Problem::Invalid("the footer is not what the blocks before it say")) }
 }
 
-/// The index and the footer are about the whole archive, and may not be skipped.
+/// The index and the footer are about the whole archive.
 pub(crate) fn check_subject(header: &BlockHeader) -> Result<(), Problem> {
     expect("the namespace of the index or the footer", 0_u32, header.subject.namespace)?;
-    expect("the part of the index or the footer", 0_u32, header.subject.part)?;
-    if header.skippable { Err(Problem::Invalid("the index or the footer is marked skippable")) } else { Ok(()) }
+    expect("the part of the index or the footer", 0_u32, header.subject.part)
 }

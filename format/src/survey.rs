@@ -39,7 +39,7 @@ pub(crate) fn survey<R: ReadAt>(source: &R) -> Result<Option<Error>> {
         }
         let mut bytes = [0; BLOCK_HEADER_LEN];
         source.read_exact_at(&mut bytes, offset)?;
-        let header = match decode(&bytes, &file, blocks) {
+        let header = match decode(&bytes, &file) {
             Ok(header) => header,
             Err(fault) => {
                 return Ok(Some(fault.at(Place::Block { sequence: blocks, offset, namespace: None })));
@@ -48,6 +48,9 @@ pub(crate) fn survey<R: ReadAt>(source: &R) -> Result<Option<Error>> {
         let end = offset.saturating_add(header.total_len());
         if end > len {
             return Ok(Some(Error::Unfinished { blocks, documents, offset }));
+        }
+        if let Err(problem) = expect("the sequence number of the block", blocks, header.sequence) {
+            return Ok(Some(Error::damaged(Place::Block { sequence: blocks, offset, namespace: None }, problem)));
         }
         if header.record == RecordType::Footer as u8 {
             return Ok((end < len).then(|| Error::damaged(Place::Tail(end), Problem::TrailingBytes)));
@@ -70,11 +73,7 @@ fn begins_block<R: ReadAt>(source: &R, offset: u64, len: u64) -> Result<bool> {
     Ok(bytes.iter().zip(BLOCK_MAGIC).all(|(found, expected)| *found == expected))
 }
 
-fn decode(bytes: &[u8; BLOCK_HEADER_LEN], file: &FileHeader, sequence: u64) -> Result<BlockHeader, Fault> {
+fn decode(bytes: &[u8; BLOCK_HEADER_LEN], file: &FileHeader) -> Result<BlockHeader, Fault> {
     let header = BlockHeader::decode(bytes)?;
-    if header.tag != file.id.tag() {
-        return Err(Problem::ForeignBlock.into());
-    }
-    expect("the sequence number of the block", sequence, header.sequence)?;
-    Ok(header)
+    if header.tag == file.id.tag() { Ok(header) } else { Err(Problem::ForeignBlock.into()) }
 }

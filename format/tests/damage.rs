@@ -1,9 +1,9 @@
 //! Every truncation, every flipped bit: what survives, and what it is called.
 
-use transload_format::{Codec, Found, Reader, Salvager};
+use transload_format::{Codec, Reader};
 
 use crate::{
-    outcome::{open, scan},
+    outcome::{open, salvaged, scan},
     samples::{changes, shop, smallest},
 };
 
@@ -85,28 +85,10 @@ fn an_error_names_the_block_its_offset_and_its_namespace() {
     assert!(error.starts_with(&start), "{error}");
 }
 
-fn salvage(bytes: &[u8], step: usize) -> (Vec<u64>, u64) {
-    let (mut salvager, mut blocks, mut lost) = (Salvager::new(), vec![], 0);
-    for push in bytes.chunks(step) {
-        salvager.push(push);
-        while let Some(found) = salvager.next().unwrap() {
-            match found {
-                Found::Block(block) => blocks.push(block.header.sequence),
-                Found::Lost { len, .. } => lost += len,
-                _ => {}
-            }
-        }
-    }
-    if let Some(Found::Lost { len, .. }) = salvager.end() {
-        lost += len;
-    }
-    (blocks, lost)
-}
-
 #[test]
 fn damage_costs_only_the_block_it_hits() {
     let archive = shop(Codec::Zstd(1));
-    let (whole, lost) = salvage(&archive, 100);
+    let (whole, lost) = salvaged(&archive, 100);
     assert_eq!((whole.len(), lost), (5, 0));
     let reader = Reader::open(archive.as_slice()).unwrap();
     let entries = reader.contents().blocks();
@@ -114,7 +96,7 @@ fn damage_costs_only_the_block_it_hits() {
         let mut flipped = archive.clone();
         flipped[at] ^= 0x10;
         let hit = entries.iter().rposition(|entry| entry.offset <= at as u64).filter(|_| at >= 48);
-        let (found, lost) = salvage(&flipped, 61);
+        let (found, lost) = salvaged(&flipped, 61);
         let expected: Vec<u64> = whole.iter().copied().filter(|&number| hit != Some(number as usize)).collect();
         let in_tail = at as u64 >= reader.contents().offset();
         assert_eq!(found, if in_tail { whole.clone() } else { expected }, "byte {at}");

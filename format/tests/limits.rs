@@ -45,7 +45,7 @@ fn names_and_index_specs_are_limited() {
     writer(Codec::None).collection(long.clone()).unwrap();
     long.indexes.push(EMPTY.to_vec());
     assert!(writer(Codec::None).collection(long).is_err());
-    for bad in [&name(MAX_NAMESPACE_LEN + 1), "", "db", "db.", ".c", "."] {
+    for bad in [&name(MAX_NAMESPACE_LEN + 1), "", "db", "db.", ".c", ".", "db.\0", "d\0b.c"] {
         assert!(writer(Codec::None).collection(collection(bad, CollectionType::View)).is_err(), "{bad:?}");
     }
     let mut broken = collection("db.c", CollectionType::Collection);
@@ -81,4 +81,50 @@ fn blocks_and_records_stand_only_where_they_may() {
     refused(writer.finish_namespace(id).map(drop));
     let other = writer.collection(collection("db.d", CollectionType::Collection)).unwrap();
     assert!(matches!(writer.finish(), Err(Error::Refused(_))), "namespace {other} is not finished");
+}
+
+#[test]
+fn a_name_stands_for_one_namespace_only() {
+    let mut writer = writer(Codec::None);
+    writer.collection(collection("db.c", CollectionType::Collection)).unwrap();
+    writer.collection(collection("db.d", CollectionType::Collection)).unwrap();
+    assert!(matches!(writer.collection(collection("db.c", CollectionType::View)), Err(Error::Refused(_))));
+}
+
+#[test]
+fn a_namespace_holds_parts_or_events_and_a_view_neither() {
+    let begun = || Record::PartBegun(PartBegun::default());
+    let events = |namespace| pack(Kind::Events, namespace, 0, documents(0..2), Codec::None);
+    let mut writer = writer(Codec::None);
+    let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Refused(_))), "{result:?}");
+    let parts = writer.collection(collection("db.parts", CollectionType::Collection)).unwrap();
+    writer.record(parts, 1, begun()).unwrap();
+    refused(writer.block(events(parts)));
+    let log = writer.collection(collection("db.log", CollectionType::Collection)).unwrap();
+    writer.block(events(log)).unwrap();
+    refused(writer.record(log, 1, begun()));
+    let view = writer.collection(collection("db.view", CollectionType::View)).unwrap();
+    refused(writer.record(view, 1, begun()));
+    refused(writer.block(events(view)));
+}
+
+#[test]
+fn a_part_does_not_end_before_it_begins() {
+    for (low, high, fits) in [(5, 4, false), (5, 5, true), (5, 6, true), (5, 0, true), (0, 5, true)] {
+        let mut writer = writer(Codec::None);
+        let id = writer.collection(collection("db.c", CollectionType::Collection)).unwrap();
+        writer.record(id, 1, Record::PartBegun(PartBegun { low, ..Default::default() })).unwrap();
+        assert_eq!(writer.finish_part(id, 1, high).is_ok(), fits, "low {low}, high {high}");
+    }
+}
+
+#[test]
+fn a_checkpoint_is_about_nothing_or_an_announced_namespace() {
+    let checkpoint = || Record::Checkpoint(Checkpoint { token: EMPTY.to_vec(), cluster_time: 0 });
+    let mut writer = writer(Codec::None);
+    writer.record(0, 0, checkpoint()).unwrap();
+    assert!(matches!(writer.record(1, 0, checkpoint()), Err(Error::Refused(_))));
+    let id = writer.collection(collection("db.c", CollectionType::Collection)).unwrap();
+    writer.finish_namespace(id).unwrap();
+    writer.record(id, 0, checkpoint()).unwrap();
 }

@@ -16,9 +16,13 @@
     reason = "a test may panic"
 )]
 
+mod corpus;
 mod damage;
+mod forge;
+mod invalid;
 mod limits;
 mod outcome;
+mod regressions;
 mod round_trip;
 mod samples;
 mod vectors;

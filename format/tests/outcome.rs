@@ -1,12 +1,16 @@
 //! Reads bytes both ways, front to back and by the tail, and says what came out.
 
 use serde_json::{Value, json};
-use transload_format::{CollectionType, Contents, Documents, Error, Event, Kind, Reader, Result, Scanner, StoredBlock};
+use transload_format::{
+    CollectionType, Contents, Documents, Error, Event, Found, Kind, Reader, Result, Salvager, Scanner, StoredBlock,
+};
 
 /// What comes out of an archive before it ends or breaks; its namespaces only if it is finished.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
+    /// What the scanner said, if it did not finish.
+    pub(crate) refusal: String,
     pub(crate) blocks: Vec<Value>,
     pub(crate) namespaces: Vec<Value>,
 }
@@ -73,36 +77,32 @@ fn namespaces(contents: &Contents) -> Vec<Value> {
 /// Front to back, in pushes of `step` bytes.
 pub(crate) fn scan(bytes: &[u8], step: usize) -> Outcome {
     let mut scanner = Scanner::new();
-    let mut outcome = Outcome { name: "", blocks: vec![], namespaces: vec![] };
+    let mut outcome = Outcome { name: "finished", refusal: String::new(), blocks: vec![], namespaces: vec![] };
     let mut pushes = bytes.chunks(step);
-    outcome.name = loop {
+    let ended = loop {
         match scanner.next() {
             Ok(Some(Event::Block(found))) => match block(scanner.contents().unwrap(), found) {
                 Ok(found) => outcome.blocks.push(found),
-                Err(error) => break name(&error),
+                Err(error) => break Err(error),
             },
             Ok(Some(_)) => {}
             Ok(None) => match pushes.next() {
                 Some(push) => scanner.push(push),
-                None => {
-                    break match scanner.end() {
-                        Ok(contents) => {
-                            outcome.namespaces = namespaces(&contents);
-                            "finished"
-                        }
-                        Err(error) => name(&error),
-                    };
-                }
+                None => break scanner.end(),
             },
-            Err(error) => break name(&error),
+            Err(error) => break Err(error),
         }
     };
+    match ended {
+        Ok(contents) => outcome.namespaces = namespaces(&contents),
+        Err(error) => (outcome.name, outcome.refusal) = (name(&error), error.to_string()),
+    }
     outcome
 }
 
 /// By the tail, then the file header and every block.
 pub(crate) fn open(bytes: &[u8]) -> Outcome {
-    let mut outcome = Outcome { name: "finished", blocks: vec![], namespaces: vec![] };
+    let mut outcome = Outcome { name: "finished", refusal: String::new(), blocks: vec![], namespaces: vec![] };
     let reader = match Reader::open(bytes) {
         Ok(reader) => reader,
         Err(error) => {
@@ -129,4 +129,22 @@ pub(crate) fn open(bytes: &[u8]) -> Outcome {
         }
     }
     outcome
+}
+
+/// In spite of damage: the sequence numbers of the blocks that are found, and how many bytes are lost.
+pub(crate) fn salvaged(bytes: &[u8], step: usize) -> (Vec<u64>, u64) {
+    let (mut salvager, mut blocks, mut lost) = (Salvager::new(), vec![], 0);
+    let mut pushes = bytes.chunks(step).map(Some).chain([None]);
+    loop {
+        match salvager.next().unwrap() {
+            Some(Found::Block(block)) => blocks.push(block.header.sequence),
+            Some(Found::Lost { len, .. }) => lost += len,
+            Some(_) => {}
+            None => match pushes.next() {
+                Some(Some(push)) => salvager.push(push),
+                Some(None) => salvager.end(),
+                None => return (blocks, lost),
+            },
+        }
+    }
 }

@@ -51,6 +51,10 @@ impl Destination {
             Destination::File { path, replace: false } if path.exists() => {
                 Err(exists(path, "exists already", "--force replaces it once the new archive is finished"))
             }
+            Destination::File { path, .. } if !parent(path).is_dir() => {
+                let message = format!("there is no directory {}", parent(path).display());
+                Err(Error::new(ErrorKind::NotFound, message).with_hint("make it first").at(self.name()))
+            }
             _ => Ok(()),
         }
     }
@@ -151,12 +155,14 @@ impl Write for Output {
     }
 }
 
+/// The directory that a path stands in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A new name is durable only when its directory is.
 fn sync_directory(path: &Path) -> Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent(path);
     if cfg!(unix) {
         File::open(parent).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(parent, error))?;
     }

@@ -53,6 +53,8 @@ pub struct Written {
     pub bytes: u64,
     /// Whether it is finished, durable, and has its name.
     pub finished: bool,
+    /// Why it could not be written on.
+    pub failure: Option<Error>,
 }
 
 impl Sink {
@@ -66,7 +68,7 @@ impl Sink {
         codec: Codec,
         origin: Origin,
         collections: Vec<Collection>,
-    ) -> Result<(Self, JoinHandle<Result<Written>>)> {
+    ) -> Result<(Self, JoinHandle<Written>)> {
         let name = destination.unfinished_name();
         let mut id = [0; 16];
         getrandom::fill(&mut id)
@@ -156,25 +158,41 @@ fn pack(subject: Subject, documents: Vec<u8>, codec: Codec) -> Result<PackedBloc
     })
 }
 
-fn write(mut writer: Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str) -> Result<Written> {
+fn write(mut writer: Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str) -> Written {
+    let mut failure = None;
     while let Some(item) = items.blocking_recv() {
         let written = match item {
             Item::Block(pending, permit) => {
-                let written = pending.wait_blocking().map(|block| writer.block(block));
+                let block = pending.wait_blocking();
+                let written = block.and_then(|block| writer.block(block).map_err(|error| archive_failure(name, error)));
                 drop(permit);
-                written?
+                written
             }
-            Item::PartBegun(namespace, part, begun) => writer.record(namespace, part, Record::PartBegun(begun)),
-            Item::PartFinished(namespace, part, high) => writer.finish_part(namespace, part, high),
-            Item::NamespaceFinished(namespace) => writer.finish_namespace(namespace).map(drop),
-            Item::Finish => {
-                let finished = writer.finish().map_err(|error| archive_failure(name, error))?;
-                finished.out.publish()?;
-                return Ok(Written { contents: finished.contents, bytes: finished.len, finished: true });
+            Item::PartBegun(namespace, part, begun) => {
+                writer.record(namespace, part, Record::PartBegun(begun)).map_err(|error| archive_failure(name, error))
             }
+            Item::PartFinished(namespace, part, high) => {
+                writer.finish_part(namespace, part, high).map_err(|error| archive_failure(name, error))
+            }
+            Item::NamespaceFinished(namespace) => {
+                writer.finish_namespace(namespace).map(drop).map_err(|error| archive_failure(name, error))
+            }
+            Item::Finish => return finish(writer, name),
         };
-        written.map_err(|error| archive_failure(name, error))?;
+        if let Err(error) = written {
+            failure = Some(error);
+            break;
+        }
     }
     let contents = writer.contents().clone();
-    Ok(Written { bytes: contents.offset(), contents, finished: false })
+    Written { bytes: contents.offset(), contents, finished: false, failure }
+}
+
+fn finish(writer: Writer<Output>, name: &str) -> Written {
+    let so_far = writer.contents().clone();
+    let finished = writer.finish().map_err(|error| archive_failure(name, error));
+    match finished.and_then(|finished| finished.out.publish().map(|()| (finished.contents, finished.len))) {
+        Ok((contents, bytes)) => Written { contents, bytes, finished: true, failure: None },
+        Err(error) => Written { bytes: so_far.offset(), contents: so_far, finished: false, failure: Some(error) },
+    }
 }

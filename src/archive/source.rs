@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::mpsc;
 use transload_format::{BlockHeader, Contents, Event, Kind, Place, Reader, Record, Scanner, StoredBlock};
 
-use super::archive_failure;
+use super::{archive_failure, failure::archive_failure_of};
 use crate::{
     batch::{Batch, Budget, Permit},
     cpu::{self, Pending},
@@ -51,7 +51,7 @@ pub struct ArchiveFile {
 }
 
 impl ArchiveFile {
-    /// Opens an archive by its tail.
+    /// Opens an archive by its tail: two reads, however large it is.
     ///
     /// # Errors
     /// When it cannot be read, or is unfinished, damaged, or no archive.
@@ -61,8 +61,18 @@ impl ArchiveFile {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(Error::new(ErrorKind::Usage, "is a directory, not an archive").at(&*name));
         }
-        let reader = Reader::open(file).map_err(|error| archive_failure(&name, error))?;
+        let reader = Reader::open(file).map_err(|error| archive_failure_of(&name, &first_bytes(path), error))?;
         Ok(ArchiveFile { name, reader: Arc::new(reader) })
+    }
+
+    /// Opens an archive whose blocks will be read: by its tail, and its header is proven too.
+    ///
+    /// # Errors
+    /// As [`open`](ArchiveFile::open).
+    pub fn open_whole(path: &Path) -> Result<Self> {
+        let archive = ArchiveFile::open(path)?;
+        archive.reader.check_header().map_err(|error| archive_failure(&archive.name, error))?;
+        Ok(archive)
     }
 
     /// What it holds.
@@ -83,14 +93,6 @@ impl ArchiveFile {
         std::fs::metadata(&*self.name).map(|metadata| metadata.len()).map_err(|error| Error::io(&*self.name, error))
     }
 
-    /// Proves the file header.
-    ///
-    /// # Errors
-    /// When it is damaged.
-    pub fn check_header(&self) -> Result<()> {
-        self.reader.check_header().map_err(|error| archive_failure(&self.name, error))
-    }
-
     /// Reads block `number` and proves its stored bytes, on the pool of computations' behalf: a short read of a local
     /// file, in a thread that may block.
     ///
@@ -105,7 +107,7 @@ impl ArchiveFile {
     }
 
     /// Starts to decompress a block.
-    pub fn unpack(&self, number: usize, block: StoredBlock) -> Pending<Vec<u8>> {
+    pub(crate) fn unpack(&self, number: usize, block: StoredBlock) -> Pending<Vec<u8>> {
         let archive = self.clone();
         cpu::run(move || {
             let unpacked = block.unpack();
@@ -124,6 +126,16 @@ impl ArchiveFile {
         let block = self.block(number).await?;
         Ok(PendingBatch { namespace, len, documents: self.unpack(number, block), permit })
     }
+}
+
+/// What a file begins with, as far as it can be read.
+fn first_bytes(path: &Path) -> Vec<u8> {
+    let mut first = Vec::new();
+    if let Ok(file) = File::open(path) {
+        // Only a hint is made of it; the error is known already.
+        let _ = file.take(8).read_to_end(&mut first);
+    }
+    first
 }
 
 /// What comes out of a stream.
@@ -165,8 +177,9 @@ impl Streaming {
     fn run(&mut self, mut input: impl Read) -> Result<()> {
         let mut scanner = Scanner::new();
         let mut buffer = vec![0; READ_BYTES];
+        let mut first = Vec::new();
         loop {
-            while let Some(event) = scanner.next().map_err(|error| archive_failure(&self.name, error))? {
+            while let Some(event) = scanner.next().map_err(|error| archive_failure_of(&self.name, &first, error))? {
                 self.event(event, &scanner)?;
             }
             let read = loop {
@@ -178,9 +191,13 @@ impl Streaming {
             if read == 0 {
                 break;
             }
-            scanner.push(buffer.get(..read).unwrap_or_default());
+            let bytes = buffer.get(..read).unwrap_or_default();
+            if first.is_empty() {
+                first = bytes.iter().copied().take(8).collect();
+            }
+            scanner.push(bytes);
         }
-        let contents = scanner.end().map_err(|error| archive_failure(&self.name, error))?;
+        let contents = scanner.end().map_err(|error| archive_failure_of(&self.name, &first, error))?;
         if !self.announced {
             self.send(Streamed::Announced(Box::new(contents.clone())))?;
         }

@@ -7,7 +7,7 @@ use transload_format::Collection;
 
 use super::read::is_id_index;
 use crate::{
-    connect::{Doing, Server, Version, command_text, failure, retry, retry_code},
+    connect::{Doing, Server, Version, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -97,7 +97,7 @@ async fn ddl(
                     return Ok(());
                 }
                 _ if patience.wait(retry(&error)).await => retried = true,
-                _ => return Err(failure(error, doing).at(server.place())),
+                _ => return Err(server.failure(error, doing)),
             },
         }
     }
@@ -147,15 +147,22 @@ pub async fn create_indexes(
     for spec in &specs {
         match build(server, namespace, std::slice::from_ref(spec)).await {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Server => failures.push(IndexFailure {
-                namespace: namespace.clone(),
-                index: name(spec),
-                reason: error.to_string(),
-            }),
+            Err(error) if error.kind() == ErrorKind::Server => {
+                failures.push(IndexFailure { namespace: namespace.clone(), index: name(spec), reason: reason(&error) })
+            }
             Err(error) => return Err(error),
         }
     }
     Ok((specs.len() - failures.len(), failures))
+}
+
+/// Why an index was not built, for a line that names the collection and the index already.
+fn reason(error: &Error) -> String {
+    let (_, text) = error.message().split_once(": ").unwrap_or(("", error.message()));
+    match text.starts_with("error 11000 ") {
+        true => format!("documents of the collection have the same key ({text})"),
+        false => text.to_owned(),
+    }
 }
 
 async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
@@ -177,6 +184,11 @@ async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Res
     // No error means success here: servers answer a spec that they have already with none, and a conflict of one
     // spec says nothing about the others in the command.
     ddl(server, namespace, command, &doing, &[]).await
+}
+
+/// How many indexes of a collection must be built: all but those that come with it.
+pub fn indexes_to_build(collection: &Collection) -> usize {
+    collection.indexes.iter().filter(|spec| must_build(spec)).count()
 }
 
 /// Whether an index does not come with the collection itself.
@@ -218,8 +230,7 @@ pub fn in_order_of_dependency(views: &mut Vec<(Namespace, Collection)>) {
     while !views.is_empty() {
         let names: Vec<_> = views.iter().map(|(namespace, _)| namespace.clone()).collect();
         let ready = views.iter().position(|(namespace, view)| {
-            let mut read = Vec::new();
-            names_in(&view.options, u8::MAX, &mut read);
+            let read = read_by_view(view);
             !names.iter().any(|other| {
                 other != namespace
                     && other.database() == namespace.database()
@@ -229,6 +240,13 @@ pub fn in_order_of_dependency(views: &mut Vec<(Namespace, Collection)>) {
         sorted.push(views.remove(ready.unwrap_or(0)));
     }
     *views = sorted;
+}
+
+/// The names of the collections, of its own database, that a view reads.
+pub fn read_by_view(view: &Collection) -> Vec<String> {
+    let mut names = Vec::new();
+    names_in(&view.options, u8::MAX, &mut names);
+    names
 }
 
 /// The collections that a view's options name: `viewOn`, and `from` and `coll` of the stages of its pipeline.

@@ -24,7 +24,7 @@ const NAMES_SHOWN: usize = 10;
 /// What there is to copy.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// What was selected, in the order of the server.
+    /// What was selected, in the order of the names.
     pub entries: Vec<Entry>,
     /// What is never copied, with the reason.
     pub left_out: Vec<LeftOut>,
@@ -80,12 +80,14 @@ pub struct Entry {
 pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     let mut catalog = Catalog::default();
     let mut listed = Vec::new();
-    for database in databases(server).await? {
+    for database in databases(server, &mut catalog).await? {
         listed.extend(collections(server, &database, &mut catalog).await?);
     }
     if listed.is_empty() {
         return Err(nothing(server).await?);
     }
+    // The server's order is that of a hash: two dumps of the same would differ.
+    listed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let names: Vec<_> = listed.iter().map(|(namespace, _)| namespace.clone()).collect();
     let resolved = selection.resolve(&names)?;
     catalog.warnings.extend(resolved.warnings);
@@ -94,29 +96,50 @@ pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     catalog.entries = stream::iter(listed)
         .map(|(namespace, info)| entry(server, namespace, info))
         .buffered(CONCURRENCY)
-        .try_collect()
-        .await?;
+        .try_collect::<Vec<_>>()
+        .await?
+        .into_iter()
+        .map(|(entry, missing)| {
+            catalog.missing.extend(missing);
+            entry
+        })
+        .collect();
     Ok(catalog)
 }
 
-async fn databases(server: &Server) -> Result<Vec<String>> {
+async fn databases(server: &Server, catalog: &mut Catalog) -> Result<Vec<String>> {
     if let Some(database) = server.default_database() {
         return Ok(vec![database.to_owned()]);
     }
-    let names = database_names(server).await?;
+    let names = match database_names(server, false).await {
+        // Without the privilege the server lists what the user may see, and does not say that there is more.
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            let names = database_names(server, true).await.unwrap_or_default();
+            if server.is_nobody() {
+                return Err(error);
+            }
+            if names.is_empty() {
+                let hint = error.hint().unwrap_or_default().to_owned();
+                return Err(error.with_hint(format!(
+                    "{hint}; or name one database in the connection string: mongodb://host/DATABASE"
+                )));
+            }
+            catalog.missing.push(
+                "databases that this user may not see, for lack of the privilege 'listDatabases'; name a database in \
+                 the connection string to copy that one alone"
+                    .to_owned(),
+            );
+            names
+        }
+        names => names?,
+    };
     Ok(names.into_iter().filter(|name| !INTERNAL_DATABASES.contains(&name.as_str())).collect())
 }
 
-async fn database_names(server: &Server) -> Result<Vec<String>> {
+async fn database_names(server: &Server, only_authorized: bool) -> Result<Vec<String>> {
     let doing = Doing::new("list the databases", "listDatabases", "admin");
-    let reply = server.run("admin", rawdoc! { "listDatabases": 1, "nameOnly": true }, &doing).await.map_err(
-        |error| match error.kind() {
-            ErrorKind::Authorization => {
-                error.with_hint("name the database in the connection string: mongodb://host/DATABASE")
-            }
-            _ => error,
-        },
-    )?;
+    let command = rawdoc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": only_authorized };
+    let reply = server.run("admin", command, &doing).await?;
     let databases = reply.get_array("databases").map(Vec::as_slice).unwrap_or_default();
     let name = |database: &Bson| database.as_document()?.get_str("name").ok().map(str::to_owned);
     Ok(databases.iter().filter_map(name).collect())
@@ -125,7 +148,7 @@ async fn database_names(server: &Server) -> Result<Vec<String>> {
 /// Why there is nothing to copy.
 async fn nothing(server: &Server) -> Result<Error> {
     // Whoever may not list the databases gets the error without their names.
-    let names = database_names(server).await.unwrap_or_default();
+    let names = database_names(server, true).await.unwrap_or_default();
     let names: Vec<_> = names.into_iter().filter(|name| !INTERNAL_DATABASES.contains(&name.as_str())).collect();
     let message = match server.default_database() {
         Some(database) => format!("there is no database '{database}', or it holds nothing"),
@@ -149,9 +172,13 @@ async fn collections(server: &Server, database: &str, catalog: &mut Catalog) -> 
     let infos = match server.documents(database, whole, &doing).await {
         Err(error) if error.kind() == ErrorKind::Authorization => {
             let names = rawdoc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {} };
-            let infos = server.documents(database, names, &doing).await.map_err(|_| error)?;
+            let infos = server.documents(database, names, &doing).await.unwrap_or_default();
+            if infos.is_empty() {
+                return Err(error);
+            }
             catalog.missing.push(format!(
-                "{database}: the options of its collections, for lack of the privilege 'listCollections'; they are copied with default options"
+                "{database}: the options of its collections, and collections that this user may not see, for lack of \
+                 the privilege 'listCollections'; what it may see is copied with default options"
             ));
             infos
         }
@@ -182,7 +209,8 @@ fn left_out(collection: &str) -> Option<&'static str> {
     }
 }
 
-async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<Entry> {
+/// What is to be known of a namespace before it is read, and what of it the user may not know.
+async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(Entry, Option<String>)> {
     let collection_type = match text(&info, b"type").unwrap_or("collection") {
         "view" => CollectionType::View,
         "timeseries" => CollectionType::TimeSeries,
@@ -199,11 +227,20 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<E
     if collection_type == CollectionType::View {
         let data = namespace.clone();
         let (order, nothing) = (Order::Nothing, Some(0));
-        return Ok(Entry { namespace, data, collection, uuid: None, order, documents: nothing, bytes: nothing });
+        let entry = Entry { namespace, data, collection, uuid: None, order, documents: nothing, bytes: nothing };
+        return Ok((entry, None));
     }
     let (database, name) = (namespace.database(), namespace.collection());
     let doing = Doing::new(format!("list the indexes of {namespace}"), "listIndexes", database);
-    collection.indexes = server.documents(database, rawdoc! { "listIndexes": name, "cursor": {} }, &doing).await?;
+    let mut missing = None;
+    collection.indexes = match server.documents(database, rawdoc! { "listIndexes": name, "cursor": {} }, &doing).await {
+        // Without them it is read in natural order, which needs none.
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            missing = Some(format!("{namespace}: its indexes, for lack of the privilege 'listIndexes'"));
+            Vec::new()
+        }
+        indexes => indexes?,
+    };
     let data = match collection_type {
         CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
         _ => namespace.clone(),
@@ -219,7 +256,7 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<E
         CollectionType::TimeSeries => uuid_if_allowed(server, &data).await?,
         _ => collection.uuid,
     };
-    Ok(Entry { namespace, data, collection, uuid, order, documents, bytes })
+    Ok((Entry { namespace, data, collection, uuid, order, documents, bytes }, missing))
 }
 
 /// A document without fields.

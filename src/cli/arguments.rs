@@ -2,30 +2,37 @@
 
 use std::{
     io::{IsTerminal, stdin},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::Output;
 use crate::{
-    connect::{Server, Uri, connect},
+    connect::{PATIENCE, Server, Uri, connect},
     error::{Error, ErrorKind, Result},
     selection::SelectionOptions,
 };
 
 /// Which namespaces a command is about.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Selecting")]
 pub(super) struct SelectionArguments {
     /// Take only namespaces that match: a glob as `shop.*`; `*` any run, `?` one character, `\` escapes (repeatable)
-    #[arg(long, value_name = "NS", env = "TRANSLOAD_INCLUDE", hide_env_values = true)]
+    #[arg(long, help_heading = "Selecting", value_name = "NS", env = "TRANSLOAD_INCLUDE", hide_env_values = true)]
     include: Vec<String>,
     /// Leave out namespaces that match (repeatable)
-    #[arg(long, value_name = "NS", env = "TRANSLOAD_EXCLUDE", hide_env_values = true)]
+    #[arg(long, help_heading = "Selecting", value_name = "NS", env = "TRANSLOAD_EXCLUDE", hide_env_values = true)]
     exclude: Vec<String>,
     /// Take the collections named in a file, one name or namespace a line
-    #[arg(long, value_name = "FILE", env = "TRANSLOAD_COLLECTIONS_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        help_heading = "Selecting",
+        value_name = "FILE",
+        env = "TRANSLOAD_COLLECTIONS_FILE",
+        hide_env_values = true
+    )]
     collections_file: Option<PathBuf>,
 }
 
@@ -41,19 +48,51 @@ impl SelectionArguments {
     }
 }
 
-/// Connects to what an argument names; asks for a missing password on a terminal.
-pub(super) async fn server(argument: &str, connections: usize, output: &Output) -> Result<Server> {
-    let (mut uri, warnings) = Uri::read(argument)?;
-    warnings.iter().for_each(|warning| output.warn(warning));
-    if uri.lacks_password() {
-        if !stdin().is_terminal() {
-            return Err(Error::new(ErrorKind::Usage, "the connection string names a user without a password")
-                .with_hint("put the whole string into an environment variable (env:NAME) or a file (@FILE)")
-                .at(uri.to_string()));
+/// How a command speaks to its server.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct ConnectionArguments {
+    /// How long to go on trying when a server is lost, before giving up
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), env = "TRANSLOAD_RETRY_FOR", hide_env_values = true)]
+    retry_for: u64,
+}
+
+impl ConnectionArguments {
+    /// Connects to what the argument called `place` names; asks for a missing password on a terminal.
+    pub(super) async fn server(
+        self,
+        place: &str,
+        argument: &str,
+        connections: usize,
+        output: &Output,
+        cancel: &CancellationToken,
+    ) -> Result<Server> {
+        let (mut uri, warnings) = Uri::read(argument).map_err(|error| error.at(place))?;
+        warnings.iter().for_each(|warning| output.warn(warning));
+        if uri.lacks_password() {
+            if !stdin().is_terminal() {
+                return Err(Error::new(ErrorKind::Usage, "the connection string names a user without a password")
+                    .with_hint("put the whole string into an environment variable (env:NAME) or a file (@FILE)")
+                    .at(uri.to_string()));
+            }
+            let password = rpassword::prompt_password(format!("password for {uri}: "))
+                .map_err(|error| Error::io("terminal", error))?;
+            uri = uri.with_password(&password);
         }
-        let password = rpassword::prompt_password(format!("password for {uri}: "))
-            .map_err(|error| Error::io("terminal", error))?;
-        uri = uri.with_password(&password);
+        let server = tokio::select! {
+            server = connect(&uri, connections) => server?,
+            () = cancel.cancelled() => return Err(Error::interrupted()),
+        };
+        Ok(server.with_patience(Duration::from_secs(self.retry_for)))
     }
-    connect(&uri, connections).await
+}
+
+/// The path of an archive. Arguments in the wrong order would make one of a connection string, and show its password
+/// as a part of the path.
+pub(super) fn archive_path(argument: &str) -> Result<&Path> {
+    if ["mongodb://", "mongodb+srv://"].iter().any(|scheme| argument.starts_with(scheme)) {
+        return Err(Error::new(ErrorKind::Usage, "is a connection string, and not the path of an archive")
+            .with_hint("the order is: transload dump SOURCE ARCHIVE, transload restore ARCHIVE TARGET")
+            .at("ARCHIVE"));
+    }
+    Ok(Path::new(argument))
 }

@@ -34,12 +34,12 @@ impl DemoCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let options = DemoOptions { scale: self.scale, parallel: usize::from(self.parallel) };
         let report = demo(options, output.progress(), cancel).await?;
+        let outcome = if report.equal { Outcome::Done } else { Outcome::Different };
         if output.is_json() {
-            output.summary(&report, String::new)?;
-        } else {
-            output.data(text(&report).trim_end())?;
+            return output.summary(&report, outcome, String::new);
         }
-        Ok(if report.equal { Outcome::Done } else { Outcome::Different })
+        output.data(text(&report).trim_end())?;
+        Ok(outcome)
     }
 }
 

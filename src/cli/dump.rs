@@ -1,13 +1,13 @@
 //! `transload dump`.
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{SelectionArguments, server},
+    arguments::{ConnectionArguments, SelectionArguments, archive_path},
     table::{Table, printable},
 };
 use crate::{
@@ -38,8 +38,10 @@ pub(super) struct DumpCommand {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
     parallel: u16,
     /// Replace an archive of that name, or what an interrupted dump has left
-    #[arg(long, env = "TRANSLOAD_FORCE", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FORCE", hide_env_values = true)]
     force: bool,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 impl DumpCommand {
@@ -51,17 +53,17 @@ impl DumpCommand {
         let parallel = usize::from(self.parallel);
         let destination = match self.archive.as_str() {
             "-" => Destination::Stdout,
-            path => Destination::File { path: path.into(), replace: self.force },
+            path => Destination::File { path: archive_path(path)?.into(), replace: self.force },
         };
         destination.check()?;
-        let server = server(&self.source, parallel, output).await?;
+        let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
         let default_database = server.default_database().map(str::to_owned);
         let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
         let options = DumpOptions { selection, destination, codec: self.codec, parallel, part_bytes: PART_BYTES };
         let progress = output.progress();
         let report = dump(&server, options, progress, cancel).await?;
-        output.summary(&report, || text(&report))?;
-        Ok(if report.missing.is_empty() { Outcome::Done } else { Outcome::Incomplete })
+        let outcome = if report.missing.is_empty() { Outcome::Done } else { Outcome::Incomplete };
+        output.summary(&report, outcome, || text(&report))
     }
 }
 
@@ -81,9 +83,6 @@ fn text(report: &DumpReport) -> String {
     for left_out in &report.left_out {
         text.push_str(&format!("not copied: {} ({})\n", printable(&left_out.namespace.to_string()), left_out.reason));
     }
-    for missing in &report.missing {
-        text.push_str(&format!("missing: {missing}\n"));
-    }
     if report.retries > 0 {
         text.push_str(&format!(
             "{} times something was tried again after an error; nothing was lost or doubled\n",
@@ -101,5 +100,8 @@ fn text(report: &DumpReport) -> String {
         report.seconds,
         HumanBytes(rate as u64),
     ));
+    if !report.missing.is_empty() {
+        text.push_str("INCOMPLETE: what the warnings above call missing is not in the archive\n");
+    }
     text
 }

@@ -1,23 +1,23 @@
 //! `transload inspect`.
 
-use std::path::Path;
-
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
+    arguments::archive_path,
     table::{Table, printable},
 };
 use crate::{
     archive::ArchiveFile,
-    error::Result,
+    error::{Error, Result},
     inspect::{InspectReport, documents, inspect},
 };
 
 /// Show what is inside an archive
 ///
-/// Takes two reads, however large the archive is.
+/// Takes two reads of its tail, however large the archive is.
 #[derive(Args, Debug)]
 pub(super) struct InspectCommand {
     /// The archive
@@ -31,18 +31,21 @@ pub(super) struct InspectCommand {
 }
 
 impl InspectCommand {
-    pub(super) async fn run(self, output: &Output) -> Result<Outcome> {
-        let archive = ArchiveFile::open(Path::new(&self.archive))?;
+    pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        let path = archive_path(&self.archive)?;
         if let Some(namespace) = &self.documents {
-            documents(&archive, namespace, self.limit.unwrap_or(u64::MAX), |line| output.data(line)).await?;
-            return Ok(Outcome::Done);
+            let archive = ArchiveFile::open_whole(path)?;
+            let limit = self.limit.unwrap_or(u64::MAX);
+            return tokio::select! {
+                shown = documents(&archive, namespace, limit, |line| output.data(line)) => shown.map(|()| Outcome::Done),
+                () = cancel.cancelled() => Err(Error::interrupted()),
+            };
         }
-        let report = inspect(&archive)?;
+        let report = inspect(&ArchiveFile::open(path)?)?;
         if output.is_json() {
-            output.summary(&report, String::new)?;
-        } else {
-            output.data(text(&report).trim_end())?;
+            return output.summary(&report, Outcome::Done, String::new);
         }
+        output.data(text(&report).trim_end())?;
         Ok(Outcome::Done)
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Global, reporter::Reporter};
+use super::{Global, Outcome, reporter::Reporter, usage::hide_credentials};
 use crate::{
     error::{Error, Result},
     progress::Progress,
@@ -47,8 +47,13 @@ impl Output {
         writeln!(io::stdout().lock(), "{line}").map_err(|error| Error::io("standard output", error))
     }
 
-    /// The report of a verb: as JSON, or as `text` for people.
-    pub(super) fn summary(&self, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    /// The report of a verb: as JSON, or as `text` for people. What was lost is told to those who want quiet, too.
+    pub(super) fn summary(
+        &self,
+        report: &impl Serialize,
+        outcome: Outcome,
+        text: impl FnOnce() -> String,
+    ) -> Result<Outcome> {
         if self.json {
             let mut value = json!({ "type": "summary" });
             if let (Some(fields), Ok(serde_json::Value::Object(report))) =
@@ -56,15 +61,15 @@ impl Output {
             {
                 fields.extend(report);
             }
-            return self.json_line(&value);
-        }
-        if !self.quiet {
+            self.json_line(&value)?;
+        } else if !self.quiet || outcome != Outcome::Done {
             self.note(text().trim_end());
         }
-        Ok(())
+        Ok(outcome)
     }
 
     pub(super) fn warn(&self, message: &str) {
+        let message = &safe(message);
         if self.json {
             // A warning that cannot be printed must not stop the work.
             let _ = self.json_line(&json!({ "type": "warning", "message": message }));
@@ -74,19 +79,20 @@ impl Output {
     }
 
     pub(super) fn error(&self, error: &Error) {
+        let (message, hint) = (safe(&error.to_string()), error.hint().map(safe));
         if self.json {
             let _ = self.json_line(&json!({
-                "type": "error", "kind": error.kind(), "message": error.to_string(), "hint": error.hint(),
+                "type": "error", "kind": error.kind(), "message": message, "hint": hint,
             }));
             return;
         }
-        let mut text = format!("error: {error}");
-        if let Some(hint) = error.hint() {
+        let mut text = format!("error: {message}");
+        if let Some(hint) = hint {
             text.push_str(&format!("\nhint: {hint}"));
         }
         let mut cause = error.source().filter(|_| self.verbose);
         while let Some(error) = cause {
-            text.push_str(&format!("\ncause: {error}"));
+            text.push_str(&format!("\ncause: {}", safe(&error.to_string())));
             cause = error.source();
         }
         self.note(&text);
@@ -105,5 +111,36 @@ impl Output {
     pub(super) fn note(&self, line: &str) {
         // Standard error may be closed; there is nobody to tell.
         let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+}
+
+/// A text as a terminal and a log may have it: a connection string that was given for something else is taken out of
+/// it, and control characters, which names may hold, are escaped, but for line ends of indented lines.
+fn safe(text: &str) -> String {
+    let text = hide_credentials(text);
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(char) = rest.chars().next() {
+        if char.is_control() && !rest.starts_with("\n  ") {
+            safe.extend(char.escape_default());
+        } else {
+            safe.push(char);
+        }
+        rest = rest.get(char.len_utf8()..).unwrap_or_default();
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe;
+
+    #[test]
+    fn credentials_and_control_characters_are_taken_out() {
+        let text = "include \"mongodb://ann:secret@a/\": a\u{1b}[2J\nerror: b\n  a tool's last line";
+        let shown = "include \"mongodb://…\": a\\u{1b}[2J\\nerror: b\n  a tool's last line";
+        assert_eq!(safe(text), shown);
+        let hint = "it is mongodb://USER:PASSWORD@HOST, or mongodb://host/DATABASE";
+        assert_eq!(safe(hint), hint);
     }
 }

@@ -1,14 +1,12 @@
 //! `transload restore`.
 
-use std::path::Path;
-
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
-    arguments::{SelectionArguments, server},
+    arguments::{ConnectionArguments, SelectionArguments, archive_path},
     table::{Table, printable},
 };
 use crate::{
@@ -25,7 +23,7 @@ use crate::{
 /// target did not take everything; the report names what and why.
 #[derive(Args, Debug)]
 pub(super) struct RestoreCommand {
-    /// The archive to read; `-` for standard input, which cannot be checked before it is loaded
+    /// The archive to read; `-` for standard input, which cannot be checked before it is loaded: damage ends the restore with exit code 1, and what came before it stays
     archive: String,
     /// The server: a connection string, env:NAME or @FILE; a database in it selects what goes to that database
     target: String,
@@ -35,23 +33,25 @@ pub(super) struct RestoreCommand {
     #[arg(long, value_name = "FROM=TO", help_heading = "Selecting", env = "TRANSLOAD_RENAME", hide_env_values = true)]
     rename: Vec<String>,
     /// Drop collections of the target that are in the archive, by name, before loading
-    #[arg(long, conflicts_with = "append", env = "TRANSLOAD_DROP", hide_env_values = true)]
+    #[arg(long, conflicts_with = "append", value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
     drop: bool,
     /// Load into collections that exist; a document whose `_id` exists is left as it is, counted and reported
-    #[arg(long, env = "TRANSLOAD_APPEND", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_APPEND", hide_env_values = true)]
     append: bool,
     /// Build no indexes but those on `_id`
-    #[arg(long, env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
     no_indexes: bool,
     /// Print the plan and touch nothing
-    #[arg(long, env = "TRANSLOAD_DRY_RUN", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DRY_RUN", hide_env_values = true)]
     dry_run: bool,
     /// Do not read the archive once before loading it; damage is then found on the way
-    #[arg(long, env = "TRANSLOAD_NO_CHECK", hide_env_values = true)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_NO_CHECK", hide_env_values = true)]
     no_check: bool,
     /// How many insert commands, and index builds, to have in flight at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
     parallel: u16,
+    #[command(flatten)]
+    connection: ConnectionArguments,
 }
 
 impl RestoreCommand {
@@ -59,9 +59,9 @@ impl RestoreCommand {
         let parallel = usize::from(self.parallel);
         let source = match self.archive.as_str() {
             "-" => Source::Stream("standard input", Box::new(std::io::stdin())),
-            path => Source::File(ArchiveFile::open(Path::new(path))?),
+            path => Source::File(ArchiveFile::open_whole(archive_path(path)?)?),
         };
-        let server = server(&self.target, parallel, output).await?;
+        let server = self.connection.server("TARGET", &self.target, parallel, output, &cancel).await?;
         let options = RestoreOptions {
             selection: self.selection.options(self.rename, None),
             existing: match (self.drop, self.append) {
@@ -75,8 +75,8 @@ impl RestoreCommand {
             parallel,
         };
         let report = restore(source, &server, options, output.progress(), cancel).await?;
-        output.summary(&report, || text(&report))?;
-        Ok(if report.is_whole() { Outcome::Done } else { Outcome::Incomplete })
+        let outcome = if report.is_whole() { Outcome::Done } else { Outcome::Incomplete };
+        output.summary(&report, outcome, || text(&report))
     }
 }
 

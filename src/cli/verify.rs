@@ -1,12 +1,10 @@
 //! `transload verify`.
 
-use std::path::Path;
-
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Output};
+use super::{Outcome, Output, arguments::archive_path};
 use crate::{
     archive::ArchiveFile,
     error::Result,
@@ -24,9 +22,9 @@ impl VerifyCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let report = match self.archive.as_str() {
             "-" => scrub_stream("standard input", std::io::stdin(), output.progress(), cancel).await?,
-            path => scrub(&ArchiveFile::open(Path::new(path))?, output.progress(), cancel).await?,
+            path => scrub(&ArchiveFile::open_whole(archive_path(path)?)?, output.progress(), cancel).await?,
         };
-        output.summary(&report, || {
+        output.summary(&report, Outcome::Done, || {
             format!(
                 "{}: whole: {} blocks, {} documents, {}",
                 report.archive,
@@ -34,7 +32,6 @@ impl VerifyCommand {
                 HumanCount(report.documents),
                 HumanBytes(report.bytes)
             )
-        })?;
-        Ok(Outcome::Done)
+        })
     }
 }

@@ -14,6 +14,7 @@ use std::{
 
 use mongodb::error::{CommandError, Error as DriverError, ErrorKind as DriverErrorKind};
 
+use super::selection::{causes, in_short};
 use crate::error::{Error, ErrorKind};
 
 /// Whether trying again can help.
@@ -135,21 +136,38 @@ pub fn failure(error: DriverError, doing: &Doing) -> Error {
         DriverErrorKind::Command(CommandError { code: 18, .. }) => authentication(),
         DriverErrorKind::Command(command) => command_failure(command, doing),
         DriverErrorKind::ServerSelection { message, .. } => {
-            Error::new(ErrorKind::Unreachable, format!("no server answered: {}", selection(message)))
-                .with_hint("check host, port, replica set name, TLS options and firewall; serverSelectionTimeoutMS in the connection string sets how long to wait")
+            unreachable(format!("no server answered when trying to {doing}: {}", causes(message)))
         }
-        DriverErrorKind::DnsResolve { message, .. } => {
-            Error::new(ErrorKind::Unreachable, format!("the host name cannot be resolved: {message}"))
+        DriverErrorKind::DnsResolve { message, .. } => unresolved(message),
+        DriverErrorKind::Io(io) => {
+            unreachable(format!("the connection was lost when trying to {doing}: {}", in_short(&io.to_string())))
         }
-        DriverErrorKind::Io(io) => Error::new(ErrorKind::Unreachable, format!("connection lost while trying to {doing}: {io}")),
         DriverErrorKind::ConnectionPoolCleared { .. } => {
-            Error::new(ErrorKind::Unreachable, format!("connection lost while trying to {doing}"))
+            unreachable(format!("the connection was lost when trying to {doing}"))
         }
         DriverErrorKind::IncompatibleServer { message, .. } | DriverErrorKind::InvalidTlsConfig { message, .. } => {
             Error::new(ErrorKind::Server, message.clone())
         }
-        other => Error::new(ErrorKind::Server, format!("failed to {doing}: {other}")),
+        other => Error::new(ErrorKind::Server, format!("failed to {doing}: {}", in_short(&other.to_string()))),
     }
+}
+
+fn unreachable(message: String) -> Error {
+    Error::new(ErrorKind::Unreachable, message).with_hint(
+        "check host, port, replica set name, TLS options and firewall; serverSelectionTimeoutMS in the connection \
+         string sets how long to wait for an answer",
+    )
+}
+
+/// A host name, or the records of a `mongodb+srv` one, that the resolver does not know.
+pub(super) fn unresolved(message: &str) -> Error {
+    // The resolver's own text is a dump of its query.
+    let what = match message.contains("no records found") {
+        true => "the name service has no such record",
+        false => "the name service did not answer",
+    };
+    Error::new(ErrorKind::Unreachable, format!("the host name cannot be resolved: {what}"))
+        .with_hint("check the host name; mongodb+srv:// wants a name that has SRV records, mongodb:// one of a host")
 }
 
 fn authentication() -> Error {
@@ -175,21 +193,27 @@ pub(crate) fn command_text(code: i32, name: &str, message: &str) -> String {
     if code == DUPLICATE_KEY || message.is_empty() {
         return format!("error {code}{name}");
     }
-    let short: String = message.chars().take(400).collect();
+    let short: String = without_braces(message).chars().take(400).collect();
     format!("error {code}{name}: {short}")
 }
 
-/// The addresses and causes out of a driver's description of a topology.
-fn selection(message: &str) -> String {
-    let mut causes: Vec<String> = Vec::new();
-    for server in message.split("Address: ").skip(1) {
-        let address = server.split([',', ' ', '}']).next().unwrap_or_default();
-        let cause =
-            server.split_once("Error: ").map_or("it did not answer, or is not what was asked for", |(_, cause)| {
-                cause.split_once(", labels:").map_or(cause, |(cause, _)| cause)
-            });
-        let cause = cause.trim_start_matches("Kind: ").trim_end_matches(['}', ']', ' ', ',']);
-        causes.push(format!("{address}: {cause}"));
+/// Servers put keys, specs and whole documents into their messages, always in braces.
+fn without_braces(message: &str) -> String {
+    match message.split_once('{') {
+        None => message.to_owned(),
+        Some((before, rest)) => format!("{before}{{…}}{}", rest.rsplit_once('}').map_or("", |(_, after)| after)),
     }
-    if causes.is_empty() { message.to_owned() } else { causes.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_shown_without_the_documents_in_it() {
+        let text = "Can't extract geo keys: { _id: 1, at: { x: \"secret\" } }  unknown GeoJSON type";
+        assert_eq!(command_text(16755, "", text), "error 16755: Can't extract geo keys: {…}  unknown GeoJSON type");
+        assert_eq!(command_text(1, "Cut", "in { name: \"sec"), "error 1 Cut: in {…}");
+        assert_eq!(command_text(11000, "DuplicateKey", "dup key: secret"), "error 11000 DuplicateKey");
+    }
 }

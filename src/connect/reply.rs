@@ -4,7 +4,7 @@ use bson::RawDocumentBuf;
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::RawBatch;
 
-use super::{Doing, Server, failure, retry};
+use super::{Doing, Server, retry};
 use crate::{
     document::{self, kind},
     error::{Error, ErrorKind, Result},
@@ -40,14 +40,14 @@ impl Server {
             let mut batches = match run.batch().await {
                 Ok(cursor) => cursor,
                 Err(error) if patience.wait(retry(&error)).await => continue,
-                Err(error) => return Err(failure(error, doing).at(self.place())),
+                Err(error) => return Err(self.failure(error, doing)),
             };
             let mut documents = Vec::new();
             while let Some(batch) = batches.next().await {
                 match batch {
                     Ok(batch) => documents.extend(batch_documents(&batch)?.map(<[u8]>::to_vec)),
                     Err(error) if patience.wait(retry(&error)).await => continue 'again,
-                    Err(error) => return Err(failure(error, doing).at(self.place())),
+                    Err(error) => return Err(self.failure(error, doing)),
                 }
             }
             return Ok(documents);

@@ -5,6 +5,7 @@
 
 use std::{env, fmt, fs, path::Path};
 
+use super::ENCODE;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Options that other drivers know and this one would refuse. They tune a client, not a connection: left out with
@@ -26,6 +27,8 @@ const FOREIGN_OPTIONS: &[&str] = &[
     "waitqueuetimeoutms",
 ];
 
+const FORM: &str = "it is mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, with special characters encoded as %XX";
+
 /// Mechanisms that authenticate without a password in the string.
 const WITHOUT_PASSWORD: &[&str] = &["mongodb-x509", "mongodb-aws", "mongodb-oidc", "gssapi"];
 
@@ -41,29 +44,41 @@ impl Uri {
     /// When the variable or the file is not there, or what it holds is no connection string.
     pub fn read(argument: &str) -> Result<(Self, Vec<String>)> {
         let mut warnings = Vec::new();
-        let text = if let Some(name) = argument.strip_prefix("env:") {
-            env::var(name).map_err(|_| {
-                Error::new(ErrorKind::Usage, "is not set, or is not text").at(format!("environment variable {name}"))
-            })?
+        let uri = if let Some(name) = argument.strip_prefix("env:") {
+            let place = format!("environment variable {name}");
+            let text = env::var(name).map_err(|error| {
+                let trouble = match error {
+                    env::VarError::NotPresent => "is not set",
+                    env::VarError::NotUnicode(_) => "is no UTF-8 text",
+                };
+                Error::new(ErrorKind::Usage, trouble).at(&place)
+            })?;
+            Uri::parse(text.trim(), &mut warnings).map_err(|error| error.at(place))?
         } else if let Some(path) = argument.strip_prefix('@') {
             warnings.extend(readable_by_others(Path::new(path)));
-            fs::read_to_string(path).map_err(|error| Error::io(path, error))?
+            let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+            Uri::parse(text.trim(), &mut warnings).map_err(|error| error.at(path))?
         } else {
-            argument.to_owned()
+            Uri::parse(argument.trim(), &mut warnings)?
         };
-        let uri = Uri::parse(text.trim(), &mut warnings)?;
         Ok((uri, warnings))
     }
 
     fn parse(text: &str, warnings: &mut Vec<String>) -> Result<Self> {
         if !["mongodb://", "mongodb+srv://"].iter().any(|scheme| text.starts_with(scheme)) {
-            let message = "a server is named by a connection string, env:NAME or @FILE";
-            return Err(Error::new(ErrorKind::Usage, message)
-                .with_hint("a connection string begins with mongodb:// or mongodb+srv://"));
+            // Not repeated: it may be a string with a password that lacks its beginning.
+            return Err(Error::new(ErrorKind::Usage, "is no connection string").with_hint(
+                "a connection string begins with mongodb:// or mongodb+srv://; env:NAME and @FILE name one that stands elsewhere",
+            ));
         }
         let Some((front, query)) = text.split_once('?') else {
-            return Ok(Uri(text.to_owned()));
+            return Uri(text.to_owned()).with_plain_hosts();
         };
+        // Then the password's end would be taken for options, and its beginning for a host, and shown.
+        if query.contains('@') {
+            let message = "the connection string is not usable: it has an '@' behind its '?'";
+            return Err(Error::new(ErrorKind::Usage, message).with_hint(ENCODE));
+        }
         let mut kept = Vec::new();
         for option in query.split('&') {
             let name = option.split('=').next().unwrap_or_default();
@@ -74,7 +89,32 @@ impl Uri {
             }
         }
         let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-        Ok(Uri(format!("{front}{query}")))
+        Uri(format!("{front}{query}")).with_plain_hosts()
+    }
+
+    /// Refuses hosts that are none: they may be a user and a password without the `@host` behind them.
+    fn with_plain_hosts(self) -> Result<Self> {
+        let hosts = self.to_string();
+        if hosts.is_empty() {
+            return Err(
+                Error::new(ErrorKind::Usage, "the connection string is not usable: it names no host").with_hint(FORM)
+            );
+        }
+        let is_plain = |host: &str| {
+            let port = match host.strip_prefix('[') {
+                Some(address) => address.split_once(']').map_or("none", |(_, port)| port.trim_start_matches(':')),
+                None if host.ends_with(".sock") => "",
+                None => host.split_once(':').map_or("", |(_, port)| port),
+            };
+            port.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if hosts.split(',').all(is_plain) {
+            return Ok(self);
+        }
+        let message = "the connection string is not usable: the port of a host is no number";
+        Err(Error::new(ErrorKind::Usage, message).with_hint(
+            "it is mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, with special characters encoded as %XX",
+        ))
     }
 
     /// The whole string, for the driver alone.
@@ -212,6 +252,25 @@ mod tests {
         assert!(!format!("{error:?}").contains("secret"));
         assert_eq!(error.kind(), ErrorKind::Usage);
         let error = Uri::read("env:TRANSLOAD_NOT_SET").unwrap_err();
-        assert_eq!(error.to_string(), "environment variable TRANSLOAD_NOT_SET: is not set, or is not text");
+        assert_eq!(error.to_string(), "environment variable TRANSLOAD_NOT_SET: is not set");
+    }
+
+    #[test]
+    fn what_may_be_a_password_in_the_place_of_a_host_is_not_repeated() {
+        for text in [
+            "mongodb://ann:secret",
+            "mongodb://ann:secret/shop",
+            "mongodb://ann:sec?ret@host/",
+            "mongodb://ann:secret@more?secret@host/",
+            "mongodb://a:1,ann:secret/?tls=true",
+            "mongodb://[::1:secret/",
+        ] {
+            let error = Uri::read(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(!format!("{error:?}").contains("sec"), "{error:?}");
+        }
+        for text in ["mongodb://[::1]:27017/", "mongodb://%2Ftmp%2Fmongodb-27017.sock/", "mongodb://a:1,b,[::1]/shop"] {
+            uri(text);
+        }
     }
 }

@@ -39,6 +39,8 @@ pub struct Planned {
     pub data: Namespace,
     /// What the archive says of it.
     pub collection: Collection,
+    /// How many indexes will be built, beside the one on `_id`.
+    pub indexes: usize,
     /// Whether it is there and will be dropped first.
     pub dropped: bool,
     /// Whether it will be created.
@@ -114,18 +116,21 @@ impl Plan {
             let dropped = there && options.existing == Existing::Drop;
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let create = !there || dropped;
+            let indexes = if options.indexes { catalog::indexes_to_build(&collection) } else { 0 };
             plan.planned.push(Planned {
                 id,
                 source: selected.source,
                 target: selected.target,
                 data,
                 collection,
+                indexes,
                 dropped,
                 create,
             });
         }
         plan.keep_database(server)?;
         plan.refuse_existing(server, options.existing)?;
+        plan.warn_of_renamed_sources_of_views();
         Ok(plan)
     }
 
@@ -148,6 +153,27 @@ impl Plan {
         }
         self.by_id = (0..).zip(&self.planned).map(|(index, planned)| (planned.id, index)).collect();
         Ok(())
+    }
+
+    /// A view names collections in its pipeline, which is not rewritten: it goes on reading the old names.
+    fn warn_of_renamed_sources_of_views(&mut self) {
+        let mut warnings = Vec::new();
+        for view in self.planned.iter().filter(|planned| planned.kind() == CollectionType::View) {
+            for read in catalog::read_by_view(&view.collection) {
+                let moved = self.planned.iter().find(|other| {
+                    other.source.database() == view.source.database()
+                        && other.source.collection() == read
+                        && (other.target.database() != view.target.database() || other.target.collection() != read)
+                });
+                if let Some(other) = moved {
+                    let (name, target) = (&view.target, &other.target);
+                    warnings.push(format!(
+                        "the view {name} reads '{read}', which is restored as {target}; the view still reads '{read}'"
+                    ));
+                }
+            }
+        }
+        self.warnings.append(&mut warnings);
     }
 
     /// The namespaces, in the order of the archive.

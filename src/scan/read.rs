@@ -10,7 +10,7 @@ use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use super::Bounds;
 use crate::{
     catalog::{Entry, Order, uuid_of},
-    connect::{Doing, Patience, Server, batch_documents, failure, retry},
+    connect::{Doing, Patience, Server, batch_documents, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
@@ -205,7 +205,7 @@ impl<'a> PartScan<'a> {
 
     fn failure(&self, error: mongodb::error::Error) -> Error {
         let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
-        failure(error, &doing).at(self.server.place())
+        self.server.failure(error, &doing)
     }
 
     fn rolled_over(&self) -> Error {

@@ -1,0 +1,5 @@
+//! Runs [`transload_format_fuzz::open`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| transload_format_fuzz::open(data));

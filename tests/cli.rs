@@ -1,0 +1,18 @@
+//! The program as its users meet it: what it prints, where, and with which exit code it ends.
+
+mod archives;
+mod connecting;
+mod damage;
+mod data;
+mod help;
+mod json;
+mod privileges;
+mod restoring;
+mod secrets;
+mod selecting;
+mod signals;
+mod space;
+mod terminal;
+mod whole;
+
+pub(crate) use self::{data::fill, terminal::PASSWORD};
