@@ -291,6 +291,26 @@ async fn a_unique_index_that_cannot_be_built_is_named_and_costs_the_others_nothi
 }
 
 #[tokio::test]
+async fn regression_a_conflict_of_one_index_after_a_retry_is_not_the_success_of_all() {
+    let (source, set) = (Side::new(shared(Release::V6_0_5).await, "conflict"), own(Release::V6_0_5).await);
+    let target = Side::new(&set, "conflict");
+    source.insert("items", &[numbered(1, |_| {})]).await;
+    let index = |field: &str, name: &str| doc! { "key": { field: 1 }, "name": name };
+    source.run(doc! { "createIndexes": "items", "indexes": [index("a", "a_1"), index("b", "b_1")] }).await;
+    target.insert("items", &[numbered(2, |_| {})]).await;
+    target.run(doc! { "createIndexes": "items", "indexes": [index("a", "another name")] }).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    target.fail(&["createIndexes"], doc! { "times": 1 }, doc! { "closeConnection": true }).await;
+    let mut options = archive.restore_options(&target);
+    options.existing = transload::restore::Existing::Append;
+    let restored = archive.restore_as(&target, options).await.unwrap();
+    let failed: Vec<_> = restored.failed_indexes.iter().map(|failed| failed.index.as_str()).collect();
+    assert_eq!((failed, restored.namespaces[0].indexes_built), (vec!["a_1"], 1));
+    assert!(target.state().await.indexes["items"].iter().any(|spec| spec.contains("b_1")));
+}
+
+#[tokio::test]
 async fn several_databases_arrive_in_one_archive() {
     let (source_set, target_set) = (own(Release::V6_0_5).await, own(Release::V6_0_5).await);
     let databases = ["several_a", "several_b"];
