@@ -35,7 +35,7 @@ use crate::{
 /// this size fastest.
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// Bytes of batches that may be in memory between the cursors and the disk.
-const MEMORY: usize = 48 * 1024 * 1024;
+const MEMORY: usize = 32 * 1024 * 1024;
 /// How long an interrupted dump waits for standard output to take its last block.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 /// Samples of collections taken at once.

@@ -37,7 +37,7 @@ use crate::{
 use loaders::Loaders;
 
 /// Bytes of batches that may be in memory between the archive and the server.
-const MEMORY: usize = 48 * 1024 * 1024;
+const MEMORY: usize = 32 * 1024 * 1024;
 
 /// How to restore.
 #[derive(Clone, Debug)]

@@ -101,10 +101,12 @@ async fn after_every_reply_a_cursor_can_break() {
 }
 
 #[tokio::test]
-async fn a_capped_collection_whose_cursor_breaks_is_read_on_where_it_was() {
+async fn a_collection_in_natural_order_whose_cursor_breaks_is_read_on_where_it_was() {
     let set = own(Release::V6_0_5).await;
-    let source = Side::new(&set, "broken_capped");
-    source.run(doc! { "create": "many", "capped": true, "size": 100 << 20 }).await;
+    let source = Side::new(&set, "broken_natural");
+    source.run(doc! { "create": "capped", "capped": true, "size": 100 << 20 }).await;
+    let clustered = doc! { "key": { "_id": 1 }, "unique": true };
+    source.run(doc! { "create": "clustered", "clusteredIndex": clustered }).await;
     let text = "x".repeat(10_000);
     // In an order that is not the one of their ids.
     let documents: Vec<_> = (0..MANY)
@@ -114,13 +116,18 @@ async fn a_capped_collection_whose_cursor_breaks_is_read_on_where_it_was() {
             })
         })
         .collect();
-    source.insert("many", &documents).await;
+    for name in ["capped", "clustered"] {
+        source.insert(name, &documents).await;
+    }
+    let mut sorted = documents.clone();
+    sorted.sort_by_key(|document| i32::from_le_bytes(document[9..13].try_into().unwrap()));
     for data in [doc! { "errorCode": 43 }, doc! { "closeConnection": true }] {
         source.fail(&["getMore"], doc! { "times": 3 }, data).await;
         let archive = Archive::new();
         let dumped = archive.dump(&source).await.unwrap();
         assert!(dumped.retries >= 3);
-        assert!(archive.documents("broken_capped.many").await == documents, "the order or the documents differ");
+        assert!(archive.documents("broken_natural.capped").await == documents, "the order or the documents differ");
+        assert!(archive.documents("broken_natural.clustered").await == sorted);
         source.fail_no_more().await;
     }
 }

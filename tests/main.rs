@@ -3,6 +3,7 @@
 // A test that panics is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod catalog;
 mod cli;
 mod copy;
 mod dump_faults;
@@ -11,6 +12,7 @@ mod hostile;
 mod odd_documents;
 mod parts;
 mod recover;
+mod restore;
 mod restore_faults;
 mod round_trip;
 mod sandbox;

@@ -137,7 +137,7 @@ pub async fn create_indexes(
     collection: &Collection,
 ) -> Result<(usize, Vec<IndexFailure>)> {
     let specs: Vec<Vec<u8>> =
-        collection.indexes.iter().filter(|spec| must_build(spec)).map(|spec| portable(spec)).collect();
+        collection.indexes.iter().filter(|spec| must_build(spec)).map(|spec| portable(spec, collection)).collect();
     if specs.is_empty() {
         return Ok((0, Vec::new()));
     }
@@ -199,12 +199,20 @@ fn must_build(spec: &[u8]) -> bool {
     !is_id_index(spec) && document::find(spec, b"clustered").is_none()
 }
 
-/// A spec without the namespace that old servers put in: it would name the source's.
-fn portable(spec: &[u8]) -> Vec<u8> {
+/// A spec that means the same on another server: without the namespace that old ones put in, which would name the
+/// source's; and with the simple collation where it has none in a collection that has one. Servers leave the simple
+/// one out of what they list, and give the collection's to an index that names none.
+fn portable(spec: &[u8], collection: &Collection) -> Vec<u8> {
     let mut portable = RawBuilder::new();
     document::elements(spec).map_while(Result::ok).filter(|option| option.name != b"ns").for_each(|option| {
         portable.append(&option);
     });
+    let has_collation = |options: &[u8]| document::find(options, b"collation").is_some();
+    if has_collation(&collection.options) && !has_collation(spec) {
+        portable.embed("collation", |collation| {
+            collation.string("locale", "simple");
+        });
+    }
     portable.finish()
 }
 
