@@ -9,7 +9,7 @@ use crate::{
     digest::Tally,
     error::{Fault, Newer, Problem},
     limits::{BLOCK_HEADER_LEN, FOOTER_BODY_LEN, MAX_BLOCK_LEN, MAX_INDEX_LEN, MIN_DOCUMENT_LEN},
-    record::RecordType,
+    record_type::RecordType,
     wire::{Put, Take, checksum, expect, limit, to_usize},
 };
 

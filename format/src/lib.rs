@@ -20,8 +20,10 @@ mod framer;
 mod header;
 mod index;
 pub mod limits;
+mod read_at;
 mod reader;
 mod record;
+mod record_type;
 mod salvage;
 mod scanner;
 mod survey;
@@ -34,7 +36,8 @@ pub use contents::{BlockEntry, Contents, Namespace, Part};
 pub use digest::{Documents, Tally, document_digest};
 pub use error::{Error, Fault, Newer, Place, Problem, Result};
 pub use header::{ArchiveId, Features, FileHeader, MAGIC, VERSION};
-pub use reader::{ReadAt, Reader};
+pub use read_at::ReadAt;
+pub use reader::Reader;
 pub use record::{
     Checkpoint, Collection, CollectionType, NamespaceFinished, Origin, PartBegun, PartFinished, Record, Totals,
 };

@@ -1,6 +1,6 @@
 //! Opens a finished archive by its tail, and reads any block of it, from many threads at once.
 
-use std::{fs::File, io};
+use std::io;
 
 use crate::{
     block::{BlockHeader, Kind, StoredBlock},
@@ -10,7 +10,8 @@ use crate::{
     header::FileHeader,
     index,
     limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, FOOTER_LEN, MAX_INDEX_LEN},
-    record::RecordType,
+    read_at::ReadAt,
+    record_type::RecordType,
     scanner::check_subject,
     survey::survey,
     wire::{expect, limit, to_usize},
@@ -20,69 +21,6 @@ use crate::{
 const TAIL_LEN: u64 = 64 * 1024;
 
 const TAIL_DIFFERS: Problem = Problem::Invalid("the footer or the index is not about the blocks before it");
-
-/// Something that can be read at any offset, by several threads at once.
-pub trait ReadAt {
-    /// Its length in bytes.
-    ///
-    /// # Errors
-    /// When the operating system says so.
-    fn size(&self) -> io::Result<u64>;
-
-    /// Fills `buffer` from `offset` on.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if the end comes first.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-}
-
-impl ReadAt for File {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    #[cfg(unix)]
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
-    }
-
-    #[cfg(windows)]
-    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(self, buffer, offset)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => {
-                    buffer = buffer.get_mut(read..).unwrap_or_default();
-                    offset = offset.saturating_add(read as u64);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl ReadAt for [u8] {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let bytes = self.get(start..).and_then(|rest| rest.get(..buffer.len()));
-        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
-
-impl<R: ReadAt + ?Sized> ReadAt for &R {
-    fn size(&self) -> io::Result<u64> {
-        (**self).size()
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        (**self).read_exact_at(buffer, offset)
-    }
-}
 
 /// A finished archive.
 #[derive(Debug)]

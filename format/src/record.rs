@@ -5,22 +5,9 @@ use crate::{
     digest::one_document,
     error::{Fault, Newer, Problem},
     limits::{MAX_INDEX_SPECS, MAX_NAMESPACE_LEN},
+    record_type::RecordType,
     wire::{Put, Take, limit, to_u64},
 };
-
-/// The number of a record's type in its block header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum RecordType {
-    Origin = 1,
-    Collection = 2,
-    PartBegun = 3,
-    PartFinished = 4,
-    NamespaceFinished = 5,
-    Checkpoint = 6,
-    Index = 7,
-    Footer = 8,
-}
 
 /// A record between the blocks of documents.
 #[derive(Clone, Debug, PartialEq, Eq)]

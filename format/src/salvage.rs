@@ -4,7 +4,8 @@ use crate::{
     block::{BlockHeader, Kind, StoredBlock},
     error::{Error, Fault, Result},
     framer::{Frame, Framer},
-    record::{Record, RecordType},
+    record::Record,
+    record_type::RecordType,
 };
 
 /// What is found in a damaged archive, in the order of the file.

@@ -8,7 +8,8 @@ use crate::{
     framer::{Frame, Framer},
     header::FileHeader,
     limits::FOOTER_LEN,
-    record::{Record, RecordType},
+    record::Record,
+    record_type::RecordType,
     wire::expect,
 };
 

@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Fault, Newer, Place, Problem, Result},
     header::{FileHeader, MAGIC},
     limits::{BLOCK_HEADER_LEN, FILE_HEADER_LEN},
-    reader::ReadAt,
-    record::RecordType,
+    read_at::ReadAt,
+    record_type::RecordType,
     wire::expect,
 };
 

@@ -10,7 +10,8 @@ use crate::{
     footer::Footer,
     header::{ArchiveId, FileHeader},
     limits::{FOOTER_LEN, MAX_BLOCK_LEN},
-    record::{Collection, NamespaceFinished, PartFinished, Record, RecordType, about},
+    record::{Collection, NamespaceFinished, PartFinished, Record, about},
+    record_type::RecordType,
     wire::{limit, to_u64},
 };
 
