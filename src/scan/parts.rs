@@ -5,6 +5,7 @@ use bson::rawdoc;
 use crate::{
     catalog::{Entry, Order},
     connect::{Doing, Server},
+    document::{self, kind},
     error::Result,
 };
 
@@ -57,6 +58,8 @@ async fn sample(server: &Server, entry: &Entry, size: u64) -> Result<Vec<Vec<u8>
 fn every(sample: &[Vec<u8>], parts: usize) -> Vec<Vec<u8>> {
     let mut bounds: Vec<_> = (1..parts).filter_map(|n| sample.get(n * sample.len() / parts)).cloned().collect();
     bounds.dedup();
+    // Nothing comes before MinKey, and servers refuse an empty range.
+    bounds.retain(|bound| document::id(bound).is_none_or(|id| id.kind != kind::MIN_KEY));
     bounds
 }
 
@@ -69,6 +72,7 @@ fn between(bounds: Vec<Vec<u8>>) -> Vec<Bounds> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::RawBuilder;
 
     #[test]
     fn parts_cover_everything_and_do_not_overlap() {
@@ -80,6 +84,13 @@ mod tests {
             assert_eq!(pair[0].upper, pair[1].lower);
         }
         assert_eq!(parts[1].lower, Some(vec![25]));
+    }
+
+    #[test]
+    fn no_part_ends_at_min_key() {
+        let bound = |kind| RawBuilder::new().append_element(kind, "_id", &[]).finish();
+        let sample = [bound(kind::MIN_KEY), bound(kind::MIN_KEY), bound(kind::NULL), bound(kind::NULL)];
+        assert_eq!(every(&sample, 4), [bound(kind::NULL)]);
     }
 
     #[test]
