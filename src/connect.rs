@@ -18,7 +18,7 @@ use bson::{RawDocumentBuf, doc, rawdoc};
 use mongodb::{
     Client, Database,
     error::ErrorKind as DriverErrorKind,
-    options::{ClientOptions, ReadPreference, SelectionCriteria, WriteConcern},
+    options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
 pub use failure::{Doing, Patience, Retry, failure, retry};
@@ -30,6 +30,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How long a piece of work may fail before it is given up, if nothing else is said.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a command may be silent before the server is asked whether it is still there.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// The version of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,6 +228,50 @@ impl Server {
         bson::serialize_to_raw_document_buf(&concern).unwrap_or_else(|_| rawdoc! { "w": "majority" })
     }
 
+    /// Refuses a connection string that wants writes without an answer: nobody could say what has arrived.
+    ///
+    /// # Errors
+    /// Usage, for `w=0`.
+    pub fn check_acknowledged(&self) -> Result<()> {
+        match self.client.write_concern().and_then(|concern| concern.w.clone()) {
+            Some(Acknowledgment::Nodes(0)) => {
+                let message = "the connection string wants writes that are not acknowledged (w=0)";
+                let hint = "leave w out: writes are then acknowledged by a majority";
+                Err(Error::new(ErrorKind::Usage, message).with_hint(hint).at(self.place()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for a command, as long as the server is there: while it works, the server is asked now and then whether it
+    /// still answers at all. The driver itself would wait for ever for a host that has vanished without a word. What
+    /// became of a command that is given up is not known.
+    ///
+    /// # Errors
+    /// What the command failed with; a timeout of the network if the server has not answered for its patience.
+    pub(crate) async fn watched<T>(
+        &self,
+        command: impl IntoFuture<Output = mongodb::error::Result<T>>,
+    ) -> mongodb::error::Result<T> {
+        let mut command = std::pin::pin!(command.into_future());
+        loop {
+            tokio::select! {
+                done = &mut command => return done,
+                () = tokio::time::sleep(WATCH_EVERY) => {}
+            }
+            let admin = self.client.database("admin");
+            let ping = async { admin.run_command(doc! { "ping": 1 }).await.map(drop) };
+            let answered = tokio::select! {
+                done = &mut command => return done,
+                answered = tokio::time::timeout(self.patience.max(WATCH_EVERY), ping) => answered,
+            };
+            // A ping that fails is an answer, or a broken connection that the command itself will report.
+            if answered.is_err() {
+                return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+            }
+        }
+    }
+
     /// Runs a command on `database` until it succeeds or there is no hope. For commands that may be repeated.
     ///
     /// # Errors
@@ -234,7 +281,7 @@ impl Server {
         loop {
             let database = self.client.database(database);
             let run = database.run_raw_command(command.clone()).selection_criteria(self.reads());
-            match run.await {
+            match self.watched(run).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if patience.wait(retry(&error)).await => {}
                 Err(error) => return Err(self.failure(error, doing)),

@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -36,6 +36,8 @@ use crate::{
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// Bytes of batches that may be in memory between the cursors and the disk.
 const MEMORY: usize = 48 * 1024 * 1024;
+/// How long an interrupted dump waits for standard output to take its last block.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 /// Samples of collections taken at once.
 const SPLITS_AT_ONCE: usize = 4;
 
@@ -269,7 +271,16 @@ async fn finish(
     // With the last clone of the sink the writer's queue ends.
     drop(shared);
     let died = |panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}"));
-    let mut written = writer.await.map_err(died)?;
+    let interrupted = matches!(&read, Err(error) if error.kind() == ErrorKind::Interrupted);
+    let mut written = if interrupted && *destination == Destination::Stdout {
+        // A pipe that nobody reads would hold the writer for ever.
+        match tokio::time::timeout(LAST_WRITE, writer).await {
+            Ok(written) => written.map_err(died)?,
+            Err(_) => return Err(Error::interrupted()),
+        }
+    } else {
+        writer.await.map_err(died)?
+    };
     let read = read.and(handed_over);
     let error = match written.failure.take() {
         None if written.finished && read.is_ok() => return Ok(written),

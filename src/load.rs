@@ -192,7 +192,7 @@ async fn attempt(
     doing: &Doing,
     patience: &mut Patience,
 ) -> Result<Option<Document>> {
-    let reply = match server.database(namespace.database()).run_raw_command(command).await {
+    let reply = match server.watched(server.database(namespace.database()).run_raw_command(command)).await {
         Ok(reply) => reply,
         Err(error) if patience.wait(retry(&error)).await => return Ok(None),
         Err(error) => return Err(server.failure(error, doing)),

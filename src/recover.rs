@@ -43,6 +43,8 @@ pub struct RecoverReport {
     pub missing_blocks: u64,
     /// Parts of namespaces that were not complete, or cannot be shown to be.
     pub incomplete_parts: u64,
+    /// Whether the damaged archive has its index and its footer.
+    pub finished: bool,
     /// What the new archive holds.
     pub namespaces: Vec<NamespaceReport>,
 }
@@ -50,7 +52,7 @@ pub struct RecoverReport {
 impl RecoverReport {
     /// Whether everything that was ever to be in the archive is in the new one.
     pub fn is_whole(&self) -> bool {
-        self.lost_bytes == 0 && self.missing_blocks == 0 && self.incomplete_parts == 0
+        self.finished && self.lost_bytes == 0 && self.missing_blocks == 0 && self.incomplete_parts == 0
     }
 }
 
@@ -119,6 +121,7 @@ struct Survey {
     finished: BTreeMap<(u32, u32), PartFinished>,
     /// Parts that documents were found of, with their number of documents.
     documents: BTreeMap<(u32, u32), u64>,
+    finished_archive: bool,
     unfinished_namespaces: u64,
     lost_bytes: u64,
     missing_blocks: u64,
@@ -131,6 +134,7 @@ impl Survey {
         if let Ok(reader) = File::open(path).and_then(|file| Reader::open(file).map_err(io::Error::other)) {
             let collections = reader.contents().namespaces().iter().map(|namespace| namespace.collection.clone());
             survey.collections = (1..).zip(collections).collect();
+            survey.finished_archive = true;
         }
         let (mut next, mut finished) = (0, 0_usize);
         salvage(path, cancel, |found| {
@@ -287,6 +291,7 @@ impl Recovery {
             lost_bytes: survey.lost_bytes,
             missing_blocks: survey.missing_blocks,
             incomplete_parts: survey.incomplete_parts(),
+            finished: survey.finished_archive,
             namespaces: namespaces(&finished.contents),
         })
     }

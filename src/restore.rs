@@ -97,6 +97,7 @@ pub async fn restore(
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
+    server.check_acknowledged()?;
     let server = &server.reading_primary();
     let retries_before = server.retries();
     let restore = Restore {

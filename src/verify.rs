@@ -47,7 +47,9 @@ pub async fn scrub(
 ) -> Result<ScrubReport> {
     progress.stage("verifying", Some(archive.contents().totals().documents), Some(archive.bytes()?));
     let blocks = stream::iter(0..archive.contents().blocks().len());
-    let check = blocks.map(|number| check(archive, number, &progress)).buffer_unordered(AHEAD).try_collect::<()>();
+    let budget = Budget::new(MEMORY);
+    let check =
+        blocks.map(|number| check(archive, number, &budget, &progress)).buffer_unordered(AHEAD).try_collect::<()>();
     tokio::select! {
         checked = check => checked?,
         () = cancel.cancelled() => return Err(Error::interrupted()),
@@ -55,7 +57,10 @@ pub async fn scrub(
     Ok(report(archive.name(), archive.contents()))
 }
 
-async fn check(archive: &ArchiveFile, number: usize, progress: &Arc<dyn Progress>) -> Result<()> {
+async fn check(archive: &ArchiveFile, number: usize, budget: &Budget, progress: &Arc<dyn Progress>) -> Result<()> {
+    let len =
+        archive.contents().blocks().get(number).map_or(0, |entry| entry.stored_len as usize + entry.raw_len as usize);
+    let _permit = budget.acquire(len).await?;
     let block = archive.block(number).await?;
     let (stored, header) = (block.total_len(), block.header);
     let place = archive.name().to_owned();

@@ -8,6 +8,7 @@ mod cli;
 mod copy;
 mod dump_faults;
 mod fidelity;
+mod hostile;
 mod odd_documents;
 mod parts;
 mod recover;

@@ -132,3 +132,12 @@ async fn an_archive_is_never_salvaged_onto_itself() {
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert_eq!(fs::read(&partial).unwrap(), archive(), "not a byte was touched");
 }
+
+#[tokio::test]
+async fn an_archive_that_was_cut_after_its_origin_is_not_called_whole() {
+    let mut writer = Writer::new(Vec::new(), ArchiveId([9; 16]), Codec::default()).unwrap();
+    writer.record(0, 0, Record::Origin(transload_format::Origin::default())).unwrap();
+    let report = salvage(writer.get_mut()).await.unwrap();
+    assert_eq!((report.documents, report.lost_bytes, report.missing_blocks), (0, 0, 0));
+    assert!(!report.is_whole());
+}

@@ -90,9 +90,26 @@ impl Destination {
         if file.try_lock().is_err() {
             return Err(exists(&partial, "is being written by another process", "wait for it, or choose another name"));
         }
+        // Who held the lock until now may have published the file under its final name.
+        if !is_still(&file, &partial) {
+            return Err(exists(&partial, "was finished by another process just now", "start again"));
+        }
         file.set_len(0).map_err(|error| Error::io(&partial, error))?;
         Ok(Output::File { file, partial, path: path.clone() })
     }
+}
+
+/// Whether the open file is what its name still stands for.
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
+}
+
+#[cfg(not(unix))]
+fn is_still(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// The name of an archive while it is written.

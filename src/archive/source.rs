@@ -17,6 +17,12 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
+/// Bytes that a block takes on its way from the archive to a server: stored and raw, then in a command of ours, which
+/// the driver copies.
+fn in_memory(raw_len: u32) -> usize {
+    raw_len as usize * 3
+}
+
 /// Bytes read from a stream at a time.
 const READ_BYTES: usize = 256 * 1024;
 /// Blocks of a stream that wait to be taken. The memory budget bounds their bytes.
@@ -122,7 +128,7 @@ impl ArchiveFile {
     pub async fn batch(&self, number: usize, budget: &Budget) -> Result<PendingBatch> {
         let entry = self.contents().blocks().get(number);
         let (namespace, len) = entry.map_or((0, 0), |entry| (entry.namespace, entry.raw_len));
-        let permit = budget.acquire(len as usize).await?;
+        let permit = budget.acquire(in_memory(len)).await?;
         let block = self.block(number).await?;
         Ok(PendingBatch { namespace, len, documents: self.unpack(number, block), permit })
     }
@@ -233,7 +239,7 @@ impl Streaming {
 
     fn batch(&self, block: StoredBlock) -> Result<()> {
         let (header, offset) = (block.header, block.offset);
-        let permit = self.runtime.block_on(self.budget.acquire(header.raw_len as usize))?;
+        let permit = self.runtime.block_on(self.budget.acquire(in_memory(header.raw_len)))?;
         let name = Arc::clone(&self.name);
         let documents = cpu::run(move || {
             let place = Place::Block { sequence: header.sequence, offset, namespace: None };

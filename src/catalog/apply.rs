@@ -1,11 +1,13 @@
 //! Creates on a server what a catalog names: collections with their options, views, indexes.
 
+use std::collections::HashMap;
+
 use bson::{Document, RawDocumentBuf, rawdoc};
 use mongodb::error::ErrorKind as DriverErrorKind;
 use serde::Serialize;
-use transload_format::Collection;
+use transload_format::{Collection, CollectionType};
 
-use super::read::is_id_index;
+use super::read::{collection_type, is_id_index};
 use crate::{
     connect::{Doing, Server, Version, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},
@@ -23,17 +25,17 @@ const NAMESPACE_EXISTS: i32 = 48;
 /// The first release that knows `commitQuorum`. A standalone server refuses it.
 const COMMIT_QUORUM: Version = Version::new(4, 4, 0);
 
-/// The names in a database of the target, of collections and views.
+/// What is in a database of the target already: the names, and what each one is.
 ///
 /// # Errors
 /// What the server says.
-pub async fn existing(server: &Server, database: &str) -> Result<Vec<String>> {
+pub async fn existing(server: &Server, database: &str) -> Result<HashMap<String, CollectionType>> {
     let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
     let command = rawdoc! { "listCollections": 1, "nameOnly": true, "cursor": {} };
     let infos = server.documents(database, command, &doing).await?;
     let name = |info: &Vec<u8>| {
         let name = document::find(info, b"name")?.value;
-        Some(String::from_utf8_lossy(name.get(4..name.len() - 1)?).into_owned())
+        Some((String::from_utf8_lossy(name.get(4..name.len() - 1)?).into_owned(), collection_type(info)))
     };
     Ok(infos.iter().filter_map(name).collect())
 }
@@ -55,7 +57,8 @@ pub async fn drop(server: &Server, namespace: &Namespace) -> Result<()> {
 pub async fn create(server: &Server, namespace: &Namespace, collection: &Collection) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("create", namespace.collection());
-    for option in document::elements(&collection.options).map_while(Result::ok) {
+    for option in document::elements(&collection.options) {
+        let option = option.map_err(|malformed| Error::from(malformed).at(format!("options of {namespace}")))?;
         if !NOT_CREATED.contains(&option.name) {
             command.append(&option);
         }
@@ -81,7 +84,7 @@ async fn ddl(
     let mut retried = false;
     loop {
         let database = server.database(namespace.database());
-        match database.run_raw_command(command.clone()).await {
+        match server.watched(database.run_raw_command(command.clone())).await {
             Ok(reply) => match write_concern_error(&reply) {
                 None => return Ok(()),
                 Some((code, _)) if patience.wait(retry_code(code)).await => retried = true,

@@ -211,11 +211,7 @@ fn left_out(collection: &str) -> Option<&'static str> {
 
 /// What is to be known of a namespace before it is read, and what of it the user may not know.
 async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(Entry, Option<String>)> {
-    let collection_type = match text(&info, b"type").unwrap_or("collection") {
-        "view" => CollectionType::View,
-        "timeseries" => CollectionType::TimeSeries,
-        _ => CollectionType::Collection,
-    };
+    let collection_type = collection_type(&info);
     let options = document::find(&info, b"options").map_or(EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
         namespace: namespace.to_string(),
@@ -257,6 +253,15 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(
         _ => collection.uuid,
     };
     Ok((Entry { namespace, data, collection, uuid, order, documents, bytes }, missing))
+}
+
+/// What an entry of `listCollections` is about.
+pub(super) fn collection_type(info: &[u8]) -> CollectionType {
+    match text(info, b"type").unwrap_or("collection") {
+        "view" => CollectionType::View,
+        "timeseries" => CollectionType::TimeSeries,
+        _ => CollectionType::Collection,
+    }
 }
 
 /// A document without fields.

@@ -37,7 +37,7 @@ impl Server {
         'again: loop {
             let database = self.database(database);
             let run = database.run_raw_cursor_command(command.clone()).selection_criteria(self.reads());
-            let mut batches = match run.batch().await {
+            let mut batches = match self.watched(run.batch()).await {
                 Ok(cursor) => cursor,
                 Err(error) if patience.wait(retry(&error)).await => continue,
                 Err(error) => return Err(self.failure(error, doing)),

@@ -41,6 +41,8 @@ pub struct Planned {
     pub collection: Collection,
     /// How many indexes will be built, beside the one on `_id`.
     pub indexes: usize,
+    /// What is there under its name already.
+    pub there: Option<CollectionType>,
     /// Whether it is there and will be dropped first.
     pub dropped: bool,
     /// Whether it will be created.
@@ -92,7 +94,7 @@ impl Plan {
         let ids: HashMap<&Namespace, usize> =
             sources.iter().enumerate().map(|(index, source)| (source, index)).collect();
         let mut plan = Plan { planned: Vec::new(), by_id: HashMap::new(), warnings: resolved.warnings };
-        let mut existing: HashMap<String, Vec<String>> = HashMap::new();
+        let mut existing: HashMap<String, HashMap<String, CollectionType>> = HashMap::new();
         for selected in resolved.selected {
             let Some((&index, namespace)) =
                 ids.get(&selected.source).and_then(|index| Some((index, contents.namespaces().get(*index)?)))
@@ -103,9 +105,8 @@ impl Plan {
             if !existing.contains_key(database) {
                 existing.insert(database.to_owned(), catalog::existing(server, database).await?);
             }
-            let there = existing
-                .get(database)
-                .is_some_and(|names| names.iter().any(|name| name == selected.target.collection()));
+            refuse_system(&selected.target)?;
+            let there = existing.get(database).and_then(|names| names.get(selected.target.collection())).copied();
             let collection = namespace.collection.clone();
             let data = match collection.kind {
                 CollectionType::TimeSeries => {
@@ -113,9 +114,9 @@ impl Plan {
                 }
                 _ => selected.target.clone(),
             };
-            let dropped = there && options.existing == Existing::Drop;
+            let dropped = there.is_some() && options.existing == Existing::Drop;
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
-            let create = !there || dropped;
+            let create = there.is_none() || dropped;
             let indexes = if options.indexes { catalog::indexes_to_build(&collection) } else { 0 };
             plan.planned.push(Planned {
                 id,
@@ -124,6 +125,7 @@ impl Plan {
                 data,
                 collection,
                 indexes,
+                there,
                 dropped,
                 create,
             });
@@ -199,8 +201,10 @@ impl Plan {
         let there: Vec<_> = self.planned.iter().filter(|planned| !planned.create).collect();
         let refused = match existing {
             Existing::Refuse => there.len(),
-            // A view has no documents to add to.
-            Existing::Append => there.iter().copied().filter(is_view).count(),
+            // A view has no documents to add to, and documents of one kind of collection are none of another.
+            Existing::Append => {
+                there.iter().filter(|planned| is_view(planned) || planned.there != Some(planned.kind())).count()
+            }
             Existing::Drop => 0,
         };
         if refused == 0 {
@@ -224,4 +228,16 @@ fn with_database_of(options: &SelectionOptions, sources: &[Namespace]) -> Select
         options.default_database.get_or_insert_with(|| first.database().to_owned());
     }
     options
+}
+
+/// What a server keeps for itself is not restored: an archive from a stranger could hold users, or an oplog.
+fn refuse_system(target: &Namespace) -> Result<()> {
+    let kept = ["config", "local"].contains(&target.database())
+        || (target.collection().starts_with("system.") && target.collection() != "system.js");
+    if !kept {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "is kept by the server itself, and not restored")
+        .with_hint("leave it out with --exclude, or give it another name with --rename; nothing was written")
+        .at(target.to_string()))
 }

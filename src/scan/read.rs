@@ -124,7 +124,7 @@ impl<'a> PartScan<'a> {
             self.cursor = Some(self.open().await?);
         }
         match &mut self.cursor {
-            Some(cursor) => cursor.next().await.transpose(),
+            Some(cursor) => self.server.watched(async { cursor.next().await.transpose() }).await,
             None => Ok(None),
         }
     }
@@ -158,7 +158,7 @@ impl<'a> PartScan<'a> {
         let database = self.server.database(self.entry.data.database());
         let find = RawDocumentBuf::from_bytes(self.find())?;
         let run = database.run_raw_cursor_command(find).batch_size(self.batch_size.unsigned_abs());
-        run.selection_criteria(self.server.reads()).batch().await
+        self.server.watched(run.selection_criteria(self.server.reads()).batch()).await
     }
 
     /// The find command. Parts are cut by `min` and `max` on the index: a filter by `$gte` would compare within one
