@@ -22,7 +22,7 @@ async fn an_archive_that_exists_is_replaced_by_force_alone_and_by_a_whole_one_al
     let data = doc! { "failCommands": ["find"], "errorCode": 8000 };
     fail_point(set, "cli_force", doc! { "times": 1 }, data).await;
     let failing = format!("{uri}&appName=cli_force");
-    let failed = terminal.run(&["dump", &failing, "a.tlz", "--force"]).ends_with(1);
+    let failed = terminal.run(&["dump", &failing, "a.tlz", "--force", "--parallel", "1"]).ends_with(1);
     assert_eq!(terminal.read("a.tlz"), b"precious");
     assert!(terminal.has("a.tlz.partial"));
 
