@@ -6,10 +6,6 @@ use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use transload::cli::Cli;
 
-/// Many short-lived buffers of a megabyte on several threads: this allocator gives them back to each other.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
