@@ -13,8 +13,8 @@ use std::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use transload_format::{
-    ArchiveId, BlockHeader, Codec, Collection, CollectionType, Found, Kind, PartBegun, PartFinished, Reader, Record,
-    Salvager, Subject, Writer,
+    ArchiveId, BlockHeader, Codec, Collection, CollectionType, Found, Kind, PartBegun, PartFinished, ProvenBlock,
+    Reader, Record, Salvager, Subject, Writer,
 };
 
 use crate::{
@@ -85,8 +85,28 @@ fn refuse_itself(path: &Path, destination: &Destination) -> Result<()> {
     Ok(())
 }
 
+/// What can be believed of a damaged archive, and what cannot.
+enum Find {
+    Record(BlockHeader, Record),
+    Block(ProvenBlock),
+    Lost(u64),
+}
+
+impl From<Found> for Find {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::Record(header, record) => Find::Record(header, record),
+            Found::Block(block) => {
+                let len = block.total_len();
+                block.prove().map_or(Find::Lost(len), Find::Block)
+            }
+            Found::Lost { len, .. } => Find::Lost(len),
+        }
+    }
+}
+
 /// Reads a file from front to back, and hands each find to `take`.
-fn salvage(path: &Path, cancel: &CancellationToken, mut take: impl FnMut(Found) -> Result<()>) -> Result<()> {
+fn salvage(path: &Path, cancel: &CancellationToken, mut take: impl FnMut(Find) -> Result<()>) -> Result<()> {
     let name = path.display().to_string();
     let mut file = File::open(path).map_err(|error| Error::io(path, error))?;
     let (mut salvager, mut buffer) = (Salvager::new(), vec![0; READ_BYTES]);
@@ -96,7 +116,7 @@ fn salvage(path: &Path, cancel: &CancellationToken, mut take: impl FnMut(Found) 
             return Err(Error::interrupted());
         }
         while let Some(found) = salvager.next().map_err(|error| archive_failure(&name, error))? {
-            take(found)?;
+            take(found.into())?;
         }
         if ended {
             return Ok(());
@@ -139,21 +159,20 @@ impl Survey {
         let (mut next, mut finished) = (0, 0_usize);
         salvage(path, cancel, |found| {
             match &found {
-                Found::Record(header, record) => {
+                Find::Record(header, record) => {
                     survey.missing_blocks += header.sequence.saturating_sub(next);
                     next = header.sequence.saturating_add(1);
                     finished += usize::from(matches!(record, Record::NamespaceFinished(_)));
                     survey.record(header, record);
                 }
-                Found::Block(block) => {
-                    survey.missing_blocks += block.header.sequence.saturating_sub(next);
-                    next = block.header.sequence.saturating_add(1);
-                    let subject = block.header.subject;
-                    *survey.documents.entry((subject.namespace, subject.part)).or_default() +=
-                        u64::from(block.header.count);
+                Find::Block(block) => {
+                    let header = block.header();
+                    survey.missing_blocks += header.sequence.saturating_sub(next);
+                    next = header.sequence.saturating_add(1);
+                    let part = (header.subject.namespace, header.subject.part);
+                    *survey.documents.entry(part).or_default() += u64::from(header.count);
                 }
-                Found::Lost { len, .. } => survey.lost_bytes += len,
-                _ => {}
+                Find::Lost(len) => survey.lost_bytes += len,
             }
             Ok(())
         })?;
@@ -229,15 +248,12 @@ impl Recovery {
         let mut recovery = Recovery { writer, name: name.clone(), parts: BTreeMap::new() };
         let ids = recovery.announce(&survey)?;
         salvage(path, cancel, |found| match found {
-            Found::Block(block) if block.header.subject.kind == Kind::Documents => {
-                let subject = block.header.subject;
+            Find::Block(block) if block.header().subject.kind == Kind::Documents => {
+                let subject = block.header().subject;
                 let Some(&(namespace, part)) = recovery.parts.get(&(subject.namespace, subject.part)) else {
                     return Ok(());
                 };
-                let place = transload_format::Place::Tail(block.offset);
-                let damaged = |problem| transload_format::Error::Damaged { place, problem };
-                let block = block.repack(Subject { namespace, part, ..subject });
-                recovery.writer.block(block.map_err(|problem| fail(damaged(problem)))?).map_err(fail)
+                recovery.writer.block(block.repack(Subject { namespace, part, ..subject })).map_err(fail)
             }
             _ => Ok(()),
         })?;

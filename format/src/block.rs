@@ -299,38 +299,61 @@ impl StoredBlock {
     /// # Errors
     /// When they are not what the header says.
     pub fn unpack(self) -> Result<Vec<u8>, Problem> {
-        let header = self.header;
+        Ok(match self.decompress()? {
+            Some(raw) => raw,
+            None => self.stored,
+        })
+    }
+
+    /// Proves the raw bytes too, and keeps the block as it is stored.
+    ///
+    /// # Errors
+    /// As [`unpack`](StoredBlock::unpack).
+    pub fn prove(self) -> Result<ProvenBlock, Problem> {
+        self.decompress()?;
+        Ok(ProvenBlock(self))
+    }
+
+    /// The raw bytes, proven; none if they are the stored ones.
+    fn decompress(&self) -> Result<Option<Vec<u8>>, Problem> {
+        let header = &self.header;
         let raw = match header.codec {
             // The header's two checksums are equal, and the first one has been proven.
-            CodecId::None => self.stored,
+            CodecId::None => None,
             codec => {
                 let raw = decompress(codec, &self.stored, header.raw_len)?;
                 checksum("the raw bytes", header.raw_crc, &raw)?;
-                raw
+                Some(raw)
             }
         };
         if header.subject.kind != Kind::Record {
-            let tally = Tally::of(&raw)?;
+            let tally = Tally::of(raw.as_deref().unwrap_or(&self.stored))?;
             expect("the count of documents in the block", header.count, tally.count)?;
             expect("the digest of the block", header.digest, tally.digest)?;
         }
         Ok(raw)
     }
 
-    /// The same documents or events as a block for another archive, about `subject` there. They are proven first, and
-    /// not compressed again.
-    ///
-    /// # Errors
-    /// As [`unpack`](StoredBlock::unpack).
-    pub fn repack(self, subject: Subject) -> Result<PackedBlock, Problem> {
-        self.clone().unpack()?;
-        let header = BlockHeader { subject, sequence: 0, tag: [0; 8], ..self.header };
-        Ok(PackedBlock { header, stored: self.stored })
-    }
-
     /// The bytes that the block takes in the archive, its header included.
     pub fn total_len(&self) -> u64 {
         self.header.total_len()
+    }
+}
+
+/// A block whose raw bytes have been proven, still as it is stored.
+#[derive(Clone, Debug)]
+pub struct ProvenBlock(StoredBlock);
+
+impl ProvenBlock {
+    /// Its header.
+    pub fn header(&self) -> &BlockHeader {
+        &self.0.header
+    }
+
+    /// The same documents or events as a block for another archive, about `subject` there; not compressed again.
+    pub fn repack(self, subject: Subject) -> PackedBlock {
+        let header = BlockHeader { subject, sequence: 0, tag: [0; 8], ..self.0.header };
+        PackedBlock { header, stored: self.0.stored }
     }
 }
 

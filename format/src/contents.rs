@@ -287,7 +287,7 @@ impl Contents {
 
 impl Namespace {
     /// Whether it holds events: only these are counted without a part.
-    fn has_events(&self) -> bool {
+    pub fn has_events(&self) -> bool {
         self.parts.is_empty() && self.totals.blocks > 0
     }
 

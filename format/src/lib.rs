@@ -30,7 +30,7 @@ mod survey;
 mod wire;
 mod writer;
 
-pub use block::{BlockHeader, Kind, PackedBlock, StoredBlock, Subject};
+pub use block::{BlockHeader, Kind, PackedBlock, ProvenBlock, StoredBlock, Subject};
 pub use codec::{Codec, CodecId, Compressor};
 pub use contents::{BlockEntry, Contents, Namespace, Part};
 pub use digest::{Documents, Tally, document_digest};

@@ -10,7 +10,6 @@ use crate::{
 
 /// What is found in a damaged archive, in the order of the file.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Found {
     /// A record, and the header of its block.
     Record(BlockHeader, Record),
