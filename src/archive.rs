@@ -7,5 +7,5 @@ mod source;
 
 pub use failure::archive_failure;
 pub use output::{Destination, Output, partial_name};
-pub use sink::{Sink, Written};
+pub use sink::{Cut, Sink, Written};
 pub use source::{ArchiveFile, PendingBatch, Streamed, stream};

@@ -23,7 +23,7 @@ use output::Output;
 
 pub use usage::not_understood;
 
-/// Dump, restore and live-migrate MongoDB without mongo-tools, and trust the result.
+/// Dump and restore MongoDB without mongo-tools, and trust the result.
 #[derive(Debug, Parser)]
 #[command(name = "transload", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 finished but something was skipped or lost, \

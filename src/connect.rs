@@ -158,11 +158,6 @@ impl Server {
         self
     }
 
-    /// The driver's client.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// A database of the deployment.
     pub fn database(&self, name: &str) -> Database {
         self.client.database(name)
@@ -289,17 +284,32 @@ impl Server {
         }
     }
 
-    /// The time of the latest write that the deployment knows of, as an upper half of seconds and a lower half of
-    /// an increment; 0 where it keeps no cluster time (a standalone server).
+    /// The cluster time of the latest write that the member which answers has: seconds in the upper half, an increment
+    /// in the lower; 0 where none is kept (a standalone server).
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn operation_time(&self) -> Result<u64> {
+        Ok(self.times().await?.0)
+    }
+
+    /// A cluster time that nothing read so far is newer than, whichever member it came from: the driver carries the
+    /// latest time that it has seen to each member that it asks. 0 as above.
     ///
     /// # Errors
     /// When the server does not answer.
     pub async fn cluster_time(&self) -> Result<u64> {
+        let (operation, cluster) = self.times().await?;
+        Ok(operation.max(cluster))
+    }
+
+    async fn times(&self) -> Result<(u64, u64)> {
         let doing = Doing::unprivileged("ask for the cluster time");
         let reply = self.run("admin", rawdoc! { "ping": 1 }, &doing).await?;
-        Ok(reply
-            .get_timestamp("operationTime")
-            .map_or(0, |time| (u64::from(time.time) << 32) | u64::from(time.increment)))
+        let number = |time: bson::Timestamp| (u64::from(time.time) << 32) | u64::from(time.increment);
+        let operation = reply.get_timestamp("operationTime").map_or(0, number);
+        let gossip = reply.get_document("$clusterTime").and_then(|gossip| gossip.get_timestamp("clusterTime"));
+        Ok((operation, gossip.map_or(0, number)))
     }
 }
 

@@ -68,6 +68,14 @@ pub struct ComparedHash {
 /// # Errors
 /// When no server can be found or fetched, or anything fails on the way. Differences are no error but in the report.
 pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: CancellationToken) -> Result<DemoReport> {
+    tokio::select! {
+        shown = show(options, progress, cancel.clone()) => shown,
+        // What is dropped here stops its servers, and takes its folder along.
+        () = cancel.cancelled() => Err(Error::interrupted()),
+    }
+}
+
+async fn show(options: DemoOptions, progress: Arc<dyn Progress>, cancel: CancellationToken) -> Result<DemoReport> {
     let notice = |message: &str| progress.stage(message, None, None);
     progress.stage("starting two servers", None, None);
     let binary = ServerBinary::find(&notice).await?;
@@ -79,10 +87,7 @@ pub async fn demo(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Can
     progress.stage("making the data", None, None);
     let begun = Instant::now();
     let shop = Shop { seed: SEED, scale: options.scale };
-    tokio::select! {
-        loaded = shop::load(&source, DATABASE, &shop) => { loaded?; }
-        () = cancel.cancelled() => return Err(Error::interrupted()),
-    }
+    shop::load(&source, DATABASE, &shop).await?;
     let load_seconds = begun.elapsed().as_secs_f64();
 
     let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use transload_format::{Codec, Origin, PartBegun, limits::MAX_BLOCK_LEN};
 
 use crate::{
-    archive::{Destination, Sink, Written},
+    archive::{Cut, Destination, Sink, Written, partial_name},
     batch::{Batch, Budget},
     catalog::{self, Catalog, Entry, Order},
     connect::Server,
@@ -214,13 +214,10 @@ impl Shared {
     async fn read_part(&self, job: &Job) -> Result<()> {
         let entry = self.entries.get(job.entry).ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
         let id = u32::try_from(job.entry + 1).unwrap_or(u32::MAX);
-        let begun = PartBegun {
-            lower: job.bounds.lower.clone(),
-            upper: job.bounds.upper.clone(),
-            low: self.server.cluster_time().await?,
-        };
+        let low = self.server.operation_time().await?;
+        let begun = PartBegun { lower: job.bounds.lower.clone(), upper: job.bounds.upper.clone(), low };
         let part = self.sink.begin_part(id, begun).await?;
-        let mut scan = PartScan::new(&self.server, entry, &job.bounds);
+        let mut scan = PartScan::new(&self.server, entry, &job.bounds, low);
         let mut block = Vec::new();
         while let Some(delivered) = scan.next().await? {
             for document in delivered.documents()? {
@@ -261,7 +258,7 @@ impl Shared {
 async fn finish(
     shared: Arc<Shared>,
     read: Result<()>,
-    writer: JoinHandle<Written>,
+    writer: JoinHandle<Result<Written, Cut>>,
     destination: &Destination,
 ) -> Result<Written> {
     let handed_over = match &read {
@@ -270,32 +267,34 @@ async fn finish(
     };
     // With the last clone of the sink the writer's queue ends.
     drop(shared);
-    let died = |panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}"));
     let interrupted = matches!(&read, Err(error) if error.kind() == ErrorKind::Interrupted);
-    let mut written = if interrupted && *destination == Destination::Stdout {
+    let ended = if interrupted && *destination == Destination::Stdout {
         // A pipe that nobody reads would hold the writer for ever.
-        match tokio::time::timeout(LAST_WRITE, writer).await {
-            Ok(written) => written.map_err(died)?,
-            Err(_) => return Err(Error::interrupted()),
-        }
+        tokio::time::timeout(LAST_WRITE, writer).await.map_err(|_| Error::interrupted())?
     } else {
-        writer.await.map_err(died)?
+        writer.await
     };
-    let read = read.and(handed_over);
-    let error = match written.failure.take() {
-        None if written.finished && read.is_ok() => return Ok(written),
-        Some(error) => error,
-        None => read.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the archive was not finished")),
-    };
-    Err(how_far(error, &written, destination))
+    let written = ended.map_err(|panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}")))?;
+    let stopped = read.and(handed_over);
+    written.map_err(|mut cut| {
+        let without_a_word = || Error::new(ErrorKind::Internal, "the archive was not finished");
+        let error = cut.failure.take().or(stopped.err()).unwrap_or_else(without_a_word);
+        how_far(error, &cut, destination)
+    })
 }
 
 /// Says what is left of a dump that did not finish.
-fn how_far(error: Error, written: &Written, destination: &Destination) -> Error {
-    let documents = written.contents.totals().documents;
-    let done = format!("{documents} documents in {} bytes", written.bytes);
+fn how_far(error: Error, cut: &Cut, destination: &Destination) -> Error {
+    if error.kind() == ErrorKind::AlreadyExists {
+        // It is finished, but its name was taken meanwhile.
+        return error;
+    }
+    let done = format!("{} documents in {} bytes", cut.documents, cut.bytes);
     let left = match destination {
         Destination::Stdout => format!("{done} were written to it, which are no whole archive"),
+        Destination::File { path, .. } if !partial_name(path).exists() => {
+            format!("{} is whole, but a crash of the machine may still undo its name", path.display())
+        }
         Destination::File { .. } => {
             let name = destination.unfinished_name();
             format!("{name} stays, unfinished, with {done}; --force begins anew in its place")

@@ -7,7 +7,10 @@
 mod insert;
 mod timestamps;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use bson::{Bson, Document, RawDocumentBuf};
 use transload_format::Documents;
@@ -57,38 +60,53 @@ impl Loaded {
     }
 }
 
-/// Inserts the documents of a batch, unordered, or in their order for a capped collection.
-///
-/// # Errors
-/// When the server cannot be reached, or refuses the command as such. A document that it refuses is no error but
-/// counted.
-pub(crate) async fn load(server: &Server, namespace: &Namespace, documents: &[u8], ordered: bool) -> Result<Loaded> {
-    let load = Load { server, namespace, ordered };
-    let mut loaded = Loaded::default();
-    let (mut held, mut bytes) = (Vec::new(), 0);
-    for document in Documents::new(documents) {
-        let document = document.map_err(|problem| {
-            Error::new(ErrorKind::Damaged, format!("the batch is malformed: {problem}")).at(namespace.to_string())
-        })?;
-        if !held.is_empty() && (bytes + document.len() > COMMAND_BYTES || held.len() >= COMMAND_DOCUMENTS) {
-            load.send(std::mem::take(&mut held), &mut loaded).await?;
-            bytes = 0;
-        }
-        bytes += document.len();
-        held.push(document);
-    }
-    load.send(held, &mut loaded).await?;
-    Ok(loaded)
-}
-
-/// Where documents go, and how.
-struct Load<'a> {
-    server: &'a Server,
-    namespace: &'a Namespace,
+/// A collection of a server that documents are loaded into.
+#[derive(Debug)]
+pub(crate) struct Target {
+    server: Server,
+    namespace: Namespace,
+    /// Whether the order of the documents is data, as in a capped collection.
     ordered: bool,
+    /// Whether the user may put in what a validator refuses. That takes more than the role `readWrite`, which is all
+    /// that is needed where there is no validator; so it is tried.
+    bypasses: AtomicBool,
 }
 
-impl Load<'_> {
+impl Target {
+    /// The collection `namespace` of `server`.
+    pub(crate) fn new(server: Server, namespace: Namespace, ordered: bool) -> Self {
+        Target { server, namespace, ordered, bypasses: AtomicBool::new(true) }
+    }
+
+    /// Its name.
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Inserts the documents of a batch, unordered, or in their order where that is data.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or refuses the command as such. A document that it refuses is no error but
+    /// counted.
+    pub(crate) async fn load(&self, documents: &[u8]) -> Result<Loaded> {
+        let mut loaded = Loaded::default();
+        let (mut held, mut bytes) = (Vec::new(), 0);
+        for document in Documents::new(documents) {
+            let document = document.map_err(|problem| {
+                let message = format!("the batch is malformed: {problem}");
+                Error::new(ErrorKind::Damaged, message).at(self.namespace.to_string())
+            })?;
+            if !held.is_empty() && (bytes + document.len() > COMMAND_BYTES || held.len() >= COMMAND_DOCUMENTS) {
+                self.send(std::mem::take(&mut held), &mut loaded).await?;
+                bytes = 0;
+            }
+            bytes += document.len();
+            held.push(document);
+        }
+        self.send(held, &mut loaded).await?;
+        Ok(loaded)
+    }
+
     /// Sends documents until the fate of each is known.
     ///
     /// After a lost reply, what has arrived is looked up, and the rest is sent. One that has arrived goes with it:
@@ -98,10 +116,18 @@ impl Load<'_> {
         let mut patience = self.server.patience();
         let mut lost = false;
         while !pending.is_empty() {
-            let command = insert::command(self.server, self.namespace, self.ordered, &pending)?;
-            let Some(reply) = attempt(self.server, self.namespace, command, &doing, &mut patience).await? else {
+            let bypass = self.bypasses();
+            let command = insert::command(self, bypass, &pending)?;
+            let reply = match self.attempt(command, &doing, &mut patience).await {
+                Err(error) if bypass && error.kind() == ErrorKind::Authorization => {
+                    self.bypasses.store(false, Ordering::Relaxed);
+                    continue;
+                }
+                reply => reply?,
+            };
+            let Some(reply) = reply else {
                 lost = true;
-                let there = Found::read(self.server, self.namespace, &pending).await?;
+                let there = Found::read(self, &pending).await?;
                 let mut all_so_far = true;
                 let (mut arrived, rest): (Vec<_>, Vec<_>) = pending.into_iter().partition(|document| {
                     let has = there.has(document);
@@ -148,7 +174,7 @@ impl Load<'_> {
             let duplicates = documents.iter().enumerate();
             let duplicates = duplicates.filter(|(at, _)| errors.get(at).is_some_and(|error| error.is_duplicate_id));
             let duplicates: Vec<_> = duplicates.map(|(_, document)| *document).collect();
-            Found::read(self.server, self.namespace, &duplicates).await?
+            Found::read(self, &duplicates).await?
         } else {
             Found::default()
         };
@@ -164,12 +190,12 @@ impl Load<'_> {
                     } else {
                         loaded.duplicates += 1;
                         let reason = "the target has a document with this _id".to_owned();
-                        loaded.reject(self.namespace, document, reason);
+                        loaded.reject(&self.namespace, document, reason);
                     }
                 }
                 Some(error) => {
                     loaded.refused += 1;
-                    loaded.reject(self.namespace, document, error.reason);
+                    loaded.reject(&self.namespace, document, error.reason);
                 }
                 None => {
                     loaded.inserted += 1;
@@ -179,38 +205,43 @@ impl Load<'_> {
                 }
             }
         }
-        timestamps::put_back(self.server, self.namespace, &replaced, loaded).await
+        timestamps::put_back(self, &replaced, loaded).await
     }
-}
 
-/// Runs a write command once. No reply means that its outcome is not known, or not known to be durable, and that it
-/// is time for another attempt.
-async fn attempt(
-    server: &Server,
-    namespace: &Namespace,
-    command: RawDocumentBuf,
-    doing: &Doing,
-    patience: &mut Patience,
-) -> Result<Option<Document>> {
-    let reply = match server.watched(server.database(namespace.database()).run_raw_command(command)).await {
-        Ok(reply) => reply,
-        Err(error) if patience.wait(retry(&error)).await => return Ok(None),
-        Err(error) => return Err(server.failure(error, doing)),
-    };
-    let Some((code, concern)) = failed(&reply) else {
-        return Ok(Some(reply));
-    };
-    let wait = retry_code(code);
-    if wait == Retry::Stop && !concern {
-        // About single documents, which are accounted for one by one.
-        return Ok(Some(reply));
+    fn bypasses(&self) -> bool {
+        self.bypasses.load(Ordering::Relaxed)
     }
-    if patience.wait(wait).await {
-        return Ok(None);
+
+    /// Runs a write command once. No reply means that its outcome is not known, or not known to be durable, and that
+    /// it is time for another attempt.
+    async fn attempt(
+        &self,
+        command: RawDocumentBuf,
+        doing: &Doing,
+        patience: &mut Patience,
+    ) -> Result<Option<Document>> {
+        let server = &self.server;
+        let database = server.database(self.namespace.database());
+        let reply = match server.watched(database.run_raw_command(command)).await {
+            Ok(reply) => reply,
+            Err(error) if patience.wait(retry(&error)).await => return Ok(None),
+            Err(error) => return Err(server.failure(error, doing)),
+        };
+        let Some((code, concern)) = failed(&reply) else {
+            return Ok(Some(reply));
+        };
+        let wait = retry_code(code);
+        if wait == Retry::Stop && !concern {
+            // About single documents, which are accounted for one by one.
+            return Ok(Some(reply));
+        }
+        if patience.wait(wait).await {
+            return Ok(None);
+        }
+        let text = command_text(code, if concern { "WriteConcernFailed" } else { "" }, "");
+        let kind = if wait == Retry::Stop { ErrorKind::Server } else { ErrorKind::Unreachable };
+        Err(Error::new(kind, format!("failed to {doing} as the write concern wants it: {text}")).at(server.place()))
     }
-    let text = command_text(code, if concern { "WriteConcernFailed" } else { "" }, "");
-    let kind = if wait == Retry::Stop { ErrorKind::Server } else { ErrorKind::Unreachable };
-    Err(Error::new(kind, format!("failed to {doing} as the write concern wants it: {text}")).at(server.place()))
 }
 
 /// The code that speaks against a reply as a whole, and whether it is the write concern's: that, or a document's that
@@ -228,7 +259,8 @@ fn failed(reply: &Document) -> Option<(i32, bool)> {
 struct Found(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Found {
-    async fn read(server: &Server, namespace: &Namespace, documents: &[&[u8]]) -> Result<Self> {
+    async fn read(target: &Target, documents: &[&[u8]]) -> Result<Self> {
+        let (server, namespace) = (&target.server, &target.namespace);
         if documents.is_empty() {
             return Ok(Found::default());
         }

@@ -55,6 +55,12 @@ impl Namespace {
     }
 }
 
+/// A name on one line. Control characters are legal in names, but a terminal could take them for commands.
+pub(crate) fn printable(name: &str) -> String {
+    let escape = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    name.chars().map(escape).collect()
+}
+
 fn no_namespace(text: &str, trouble: &str) -> Error {
     Error::new(ErrorKind::Usage, format!("\"{text}\" is no namespace: {trouble}"))
         .with_hint("a namespace is DATABASE.COLLECTION, as in shop.orders")
@@ -124,5 +130,10 @@ mod tests {
         assert_eq!(json, r#""shop.a \"b\"""#);
         assert_eq!(serde_json::from_str::<Namespace>(&json).unwrap(), namespace);
         assert!(serde_json::from_str::<Namespace>("\"shop\"").is_err());
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 //! Nothing is written before the plan stands: the archive is whole, the selection matches, the target is free.
 
+mod account;
 mod loaders;
 mod plan;
 
@@ -14,7 +15,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -30,14 +31,19 @@ use crate::{
     catalog::{self, IndexFailure},
     connect::Server,
     error::{Error, ErrorKind, Result},
+    load::Loaded,
     progress::Progress,
-    report::{RestoreReport, RestoredNamespace, kind_name},
+    report::RestoreReport,
     selection::SelectionOptions,
 };
+use account::Done;
 use loaders::Loaders;
 
 /// Bytes of batches that may be in memory between the archive and the server.
 const MEMORY: usize = 32 * 1024 * 1024;
+
+/// Blocks that are proven at once.
+const CHECKED_AT_ONCE: usize = 8;
 
 /// How to restore.
 #[derive(Clone, Debug)]
@@ -131,16 +137,6 @@ pub async fn restore(
     Ok(report)
 }
 
-/// A plan, and what became of it.
-struct Done {
-    plan: Plan,
-    loaded: Vec<crate::load::Loaded>,
-    indexes: Vec<(usize, Vec<IndexFailure>)>,
-    index_time: Duration,
-    /// Documents and bytes in the archive, by namespace id.
-    archived: Vec<(u64, u64)>,
-}
-
 impl Restore<'_> {
     /// Says what a failed restore leaves on the target.
     fn what_stays(&self, error: Error) -> Error {
@@ -148,7 +144,6 @@ impl Restore<'_> {
             // What the target had before is no matter of ours to drop.
             true if self.options.existing == Existing::Append => "what was loaded stays on the target",
             true => "what was loaded stays on the target; 'restore --drop' begins anew",
-            false if error.hint().is_some_and(|hint| hint.contains("nothing was written")) => return error,
             false => "nothing was written to the target",
         };
         let hint = error.hint().map_or(left.to_owned(), |hint| format!("{hint}; {left}"));
@@ -204,8 +199,11 @@ impl Restore<'_> {
         let loaders = Loaders::start(self.server, &plan, self.options.parallel, &self.progress);
         loop {
             match stream.recv().await.ok_or_else(early)?? {
-                Streamed::Announced(_) => return Err(early()),
+                Streamed::Announced(_) => return Err(late(name)),
                 Streamed::Batch(batch) => {
+                    if batch.kind == Kind::Events {
+                        return Err(plan::holds_events());
+                    }
                     if self.options.dry_run || plan.by_id(batch.namespace).is_none() {
                         // Whatever is not loaded must still be whole.
                         batch.wait().await?;
@@ -225,16 +223,16 @@ impl Restore<'_> {
         }
     }
 
-    /// Proves every stored byte that will be used, before anything is written.
+    /// Proves every byte that will be used, stored and raw, before anything is written.
     async fn check(&self, archive: &ArchiveFile, wanted: &[usize]) -> Result<()> {
         let bytes = archive.bytes()?;
         self.progress.stage("checking the archive", None, Some(bytes));
-        let checks = stream::iter(wanted.iter().copied()).map(|number| archive.block(number));
-        let mut checks = checks.buffer_unordered(2);
-        while let Some(block) = checks.try_next().await? {
-            self.progress.advance(0, block.total_len());
-        }
-        Ok(())
+        let one = async |number: usize| {
+            let proof = archive.prove(number, &self.budget).await?;
+            self.progress.advance(0, proof);
+            Ok(())
+        };
+        stream::iter(wanted.iter().copied()).map(Ok).try_for_each_concurrent(CHECKED_AT_ONCE, one).await
     }
 
     /// Drops what is to be dropped, and creates the collections.
@@ -265,7 +263,7 @@ impl Restore<'_> {
     }
 
     /// After the documents: indexes, then views.
-    async fn complete(&self, plan: Plan, contents: &Contents, loaded: Vec<crate::load::Loaded>) -> Result<Done> {
+    async fn complete(&self, plan: Plan, contents: &Contents, loaded: Vec<Loaded>) -> Result<Done> {
         let begun = Instant::now();
         self.progress.stage("building indexes", None, None);
         let indexes = self.build_indexes(&plan).await?;
@@ -282,7 +280,8 @@ impl Restore<'_> {
         for (target, view) in &views {
             catalog::create(self.server, target, view).await?;
         }
-        let done = Done { loaded, indexes, index_time, ..Done::nothing(plan, contents) };
+        let mut done = Done::nothing(plan, contents);
+        (done.loaded, done.indexes, done.index_time) = (loaded, indexes, index_time);
         done.account()?;
         Ok(done)
     }
@@ -306,84 +305,14 @@ impl Restore<'_> {
     }
 }
 
-impl Done {
-    fn nothing(plan: Plan, contents: &Contents) -> Self {
-        let archived =
-            contents.namespaces().iter().map(|namespace| (namespace.totals.documents, namespace.totals.bytes));
-        let count = plan.collections().count();
-        Done {
-            loaded: vec![crate::load::Loaded::default(); count],
-            indexes: vec![(0, Vec::new()); count],
-            index_time: Duration::ZERO,
-            archived: archived.collect(),
-            plan,
-        }
-    }
-
-    /// Every document of the archive must be in exactly one count.
-    fn account(&self) -> Result<()> {
-        for (planned, loaded) in self.plan.collections().zip(&self.loaded) {
-            let counted = loaded.inserted + loaded.duplicates + loaded.refused;
-            let archived = self.archived(planned).0;
-            if counted != archived {
-                let message = format!("{archived} documents are in the archive, {counted} were accounted for");
-                return Err(Error::new(ErrorKind::Internal, message).at(planned.target.to_string()));
-            }
-        }
-        Ok(())
-    }
-
-    fn archived(&self, planned: &Planned) -> (u64, u64) {
-        let index = usize::try_from(planned.id - 1).unwrap_or(usize::MAX);
-        self.archived.get(index).copied().unwrap_or_default()
-    }
-
-    fn into_report(self) -> RestoreReport {
-        let mut report = RestoreReport {
-            archive: String::new(),
-            target: String::new(),
-            dry_run: false,
-            documents: 0,
-            bytes: 0,
-            inserted: 0,
-            duplicates: 0,
-            refused: 0,
-            seconds: 0.0,
-            index_seconds: self.index_time.as_secs_f64(),
-            retries: 0,
-            namespaces: Vec::new(),
-            rejected: Vec::new(),
-            failed_indexes: Vec::new(),
-            warnings: self.plan.warnings.clone(),
-        };
-        let all = self.plan.collections().zip(&self.loaded).zip(&self.indexes);
-        for ((planned, loaded), (built, failures)) in all {
-            let (documents, bytes) = self.archived(planned);
-            report.documents += documents;
-            report.bytes += bytes;
-            report.inserted += loaded.inserted;
-            report.duplicates += loaded.duplicates;
-            report.refused += loaded.refused;
-            report.rejected.extend(loaded.rejected.iter().cloned());
-            report.failed_indexes.extend(failures.iter().cloned());
-            report.namespaces.push(RestoredNamespace {
-                source: planned.source.clone(),
-                target: planned.target.clone(),
-                kind: kind_name(planned.kind()),
-                action: planned.action(),
-                documents,
-                inserted: loaded.inserted,
-                duplicates: loaded.duplicates,
-                refused: loaded.refused,
-                indexes: planned.indexes,
-                indexes_built: *built,
-            });
-        }
-        report
-    }
+/// The plan was made before this namespace was known.
+fn late(name: &str) -> Error {
+    Error::new(ErrorKind::Usage, "the archive names a collection after documents")
+        .with_hint("such an archive cannot be restored from a stream: restore it from a file")
+        .at(name)
 }
 
-/// The first error of a set of tasks; the others are stopped.
+/// What the tasks give, or the first error: the others are stopped with the set.
 async fn first_error<T: 'static>(tasks: &mut JoinSet<Result<T>>) -> Result<Vec<T>> {
     let mut results = Vec::new();
     while let Some(ended) = tasks.join_next().await {

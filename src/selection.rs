@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::{collections_file::CollectionsFile, nearest::nearest, pattern::Pattern, rename::Rename};
 use crate::{
     error::{Error, ErrorKind, Result},
-    namespace::Namespace,
+    namespace::{Namespace, printable},
 };
 
 /// What to select, as the user wrote it.
@@ -152,7 +152,7 @@ impl Selection {
         for (file, line) in self.file.iter().flat_map(|file| file.lines().iter().map(move |line| (file, line))) {
             let names = |namespace: &Namespace| line.names(namespace, self.default_database.as_deref());
             if !candidates.iter().any(|namespace| names(namespace)) {
-                let message = format!("there is no \"{}\"", collections_file::printable(&line.name));
+                let message = format!("there is no \"{}\"", printable(&line.name));
                 let outside = existing.iter().find(|namespace| names(namespace));
                 return Err(file.place(line, self.not_found(&message, &line.name, candidates, outside)));
             }

@@ -103,7 +103,7 @@ async fn regression_a_document_under_max_key_is_in_the_last_part_and_in_no_other
         (None, max, 2),
     ] {
         let bounds = Bounds { lower, upper };
-        let mut scan = PartScan::new(&server, entry, &bounds);
+        let mut scan = PartScan::new(&server, entry, &bounds, 0);
         let mut found = 0;
         while let Some(delivered) = scan.next().await.unwrap() {
             found += delivered.documents().unwrap().count();

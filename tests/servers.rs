@@ -56,7 +56,8 @@ impl Guarded {
         self.set.client().await.unwrap()
     }
 
-    /// Fills `shop`, and makes a reader of it, a user with no role, and one who may find in one collection only.
+    /// Fills `shop`, and makes a reader of it, a user with no role, one who may find in one collection only, and one
+    /// who may read and write `copies`.
     async fn make_users(&self) {
         let client = self.client().await;
         crate::cli::fill(&client, "shop").await;
@@ -68,6 +69,7 @@ impl Guarded {
             ("reader", bson::bson!([{ "role": "read", "db": "shop" }])),
             ("nobody", bson::bson!([])),
             ("finder", bson::bson!(["finder"])),
+            ("writer", bson::bson!([{ "role": "readWrite", "db": "copies" }, { "role": "read", "db": "shop" }])),
         ] {
             let command = doc! { "createUser": user, "pwd": crate::cli::PASSWORD, "roles": roles };
             admin.run_command(command).await.unwrap();

@@ -95,7 +95,7 @@ impl Destination {
             return Err(exists(&partial, "was finished by another process just now", "start again"));
         }
         file.set_len(0).map_err(|error| Error::io(&partial, error))?;
-        Ok(Output::File { file, partial, path: path.clone() })
+        Ok(Output::File { file, partial, path: path.clone(), replace })
     }
 }
 
@@ -134,6 +134,8 @@ pub enum Output {
         partial: PathBuf,
         /// Its name once it is finished.
         path: PathBuf,
+        /// Whether what has that name by then may be replaced.
+        replace: bool,
     },
     /// Standard output.
     Stdout(io::Stdout),
@@ -147,9 +149,13 @@ impl Output {
     pub fn publish(mut self) -> Result<()> {
         match &mut self {
             Output::Stdout(out) => out.flush().map_err(|error| Error::io("standard output", error)),
-            Output::File { file, partial, path } => {
+            Output::File { file, partial, path, replace } => {
                 file.sync_all().map_err(|error| Error::io(&partial, error))?;
-                fs::rename(&partial, &path).map_err(|error| Error::io(&partial, error))?;
+                if *replace {
+                    fs::rename(&partial, &path).map_err(|error| Error::io(&partial, error))?;
+                } else {
+                    rename_to_new(partial, path)?;
+                }
                 sync_directory(path)
             }
         }
@@ -170,6 +176,23 @@ impl Write for Output {
             Output::Stdout(out) => out.flush(),
         }
     }
+}
+
+/// Gives a file a name that nothing has, even if something took it since that was last looked at.
+fn rename_to_new(partial: &Path, path: &Path) -> Result<()> {
+    // With the file system's own refusal to replace, where it has one.
+    let temporary = tempfile::TempPath::try_from_path(partial).map_err(|error| Error::io(partial, error))?;
+    let Err(failed) = temporary.persist_noclobber(path) else {
+        return Ok(());
+    };
+    // Otherwise it would be removed as if it were temporary.
+    failed.path.keep().map_err(|error| Error::io(partial, error.error))?;
+    Err(match failed.error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            exists(path, "was made by another process meanwhile", "give the archive, which is whole, another name")
+        }
+        _ => Error::io(partial, failed.error),
+    })
 }
 
 /// The directory that a path stands in.

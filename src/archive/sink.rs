@@ -44,16 +44,23 @@ enum Item {
     Finish,
 }
 
-/// What a sink has written when it ends.
+/// An archive that is finished, durable, and has its name.
 #[derive(Debug)]
 pub struct Written {
     /// What the archive holds.
     pub contents: Contents,
     /// Bytes of it.
     pub bytes: u64,
-    /// Whether it is finished, durable, and has its name.
-    pub finished: bool,
-    /// Why it could not be written on.
+}
+
+/// An archive that was not finished.
+#[derive(Debug)]
+pub struct Cut {
+    /// Documents in its whole blocks.
+    pub documents: u64,
+    /// Bytes of them, and of what stands between them.
+    pub bytes: u64,
+    /// Why it could not be written on; none if nothing more came.
     pub failure: Option<Error>,
 }
 
@@ -62,26 +69,39 @@ impl Sink {
     /// written once the sink and all its clones are dropped.
     ///
     /// # Errors
-    /// When the destination cannot be opened or written.
+    /// When the destination cannot be opened.
     pub fn begin(
         destination: &Destination,
         codec: Codec,
         origin: Origin,
         collections: Vec<Collection>,
-    ) -> Result<(Self, JoinHandle<Written>)> {
+    ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
         let name = destination.unfinished_name();
         let mut id = [0; 16];
         getrandom::fill(&mut id)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the archive's id: {error}")))?;
-        let fail = |error| archive_failure(&name, error);
-        let mut writer = Writer::new(destination.open()?, ArchiveId(id), codec).map_err(fail)?;
-        writer.record(0, 0, Record::Origin(origin)).map_err(fail)?;
         let parts = collections.iter().map(|_| (Mutex::new(()), AtomicU32::new(0))).collect();
-        for collection in collections {
-            writer.collection(collection).map_err(fail)?;
-        }
+        let output = destination.open()?;
         let (queue, items) = mpsc::channel(QUEUE);
-        let handle = tokio::task::spawn_blocking(move || write(writer, items, &name));
+        let handle = tokio::task::spawn_blocking(move || {
+            let failed = |error| Cut { documents: 0, bytes: 0, failure: Some(archive_failure(&name, error)) };
+            let mut writer = Writer::new(output, ArchiveId(id), codec).map_err(failed)?;
+            let written = announce(&mut writer, origin, collections)
+                .map_err(|error| archive_failure(&name, error))
+                .and_then(|()| write(&mut writer, items, &name));
+            let contents = writer.contents();
+            let (documents, bytes) = (contents.totals().documents, contents.offset());
+            let finished = match written {
+                Ok(true) => writer.finish().map_err(|error| archive_failure(&name, error)),
+                Ok(false) => return Err(Cut { documents, bytes, failure: None }),
+                Err(error) => Err(error),
+            };
+            let published = finished.and_then(|finished| {
+                finished.out.publish()?;
+                Ok(Written { contents: finished.contents, bytes: finished.len })
+            });
+            published.map_err(|error| Cut { documents, bytes, failure: Some(error) })
+        });
         Ok((Sink { queue, codec, parts: Arc::new(parts) }, handle))
     }
 
@@ -158,41 +178,30 @@ fn pack(subject: Subject, documents: Vec<u8>, codec: Codec) -> Result<PackedBloc
     })
 }
 
-fn write(mut writer: Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str) -> Written {
-    let mut failure = None;
+fn announce(writer: &mut Writer<Output>, origin: Origin, collections: Vec<Collection>) -> transload_format::Result<()> {
+    writer.record(0, 0, Record::Origin(origin))?;
+    for collection in collections {
+        writer.collection(collection)?;
+    }
+    Ok(())
+}
+
+/// Writes what is handed over; whether all of it was, so that the archive may be finished.
+fn write(writer: &mut Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str) -> Result<bool> {
     while let Some(item) = items.blocking_recv() {
         let written = match item {
             Item::Block(pending, permit) => {
-                let block = pending.wait_blocking();
-                let written = block.and_then(|block| writer.block(block).map_err(|error| archive_failure(name, error)));
+                let block = pending.wait_blocking()?;
+                let written = writer.block(block);
                 drop(permit);
                 written
             }
-            Item::PartBegun(namespace, part, begun) => {
-                writer.record(namespace, part, Record::PartBegun(begun)).map_err(|error| archive_failure(name, error))
-            }
-            Item::PartFinished(namespace, part, high) => {
-                writer.finish_part(namespace, part, high).map_err(|error| archive_failure(name, error))
-            }
-            Item::NamespaceFinished(namespace) => {
-                writer.finish_namespace(namespace).map(drop).map_err(|error| archive_failure(name, error))
-            }
-            Item::Finish => return finish(writer, name),
+            Item::PartBegun(namespace, part, begun) => writer.record(namespace, part, Record::PartBegun(begun)),
+            Item::PartFinished(namespace, part, high) => writer.finish_part(namespace, part, high),
+            Item::NamespaceFinished(namespace) => writer.finish_namespace(namespace).map(drop),
+            Item::Finish => return Ok(true),
         };
-        if let Err(error) = written {
-            failure = Some(error);
-            break;
-        }
+        written.map_err(|error| archive_failure(name, error))?;
     }
-    let contents = writer.contents().clone();
-    Written { bytes: contents.offset(), contents, finished: false, failure }
-}
-
-fn finish(writer: Writer<Output>, name: &str) -> Written {
-    let so_far = writer.contents().clone();
-    let finished = writer.finish().map_err(|error| archive_failure(name, error));
-    match finished.and_then(|finished| finished.out.publish().map(|()| (finished.contents, finished.len))) {
-        Ok((contents, bytes)) => Written { contents, bytes, finished: true, failure: None },
-        Err(error) => Written { bytes: so_far.offset(), contents: so_far, finished: false, failure: Some(error) },
-    }
+    Ok(false)
 }

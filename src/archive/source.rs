@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
-use transload_format::{BlockHeader, Contents, Event, Kind, Place, Reader, Record, Scanner, StoredBlock};
+use transload_format::{BlockHeader, Contents, Event, Kind, Place, Reader, Record, Scanner, StoredBlock, Subject};
 
 use super::{archive_failure, failure::archive_failure_of};
 use crate::{
@@ -31,6 +31,8 @@ const STREAM_AHEAD: usize = 16;
 /// A batch that is still being decompressed, and the namespace it belongs to.
 #[derive(Debug)]
 pub struct PendingBatch {
+    /// Whether these are documents or events.
+    pub kind: Kind,
     /// The id of its namespace in the archive.
     pub namespace: u32,
     /// Its bytes before compression.
@@ -127,10 +129,24 @@ impl ArchiveFile {
     /// As [`block`](ArchiveFile::block).
     pub async fn batch(&self, number: usize, budget: &Budget) -> Result<PendingBatch> {
         let entry = self.contents().blocks().get(number);
-        let (namespace, len) = entry.map_or((0, 0), |entry| (entry.namespace, entry.raw_len));
-        let permit = budget.acquire(in_memory(len)).await?;
+        let permit = budget.acquire(in_memory(entry.map_or(0, |entry| entry.raw_len))).await?;
         let block = self.block(number).await?;
-        Ok(PendingBatch { namespace, len, documents: self.unpack(number, block), permit })
+        let (Subject { kind, namespace, .. }, len) = (block.header.subject, block.header.raw_len);
+        Ok(PendingBatch { kind, namespace, len, documents: self.unpack(number, block), permit })
+    }
+
+    /// Proves block `number`, its stored bytes and its raw ones, once the budget has room for it. Gives the bytes that
+    /// it takes in the file.
+    ///
+    /// # Errors
+    /// As [`block`](ArchiveFile::block).
+    pub(crate) async fn prove(&self, number: usize, budget: &Budget) -> Result<u64> {
+        let entry = self.contents().blocks().get(number);
+        let _permit = budget.acquire(entry.map_or(0, |entry| in_memory(entry.raw_len))).await?;
+        let block = self.block(number).await?;
+        let len = block.total_len();
+        self.unpack(number, block).wait().await?;
+        Ok(len)
     }
 }
 
@@ -147,7 +163,7 @@ fn first_bytes(path: &Path) -> Vec<u8> {
 /// What comes out of a stream.
 #[derive(Debug)]
 pub enum Streamed {
-    /// The archive announced its namespaces; batches follow.
+    /// The archive announced its namespaces, or one more; batches follow.
     Announced(Box<Contents>),
     /// Documents of one of them.
     Batch(PendingBatch),
@@ -212,14 +228,12 @@ impl Streaming {
 
     fn event(&mut self, event: Event, scanner: &Scanner) -> Result<()> {
         match event {
-            Event::Record(header, Record::Collection(_)) if self.announced => {
-                let place = Place::Block { sequence: header.sequence, offset: 0, namespace: None };
-                Err(Error::new(ErrorKind::Usage, format!("{place}: the archive names a collection after documents"))
-                    .with_hint("such an archive cannot be restored from a stream: restore it from a file")
-                    .at(&*self.name))
+            Event::Record(_, Record::Collection(_)) if self.announced => {
+                self.announced = false;
+                self.announce(scanner)
             }
             Event::Record(_, Record::PartBegun(_) | Record::NamespaceFinished(_)) => self.announce(scanner),
-            Event::Block(block) if block.header.subject.kind == Kind::Documents => {
+            Event::Block(block) => {
                 self.announce(scanner)?;
                 self.batch(block)
             }
@@ -247,7 +261,8 @@ impl Streaming {
             block.unpack().map_err(|problem| archive_failure(&name, damaged(problem)))
         });
         let BlockHeader { subject, raw_len, .. } = header;
-        self.send(Streamed::Batch(PendingBatch { namespace: subject.namespace, len: raw_len, documents, permit }))
+        let Subject { kind, namespace, .. } = subject;
+        self.send(Streamed::Batch(PendingBatch { kind, namespace, len: raw_len, documents, permit }))
     }
 
     fn send(&self, streamed: Streamed) -> Result<()> {

@@ -34,8 +34,8 @@ pub async fn existing(server: &Server, database: &str) -> Result<HashMap<String,
     let command = rawdoc! { "listCollections": 1, "nameOnly": true, "cursor": {} };
     let infos = server.documents(database, command, &doing).await?;
     let name = |info: &Vec<u8>| {
-        let name = document::find(info, b"name")?.value;
-        Some((String::from_utf8_lossy(name.get(4..name.len() - 1)?).into_owned(), collection_type(info)))
+        let name = document::find(info, b"name")?.string()?;
+        Some((String::from_utf8_lossy(name).into_owned(), collection_type(info)))
     };
     Ok(infos.iter().filter_map(name).collect())
 }
@@ -136,8 +136,8 @@ pub async fn create_indexes(
     namespace: &Namespace,
     collection: &Collection,
 ) -> Result<(usize, Vec<IndexFailure>)> {
-    let specs: Vec<Vec<u8>> =
-        collection.indexes.iter().filter(|spec| must_build(spec)).map(|spec| portable(spec, collection)).collect();
+    let specs = collection.indexes.iter().filter(|spec| must_build(spec)).map(|spec| portable(spec, collection));
+    let specs: Vec<Vec<u8>> = specs.collect::<Result<_>>()?;
     if specs.is_empty() {
         return Ok((0, Vec::new()));
     }
@@ -177,7 +177,7 @@ async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Res
         }
     });
     // By default a build waits for every voting member, and so for ever while one of them is down.
-    if server.version() >= COMMIT_QUORUM && server.cluster_time().await? != 0 {
+    if server.version() >= COMMIT_QUORUM && server.operation_time().await? != 0 {
         command.string("commitQuorum", "majority");
     }
     command.document("writeConcern", server.write_concern().as_bytes());
@@ -202,28 +202,27 @@ fn must_build(spec: &[u8]) -> bool {
 /// A spec that means the same on another server: without the namespace that old ones put in, which would name the
 /// source's; and with the simple collation where it has none in a collection that has one. Servers leave the simple
 /// one out of what they list, and give the collection's to an index that names none.
-fn portable(spec: &[u8], collection: &Collection) -> Vec<u8> {
+fn portable(spec: &[u8], collection: &Collection) -> Result<Vec<u8>> {
     let mut portable = RawBuilder::new();
-    document::elements(spec).map_while(Result::ok).filter(|option| option.name != b"ns").for_each(|option| {
-        portable.append(&option);
-    });
+    for option in document::elements(spec) {
+        let place = || format!("an index of {}", collection.namespace);
+        let option = option.map_err(|malformed| Error::from(malformed).at(place()))?;
+        if option.name != b"ns" {
+            portable.append(&option);
+        }
+    }
     let has_collation = |options: &[u8]| document::find(options, b"collation").is_some();
     if has_collation(&collection.options) && !has_collation(spec) {
         portable.embed("collation", |collation| {
             collation.string("locale", "simple");
         });
     }
-    portable.finish()
+    Ok(portable.finish())
 }
 
 fn name(spec: &[u8]) -> String {
-    document::find(spec, b"name").map_or_else(
-        || "(without a name)".to_owned(),
-        |name| {
-            let text = name.value.get(4..name.value.len().saturating_sub(1)).unwrap_or_default();
-            String::from_utf8_lossy(text).into_owned()
-        },
-    )
+    let name = document::find(spec, b"name").and_then(|name| name.string());
+    name.map_or_else(|| "(without a name)".to_owned(), |name| String::from_utf8_lossy(name).into_owned())
 }
 
 /// Sorts views so that each comes after the views it reads from; a view can be created before a collection it
@@ -261,8 +260,7 @@ fn names_in(document: &[u8], depth: u8, names: &mut Vec<String>) {
     for element in document::elements(document).map_while(Result::ok) {
         match element.kind {
             kind::STRING if [&b"viewOn"[..], b"from", b"coll", b"$unionWith"].contains(&element.name) => {
-                let text = element.value.get(4..element.value.len() - 1).unwrap_or_default();
-                names.push(String::from_utf8_lossy(text).into_owned());
+                names.push(String::from_utf8_lossy(element.string().unwrap_or_default()).into_owned());
             }
             kind::DOCUMENT | kind::ARRAY => names_in(element.value, depth, names),
             _ => {}

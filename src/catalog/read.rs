@@ -305,8 +305,7 @@ pub(super) fn is_id_index(spec: &[u8]) -> bool {
 
 fn text<'a>(document: &'a [u8], name: &[u8]) -> Result<&'a str> {
     document::find(document, name)
-        .filter(|element| element.kind == kind::STRING)
-        .and_then(|element| element.value.get(4..element.value.len() - 1))
+        .and_then(|element| element.string())
         .and_then(|text| std::str::from_utf8(text).ok())
         .ok_or_else(|| {
             let name = String::from_utf8_lossy(name);

@@ -8,12 +8,13 @@ use transload_format::Codec;
 use super::{
     Outcome, Output,
     arguments::{ConnectionArguments, SelectionArguments, archive_path},
-    table::{Table, printable},
+    table::Table,
 };
 use crate::{
     archive::Destination,
     dump::{DumpOptions, dump},
     error::Result,
+    namespace::printable,
     report::DumpReport,
     scan::PART_BYTES,
     selection::Selection,

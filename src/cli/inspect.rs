@@ -4,15 +4,12 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Outcome, Output,
-    arguments::archive_path,
-    table::{Table, printable},
-};
+use super::{Outcome, Output, arguments::archive_path, table::Table};
 use crate::{
     archive::ArchiveFile,
     error::{Error, Result},
     inspect::{InspectReport, documents, inspect},
+    namespace::printable,
 };
 
 /// Show what is inside an archive

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Global, Outcome, reporter::Reporter, usage::hide_credentials};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     progress::Progress,
 };
 
@@ -55,13 +55,12 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<Outcome> {
         if self.json {
-            let mut value = json!({ "type": "summary" });
-            if let (Some(fields), Ok(serde_json::Value::Object(report))) =
-                (value.as_object_mut(), serde_json::to_value(report))
-            {
-                fields.extend(report);
-            }
-            self.json_line(&value)?;
+            let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(report) else {
+                return Err(Error::new(ErrorKind::Internal, "the report is no JSON object"));
+            };
+            let mut summary = serde_json::Map::from_iter([("type".to_owned(), json!("summary"))]);
+            summary.extend(fields);
+            self.json_line(&summary.into())?;
         } else if !self.quiet || outcome != Outcome::Done {
             self.note(text().trim_end());
         }

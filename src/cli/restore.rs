@@ -7,11 +7,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Outcome, Output,
     arguments::{ConnectionArguments, SelectionArguments, archive_path},
-    table::{Table, printable},
+    table::Table,
 };
 use crate::{
     archive::ArchiveFile,
     error::Result,
+    namespace::printable,
     report::RestoreReport,
     restore::{Existing, RestoreOptions, Source, restore},
 };
@@ -19,8 +20,8 @@ use crate::{
 /// Load an archive into a server
 ///
 /// Creates the collections with their options, inserts in parallel, builds the indexes, then the views. Nothing is
-/// written before the whole archive has been checked and the target is known to be free. Exit code 3 says that the
-/// target did not take everything; the report names what and why.
+/// written before everything that will be loaded has been checked, and the target is known to be free. Exit code 3 says
+/// that the target did not take everything; the report names what and why.
 #[derive(Args, Debug)]
 pub(super) struct RestoreCommand {
     /// The archive to read; `-` for standard input, which cannot be checked before it is loaded: damage ends the restore with exit code 1, and what came before it stays

@@ -38,11 +38,6 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// A name as one line: what a terminal could take for a command is escaped.
-pub(super) fn printable(name: &str) -> String {
-    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,10 +47,5 @@ mod tests {
         let mut table = Table::new(&["namespace", "documents"]);
         table.row(vec!["shop.orders".into(), "7".into()]);
         assert_eq!(table.to_string(), "namespace    documents\nshop.orders          7\n");
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
     }
 }

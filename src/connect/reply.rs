@@ -43,7 +43,7 @@ impl Server {
                 Err(error) => return Err(self.failure(error, doing)),
             };
             let mut documents = Vec::new();
-            while let Some(batch) = batches.next().await {
+            while let Some(batch) = self.watched(async { batches.next().await.transpose() }).await.transpose() {
                 match batch {
                     Ok(batch) => documents.extend(batch_documents(&batch)?.map(<[u8]>::to_vec)),
                     Err(error) if patience.wait(retry(&error)).await => continue 'again,

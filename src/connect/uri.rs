@@ -112,9 +112,7 @@ impl Uri {
             return Ok(self);
         }
         let message = "the connection string is not usable: the port of a host is no number";
-        Err(Error::new(ErrorKind::Usage, message).with_hint(
-            "it is mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, with special characters encoded as %XX",
-        ))
+        Err(Error::new(ErrorKind::Usage, message).with_hint(FORM))
     }
 
     /// The whole string, for the driver alone.

@@ -43,6 +43,16 @@ pub struct Element<'a> {
     pub whole: &'a [u8],
 }
 
+impl<'a> Element<'a> {
+    /// The bytes of a string, without its length and its NUL. Not always UTF-8.
+    pub fn string(&self) -> Option<&'a [u8]> {
+        match self.kind {
+            kind::STRING => self.value.get(4..self.value.len().saturating_sub(1)),
+            _ => None,
+        }
+    }
+}
+
 /// The fields of `doc` in order; what an embedded document or array holds is walked by calling this on its value.
 ///
 /// `doc` is exactly one document, from its length to its final NUL.

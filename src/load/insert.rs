@@ -5,11 +5,10 @@
 
 use bson::RawDocumentBuf;
 
+use super::Target;
 use crate::{
-    connect::Server,
     document::{RawBuilder, kind},
     error::{Error, ErrorKind, Result},
-    namespace::Namespace,
 };
 
 /// Bytes at which a command is sent: the size that servers take fastest.
@@ -19,15 +18,14 @@ pub(super) const COMMAND_DOCUMENTS: usize = 10_000;
 /// More than an element's type byte, name and end take.
 const AROUND_ELEMENT: usize = 8;
 
-/// The command that inserts these documents.
-pub(super) fn command(
-    server: &Server,
-    namespace: &Namespace,
-    ordered: bool,
-    documents: &[&[u8]],
-) -> Result<RawDocumentBuf> {
+/// The command that inserts these documents, with or without the validator of their collection.
+pub(super) fn command(target: &Target, bypass: bool, documents: &[&[u8]]) -> Result<RawDocumentBuf> {
+    let server = &target.server;
     let mut head = RawBuilder::new();
-    head.string("insert", namespace.collection()).bool("ordered", ordered).bool("bypassDocumentValidation", true);
+    head.string("insert", target.namespace.collection()).bool("ordered", target.ordered);
+    if bypass {
+        head.bool("bypassDocumentValidation", true);
+    }
     if server.version().keeps_empty_timestamps() {
         head.bool("bypassEmptyTsReplacement", true);
     }

@@ -10,12 +10,11 @@
 
 use bson::RawDocumentBuf;
 
-use super::{Found, Loaded, attempt};
+use super::{Found, Loaded, Target};
 use crate::{
-    connect::{Doing, Server},
+    connect::Doing,
     document::{self, Element, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
-    namespace::Namespace,
 };
 
 /// Bytes of updates at which a command is sent.
@@ -24,12 +23,7 @@ const COMMAND_BYTES: usize = 1024 * 1024;
 const COMMAND_UPDATES: usize = 1000;
 
 /// Writes the empty timestamps of `documents`, which have been inserted, once more as they should be.
-pub(super) async fn put_back(
-    server: &Server,
-    namespace: &Namespace,
-    documents: &[&[u8]],
-    loaded: &mut Loaded,
-) -> Result<()> {
+pub(super) async fn put_back(target: &Target, documents: &[&[u8]], loaded: &mut Loaded) -> Result<()> {
     let updates: Vec<Vec<u8>> = documents.iter().filter_map(|document| update(document)).collect();
     let mut rest = updates.as_slice();
     while !rest.is_empty() {
@@ -40,15 +34,15 @@ pub(super) async fn put_back(
         };
         let count = rest.iter().take(COMMAND_UPDATES).take_while(fits).count().max(1);
         let (now, later) = rest.split_at(count);
-        send(server, namespace, now).await?;
+        send(target, now).await?;
         rest = later;
     }
-    let there = Found::read(server, namespace, documents).await?;
+    let there = Found::read(target, documents).await?;
     for document in documents.iter().filter(|document| !there.has(document)) {
         loaded.inserted -= 1;
         loaded.refused += 1;
         let reason = "the target replaced an empty timestamp in it by its clock".to_owned();
-        loaded.reject(namespace, document, reason);
+        loaded.reject(&target.namespace, document, reason);
     }
     Ok(())
 }
@@ -65,12 +59,16 @@ pub(super) fn equal_but_for_clock(ours: &[u8], theirs: &[u8]) -> bool {
         })
 }
 
-async fn send(server: &Server, namespace: &Namespace, updates: &[Vec<u8>]) -> Result<()> {
+async fn send(target: &Target, updates: &[Vec<u8>]) -> Result<()> {
+    let (server, namespace) = (&target.server, &target.namespace);
     let doing = Doing::new(format!("put timestamps back into {namespace}"), "update", namespace.database());
     let mut patience = server.patience();
     loop {
         let mut command = RawBuilder::new();
-        command.string("update", namespace.collection()).bool("ordered", false).bool("bypassDocumentValidation", true);
+        command.string("update", namespace.collection()).bool("ordered", false);
+        if target.bypasses() {
+            command.bool("bypassDocumentValidation", true);
+        }
         command.document("writeConcern", server.write_concern().as_bytes());
         command.embed_array("updates", |array| {
             for (number, update) in updates.iter().enumerate() {
@@ -80,7 +78,7 @@ async fn send(server: &Server, namespace: &Namespace, updates: &[Vec<u8>]) -> Re
         let command = RawDocumentBuf::from_bytes(command.finish())
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         // What an update could not do shows when the documents are read back.
-        if attempt(server, namespace, command, &doing, &mut patience).await?.is_some() {
+        if target.attempt(command, &doing, &mut patience).await?.is_some() {
             return Ok(());
         }
     }

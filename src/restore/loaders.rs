@@ -15,8 +15,7 @@ use crate::{
     archive::PendingBatch,
     connect::Server,
     error::Result,
-    load::{Loaded, load},
-    namespace::Namespace,
+    load::{Loaded, Target},
     progress::Progress,
 };
 
@@ -26,7 +25,7 @@ const AHEAD: usize = 2;
 /// A batch, and where it goes.
 struct Work {
     index: usize,
-    target: Arc<Namespace>,
+    target: Arc<Target>,
     batch: PendingBatch,
 }
 
@@ -34,7 +33,7 @@ struct Work {
 pub(super) struct Loaders {
     shared: mpsc::Sender<Work>,
     lanes: HashMap<usize, mpsc::Sender<Work>>,
-    targets: HashMap<u32, (usize, Arc<Namespace>)>,
+    targets: HashMap<u32, (usize, Arc<Target>)>,
     tasks: JoinSet<Result<()>>,
     loaded: Arc<Mutex<Vec<Loaded>>>,
 }
@@ -48,31 +47,26 @@ impl Loaders {
         let mut loaders =
             Loaders { shared, lanes: HashMap::new(), targets: HashMap::new(), tasks: JoinSet::new(), loaded };
         for _ in 0..parallel {
-            loaders.spawn(server, Arc::clone(&works), false, progress);
+            loaders.spawn(Arc::clone(&works), progress);
         }
         for (index, planned) in plan.collections().enumerate() {
-            loaders.targets.insert(planned.id, (index, Arc::new(planned.data.clone())));
+            let target = Target::new(server.clone(), planned.data.clone(), planned.is_ordered());
+            loaders.targets.insert(planned.id, (index, Arc::new(target)));
             if planned.is_ordered() {
                 let (lane, works) = mpsc::channel(AHEAD);
                 loaders.lanes.insert(index, lane);
-                loaders.spawn(server, Arc::new(AsyncMutex::new(works)), true, progress);
+                loaders.spawn(Arc::new(AsyncMutex::new(works)), progress);
             }
         }
         loaders
     }
 
-    fn spawn(
-        &mut self,
-        server: &Server,
-        works: Arc<AsyncMutex<mpsc::Receiver<Work>>>,
-        ordered: bool,
-        progress: &Arc<dyn Progress>,
-    ) {
-        let (server, progress, loaded) = (server.clone(), Arc::clone(progress), Arc::clone(&self.loaded));
+    fn spawn(&mut self, works: Arc<AsyncMutex<mpsc::Receiver<Work>>>, progress: &Arc<dyn Progress>) {
+        let (progress, loaded) = (Arc::clone(progress), Arc::clone(&self.loaded));
         let one = async move |work: Work| {
             let bytes = u64::from(work.batch.len);
             let batch = work.batch.wait().await?;
-            let done = load(&server, &work.target, &batch.documents, ordered).await?;
+            let done = work.target.load(&batch.documents).await?;
             progress.advance(done.inserted, bytes);
             let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sum) = loaded.get_mut(work.index) {

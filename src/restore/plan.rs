@@ -106,6 +106,9 @@ impl Plan {
                 existing.insert(database.to_owned(), catalog::existing(server, database).await?);
             }
             refuse_system(&selected.target)?;
+            if namespace.has_events() {
+                return Err(holds_events().at(selected.source.to_string()));
+            }
             let there = existing.get(database).and_then(|names| names.get(selected.target.collection())).copied();
             let collection = namespace.collection.clone();
             let data = match collection.kind {
@@ -197,26 +200,38 @@ impl Plan {
     }
 
     fn refuse_existing(&self, server: &Server, existing: Existing) -> Result<()> {
-        let is_view = |planned: &&Planned| planned.kind() == CollectionType::View;
-        let there: Vec<_> = self.planned.iter().filter(|planned| !planned.create).collect();
-        let refused = match existing {
-            Existing::Refuse => there.len(),
+        let is_view = |planned: &Planned| planned.kind() == CollectionType::View;
+        let refused: Vec<_> = match existing {
+            Existing::Refuse => self.planned.iter().filter(|planned| !planned.create).collect(),
             // A view has no documents to add to, and documents of one kind of collection are none of another.
             Existing::Append => {
-                there.iter().filter(|planned| is_view(planned) || planned.there != Some(planned.kind())).count()
+                let differs = |planned: &&Planned| is_view(planned) || planned.there != Some(planned.kind());
+                self.planned.iter().filter(|planned| !planned.create).filter(differs).collect()
             }
-            Existing::Drop => 0,
+            Existing::Drop => Vec::new(),
         };
-        if refused == 0 {
+        if refused.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = there.iter().take(10).map(|planned| planned.target.to_string()).collect();
-        let more = if there.len() > 10 { format!(" and {} more", there.len() - 10) } else { String::new() };
-        let message = format!("the target has already: {}{more}", names.join(", "));
-        Err(Error::new(ErrorKind::AlreadyExists, message)
-            .with_hint("nothing was written; --drop drops them first, --append loads into them, --rename restores under other names")
-            .at(server.place()))
+        let mut names: Vec<_> = refused.iter().take(10).map(|planned| planned.target.to_string()).collect();
+        if refused.len() > names.len() {
+            names.push(format!("and {} more", refused.len() - names.len()));
+        }
+        let (has, hint) = match existing {
+            Existing::Append => (
+                "views, or other kinds of collections, that cannot be added to",
+                "--exclude leaves them out, --drop drops what is there first, --rename restores under other names",
+            ),
+            _ => ("already", "--drop drops them first, --append loads into them, --rename restores under other names"),
+        };
+        let message = format!("the target has {has}: {}", names.join(", "));
+        Err(Error::new(ErrorKind::AlreadyExists, message).with_hint(hint).at(server.place()))
     }
+}
+
+/// What a change log holds is applied, not inserted.
+pub(super) fn holds_events() -> Error {
+    Error::new(ErrorKind::Usage, "holds change events, which are no documents to restore")
 }
 
 /// A pattern without a database means the archive's only one.
@@ -238,6 +253,6 @@ fn refuse_system(target: &Namespace) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Usage, "is kept by the server itself, and not restored")
-        .with_hint("leave it out with --exclude, or give it another name with --rename; nothing was written")
+        .with_hint("leave it out with --exclude, or give it another name with --rename")
         .at(target.to_string()))
 }

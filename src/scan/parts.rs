@@ -6,7 +6,7 @@ use crate::{
     catalog::{Entry, Order},
     connect::{Doing, Server},
     document::{self, kind},
-    error::Result,
+    error::{ErrorKind, Result},
 };
 
 /// Bytes that a part should have: small enough that several cursors share the work to the end, and that a failure
@@ -16,6 +16,10 @@ pub const PART_BYTES: u64 = 32 * 1024 * 1024;
 const MOST_PARTS: u64 = 4096;
 /// Sampled `_id`s for each part: evens out the luck of the draw.
 const SAMPLES_PER_PART: u64 = 20;
+/// Documents of which all `_id`s are read instead: that takes no longer than a sample.
+const FEW_DOCUMENTS: u64 = 20_000;
+/// A sample of 5 % or more makes the server read and sort the whole collection; one of this share (1 in 25) does not.
+const LARGEST_SAMPLE: u64 = 25;
 
 /// The `_id`s of a part, each as a document `{_id: …}`. The lower one is included, the upper one is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,30 +30,41 @@ pub struct Bounds {
     pub upper: Option<Vec<u8>>,
 }
 
-/// The parts of a collection, of about `part_bytes` each, in the order of the index. They cover it whatever the sample was, whatever is written
-/// meanwhile: each begins where the one before it ends, and the outer ends are open.
+/// The parts of a collection, of about `part_bytes` each, in the order of the index. They cover it whatever the sample
+/// was, whatever is written meanwhile: each begins where the one before it ends, and the outer ends are open.
 ///
 /// # Errors
-/// When the server refuses the sample.
+/// When the server cannot be reached or does not permit to read. If only the sample fails, the collection is one part.
 pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Vec<Bounds>> {
     let parts = (entry.bytes.unwrap_or(0) / part_bytes.max(1)).min(MOST_PARTS);
     if entry.order != Order::Id || parts < 2 {
         return Ok(vec![Bounds::default()]);
     }
-    let sample = sample(server, entry, parts * SAMPLES_PER_PART).await?;
-    Ok(between(every(&sample, usize::try_from(parts).unwrap_or(1))))
+    match ids(server, entry, parts).await {
+        Ok(ids) => Ok(between(every(&ids, usize::try_from(parts).unwrap_or(1)))),
+        // A server gives up on a sample of random documents that comes upon the same ones again and again
+        // (SERVER-57860), as where its count is far from the truth.
+        Err(error) if error.kind() == ErrorKind::Server => Ok(vec![Bounds::default()]),
+        Err(error) => Err(error),
+    }
 }
 
-/// Random `_id`s in the order of the index: sorted by the server, with the collection's own collation.
-async fn sample(server: &Server, entry: &Entry, size: u64) -> Result<Vec<Vec<u8>>> {
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let command = rawdoc! {
-        "aggregate": entry.data.collection(),
-        "pipeline": [{ "$sample": { "size": size } }, { "$project": { "_id": 1 } }, { "$sort": { "_id": 1 } }],
-        "cursor": { "batchSize": 100_000 },
-        "allowDiskUse": true,
+/// Some `_id`s in the order of the index: sorted by the server, with the collection's own collation.
+async fn ids(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
+    let (database, name) = (entry.data.database(), entry.data.collection());
+    let count = entry.documents.unwrap_or(0);
+    let command = if count <= FEW_DOCUMENTS {
+        let (ids, along) = (rawdoc! { "_id": 1 }, rawdoc! { "_id": 1 });
+        rawdoc! { "find": name, "projection": ids, "hint": along, "batchSize": 100_000 }
+    } else {
+        let size = i64::try_from((parts * SAMPLES_PER_PART).min(count / LARGEST_SAMPLE)).unwrap_or(i64::MAX);
+        rawdoc! {
+            "aggregate": name,
+            "pipeline": [{ "$sample": { "size": size } }, { "$project": { "_id": 1 } }, { "$sort": { "_id": 1 } }],
+            "cursor": { "batchSize": 100_000 },
+            "allowDiskUse": true,
+        }
     };
-    let database = entry.data.database();
     let doing = Doing::new(format!("sample {}", entry.data), "find", database);
     server.documents(database, command, &doing).await
 }

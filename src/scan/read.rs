@@ -26,6 +26,8 @@ pub struct PartScan<'a> {
     server: &'a Server,
     entry: &'a Entry,
     bounds: &'a Bounds,
+    /// The cluster time that what is read must not be older than.
+    low: u64,
     batch_size: i32,
     cursor: Option<RawBatchCursor>,
     /// The last document delivered: its `{_id: …}`, or the whole of it where it has no `_id`.
@@ -57,8 +59,9 @@ impl Delivered {
 }
 
 impl<'a> PartScan<'a> {
-    /// A scan of the documents between `bounds`.
-    pub fn new(server: &'a Server, entry: &'a Entry, bounds: &'a Bounds) -> Self {
+    /// A scan of the documents between `bounds`, as they were at the cluster time `low` or later; 0 for whenever. A
+    /// secondary that is behind waits until it has come that far.
+    pub fn new(server: &'a Server, entry: &'a Entry, bounds: &'a Bounds, low: u64) -> Self {
         let average = match (entry.bytes, entry.documents) {
             (Some(bytes), Some(documents)) if documents > 0 => Some((bytes / documents).max(1)),
             _ => None,
@@ -68,6 +71,7 @@ impl<'a> PartScan<'a> {
             server,
             entry,
             bounds,
+            low,
             batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
             cursor: None,
             last: None,
@@ -167,6 +171,12 @@ impl<'a> PartScan<'a> {
     fn find(&self) -> Vec<u8> {
         let mut find = RawBuilder::new();
         find.string("find", self.entry.data.collection()).int32("batchSize", self.batch_size);
+        if self.low != 0 {
+            find.embed("readConcern", |concern| {
+                concern.string("level", "local");
+                concern.append_element(kind::TIMESTAMP, "afterClusterTime", &self.low.to_le_bytes());
+            });
+        }
         match self.entry.order {
             Order::Natural => {
                 find.embed("hint", |hint| {

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    namespace::Namespace,
+    namespace::{Namespace, printable},
 };
 
 /// The names in a collections file, with what is needed to point at them.
@@ -67,12 +67,6 @@ impl Line {
         let in_full = self.name.split_once('.') == Some((namespace.database(), namespace.collection()));
         in_full || default_database == Some(namespace.database()) && self.name == namespace.collection()
     }
-}
-
-/// Control characters are legal in names, but would garble a terminal.
-pub(super) fn printable(name: &str) -> String {
-    let escape = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
-    name.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What there is instead of a name that was not found, the most similar first.
 
-use super::collections_file::printable;
+use crate::namespace::printable;
 
 const SHOWN: usize = 10;
 

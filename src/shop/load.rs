@@ -16,7 +16,7 @@ use crate::{
     connect::Server,
     cpu,
     error::{Error, ErrorKind, Result},
-    load,
+    load::Target,
     namespace::Namespace,
 };
 
@@ -60,9 +60,10 @@ async fn insert_all(
     shop: Shop,
 ) -> Result<()> {
     let next = Arc::new(AtomicU64::new(0));
+    let target = Arc::new(Target::new(server.clone(), namespace.clone(), false));
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
-        tasks.spawn(insert_ranges(server.clone(), namespace.clone(), collection, count, shop, Arc::clone(&next)));
+        tasks.spawn(insert_ranges(Arc::clone(&target), collection, count, shop, Arc::clone(&next)));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap_or_else(|died| Err(Error::new(ErrorKind::Internal, format!("a loader died: {died}"))))?;
@@ -72,8 +73,7 @@ async fn insert_all(
 
 /// Takes one range of documents after the other from `next`, until all are taken.
 async fn insert_ranges(
-    server: Server,
-    namespace: Namespace,
+    target: Arc<Target>,
     collection: Collection,
     count: u64,
     shop: Shop,
@@ -92,10 +92,10 @@ async fn insert_ranges(
             Ok(documents)
         };
         let documents = cpu::run(make).wait().await?;
-        let loaded = load::load(&server, &namespace, &documents, false).await?;
+        let loaded = target.load(&documents).await?;
         if loaded.inserted != end - start {
             let message = format!("{} documents were taken out of {}", loaded.inserted, end - start);
-            return Err(Error::new(ErrorKind::Server, message).at(namespace.to_string()));
+            return Err(Error::new(ErrorKind::Server, message).at(target.namespace().to_string()));
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use transload_format::limits::{FILE_HEADER_LEN, FOOTER_LEN};
 
+use mongodb::bson::{Document, doc};
+
 use super::{
-    data::{archive, collections, empty},
+    data::{ORDERS, archive, client, collections, empty, shop},
     terminal::{Ran, Terminal, snapshot},
 };
 
@@ -105,4 +107,33 @@ fn what_is_no_archive_is_named_where_it_can_be() {
         runs.push(ran);
     }
     snapshot("no-archive", &runs);
+}
+
+#[tokio::test]
+async fn what_only_shows_when_it_is_decompressed_costs_nothing_that_was_to_be_dropped() {
+    let (terminal, uri) = (Terminal::new(), shop("cli_raw_crc").await);
+    terminal.write("raw.tlz", std::fs::read("format/vectors/invalid/raw-crc.tlz").unwrap());
+    let ran = terminal.run(&["restore", "raw.tlz", &uri, "--rename", "db.c=cli_raw_crc.orders", "--drop"]).ends_with(1);
+    let orders = client().await.database("cli_raw_crc").collection::<Document>("orders");
+    assert_eq!(orders.count_documents(doc! {}).await.unwrap(), ORDERS);
+    let recovered = terminal.run(&["recover", "raw.tlz", "b.tlz"]).ends_with(3);
+    terminal.run(&["verify", "b.tlz"]).ends_with(0);
+    snapshot("raw-crc", &[ran, recovered]);
+}
+
+#[tokio::test]
+async fn change_events_are_verified_but_not_restored_as_documents() {
+    let (terminal, uri) = (Terminal::new(), empty("cli_events").await);
+    let path = std::path::Path::new("format/vectors/valid/changes.tlz");
+    terminal.write("changes.tlz", std::fs::read(path).unwrap());
+    terminal.run(&["verify", "changes.tlz"]).ends_with(0);
+    terminal.feed(path, &["verify", "-"]).ends_with(0);
+    let rename = "shop.*=cli_events.*";
+    let runs = [
+        terminal.run(&["restore", "changes.tlz", &uri, "--rename", rename]).ends_with(2),
+        terminal.feed(path, &["restore", "-", &uri, "--rename", rename]).ends_with(2),
+    ];
+    let broken = std::path::Path::new("format/vectors/invalid/raw-crc.tlz");
+    terminal.feed(broken, &["verify", "-"]).ends_with(1);
+    snapshot("events", &runs);
 }

@@ -1,6 +1,6 @@
 //! Users who may do little: what works, and which privilege is named when it does not.
 
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 
 use super::{
     data,
@@ -66,4 +66,28 @@ async fn a_restore_by_a_reader_names_the_privilege_and_writes_nothing() {
     super::terminal::snapshot_text("restore-by-reader", &shown);
     let after = set.client().await.database("shop").run_command(doc! { "dbHash": 1 }).await.unwrap();
     assert_eq!(before.get_str("md5").unwrap(), after.get_str("md5").unwrap());
+}
+
+#[tokio::test]
+async fn read_write_is_enough_to_restore_and_a_validator_then_has_its_say() {
+    let (set, terminal) = (guarded().await, Terminal::new());
+    let shop = set.client().await.database("shop");
+    terminal.run(&["dump", &set.uri("writer", "/shop"), "a.tlz"]).ends_with(0);
+    let uri = set.uri("writer", "/copies");
+    terminal.run(&["restore", "a.tlz", &uri, "--rename", "shop.*=copies.*"]).ends_with(0);
+    let copies = set.client().await.database("copies");
+    let hash = async |database: &mongodb::Database| {
+        let reply = database.run_command(doc! { "dbHash": 1, "collections": ["orders", "events"] }).await.unwrap();
+        reply.get_document("collections").unwrap().clone()
+    };
+    assert_eq!(hash(&shop).await, hash(&copies).await);
+
+    let validator = doc! { "_id": { "$ne": 5 } };
+    copies.run_command(doc! { "collMod": "orders", "validator": validator }).await.unwrap();
+    copies.collection::<Document>("orders").delete_many(doc! {}).await.unwrap();
+    let orders = ["restore", "a.tlz", &uri, "--rename", "shop.*=copies.*", "--append", "--include", "orders"];
+    let counted = terminal.run(&orders).ends_with(3);
+    let count = copies.collection::<Document>("orders").count_documents(doc! {}).await.unwrap();
+    assert_eq!(count, data::ORDERS - 1);
+    snapshot("validator", &[counted]);
 }
