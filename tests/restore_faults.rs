@@ -11,9 +11,8 @@ use transload::{
 
 use crate::{
     copy::{Archive, Side, assert_equal, assert_whole},
-    dump_faults::three_members,
     odd_documents::{document, every_type, ids, numbered, odd_names},
-    servers::{own, shared},
+    servers::{own, shared, three_members},
 };
 
 /// An archive of some replies' worth of documents, of every `_id`, and of a capped collection whose order is no
