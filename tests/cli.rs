@@ -5,6 +5,7 @@ mod changing;
 mod connecting;
 mod damage;
 mod data;
+mod databases;
 mod help;
 mod json;
 mod privileges;
