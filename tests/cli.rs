@@ -9,6 +9,7 @@ mod databases;
 mod help;
 mod json;
 mod privileges;
+mod refusing;
 mod restoring;
 mod secrets;
 mod selecting;
