@@ -11,6 +11,7 @@ mod json;
 mod privileges;
 mod refusing;
 mod restoring;
+mod salvaging;
 mod secrets;
 mod selecting;
 mod signals;
