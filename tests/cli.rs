@@ -1,13 +1,17 @@
 //! The program as its users meet it: what it prints, where, and with which exit code it ends.
 
 mod archives;
+mod changing;
 mod connecting;
 mod damage;
 mod data;
+mod databases;
 mod help;
 mod json;
 mod privileges;
+mod refusing;
 mod restoring;
+mod salvaging;
 mod secrets;
 mod selecting;
 mod signals;

@@ -4,18 +4,14 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use tokio_util::sync::CancellationToken;
-use transload::{
-    dump::dump,
-    error::ErrorKind,
-    progress::Silent,
-    sandbox::{Release, ReplicaSet, ReplicaSetOptions},
-};
+use transload::{dump::dump, error::ErrorKind, progress::Silent, sandbox::Release};
 use transload_format::{Event, Scanner};
 
 use crate::{
     copy::{Archive, Side, assert_equal, assert_whole},
+    held_reads::HeldReads,
     odd_documents::{document, ids, numbered},
-    servers::{binary, own, shared},
+    servers::{own, shared},
 };
 
 /// Documents in the collection that is read in several replies.
@@ -183,156 +179,18 @@ fn scan(path: &std::path::Path) -> &'static str {
     }
 }
 
-/// Waits until the dump has read something, by the server's own count.
-async fn some_getmores(side: &Side<'_>) {
-    let count = async || {
-        let status = side.run(doc! { "serverStatus": 1 }).await;
-        match status.get_document("metrics").unwrap().get_document("commands").unwrap().get_document("getMore") {
-            Ok(counts) => counts.get_i64("total").unwrap(),
-            Err(_) => 0,
-        }
-    };
-    let before = count().await;
-    while count().await < before + 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Slows the dump down, so that something can happen in the middle of it.
-async fn slow_down(side: &Side<'_>) {
-    let block = doc! { "blockConnection": true, "blockTimeMS": 150 };
-    side.fail(&["getMore"], doc! { "times": 1000 }, block).await;
-}
-
-#[tokio::test]
-async fn a_dump_goes_on_after_its_only_member_stepped_down() {
-    let set = own(Release::V6_0_5).await;
-    let source = Side::new(&set, "stepped_down");
-    fill(&source, "many").await;
-    slow_down(&source).await;
-    let archive = Archive::new();
-    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
-        some_getmores(&source).await;
-        set.step_down().await.unwrap();
-        source.fail_no_more().await;
-    });
-    dumped.unwrap();
-    let target = Side::new(shared(Release::V6_0_5).await, "stepped_down");
-    assert_whole(&archive.restore(&target).await.unwrap());
-    assert_equal(&source, &target).await;
-}
-
-pub(crate) async fn three_members() -> ReplicaSet {
-    let mut options = ReplicaSetOptions::new(binary(Release::V6_0_5).await);
-    options.members = 3;
-    ReplicaSet::start(&options).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_dump_goes_on_with_another_member_when_one_steps_down_or_dies() {
-    let set = three_members().await;
-    let source = Side::new(&set, "another_member");
-    fill(&source, "many").await;
-    for dies in [false, true] {
-        slow_down(&source).await;
-        let archive = Archive::new();
-        let (dumped, ()) = tokio::join!(archive.dump(&source), async {
-            some_getmores(&source).await;
-            if dies {
-                set.kill(set.primary().await.unwrap()).unwrap();
-            } else {
-                set.step_down().await.unwrap();
-            }
-        });
-        // A cursor outlives a step-down, but not its server.
-        let retries = dumped.unwrap().retries;
-        assert!(!dies || retries > 0);
-        let target = Side::new(shared(Release::V6_0_5).await, "another_member");
-        target.run(doc! { "dropDatabase": 1 }).await;
-        assert_whole(&archive.restore(&target).await.unwrap());
-        assert_equal(&source, &target).await;
-    }
-}
-
-#[tokio::test]
-async fn a_collection_dropped_while_it_is_read_is_no_short_copy() {
-    for made_anew in [false, true] {
-        let set = own(Release::V6_0_5).await;
-        let source = Side::new(&set, "dropped");
-        fill(&source, "many").await;
-        slow_down(&source).await;
-        let archive = Archive::new();
-        let (dumped, ()) = tokio::join!(archive.dump(&source), async {
-            some_getmores(&source).await;
-            source.run(doc! { "drop": "many" }).await;
-            if made_anew {
-                source.insert("many", &[numbered(1_000_000, |_| {})]).await;
-                // As if the cursor had been lost before the server could say why.
-                source.fail(&["getMore"], doc! { "times": 1 }, doc! { "errorCode": 43 }).await;
-            }
-        });
-        let error = dumped.unwrap_err();
-        assert!(error.to_string().contains("dropped.many"), "{error:?}");
-        assert!(!archive.path().exists());
-    }
-}
-
-/// The server answers a find on a collection that is not there with no documents and no error.
-#[tokio::test]
-async fn a_collection_dropped_between_two_of_its_parts_is_no_short_copy() {
-    for (create, parts) in [(doc! {}, 8 << 20), (doc! { "capped": true, "size": 100 << 20 }, 1 << 30)] {
-        let set = own(Release::V6_0_5).await;
-        let source = Side::new(&set, "dropped_between");
-        let mut command = doc! { "create": "many" };
-        command.extend(create);
-        source.run(command).await;
-        fill(&source, "many").await;
-        // The first find waits, and finds nothing any more.
-        source.fail(&["find"], doc! { "times": 1 }, doc! { "blockConnection": true, "blockTimeMS": 1500 }).await;
-        let archive = Archive::new();
-        let mut options = archive.options();
-        options.part_bytes = parts;
-        let (dumped, ()) = tokio::join!(archive.dump_as(&source, options), async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            source.run(doc! { "drop": "many" }).await;
-        });
-        let error = dumped.unwrap_err();
-        assert!(error.to_string().contains("dropped_between.many"), "{error:?}");
-        assert!(!archive.path().exists());
-    }
-}
-
-#[tokio::test]
-async fn a_time_series_collection_made_anew_before_it_is_read_is_no_short_copy() {
-    let set = own(Release::V6_0_5).await;
-    let source = Side::new(&set, "series_anew");
-    let create = doc! { "create": "series", "timeseries": { "timeField": "t" } };
-    source.run(create.clone()).await;
-    let insert = doc! { "insert": "series", "documents": [{ "t": bson::DateTime::now(), "x": 1 }] };
-    source.run(insert).await;
-    source.fail(&["find"], doc! { "times": 1 }, doc! { "blockConnection": true, "blockTimeMS": 1500 }).await;
-    let archive = Archive::new();
-    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        source.run(doc! { "drop": "series" }).await;
-        source.run(create).await;
-    });
-    let error = dumped.unwrap_err();
-    assert!(error.to_string().contains("series_anew"), "{error:?}");
-}
-
 #[tokio::test]
 async fn a_cancelled_dump_is_interrupted_and_leaves_what_it_had() {
     let set = own(Release::V6_0_5).await;
     let source = Side::new(&set, "cancelled");
     fill(&source, "many").await;
-    slow_down(&source).await;
+    let reads = HeldReads::of(&source).await;
     let archive = Archive::new();
     let cancel = CancellationToken::new();
     let server = source.server().await;
     let (dumped, ()) =
         tokio::join!(dump(&server, archive.options(), std::sync::Arc::new(Silent), cancel.clone()), async {
-            some_getmores(&source).await;
+            reads.begun(2).await;
             cancel.cancel();
         });
     let error = dumped.unwrap_err();

@@ -6,8 +6,11 @@
 mod catalog;
 mod cli;
 mod copy;
+mod dropped_collections;
+mod dump_failovers;
 mod dump_faults;
 mod fidelity;
+mod held_reads;
 mod hostile;
 mod odd_documents;
 mod parts;

@@ -18,6 +18,13 @@ pub(crate) async fn own(release: Release) -> ReplicaSet {
     ReplicaSet::start(&ReplicaSetOptions::new(binary(release).await)).await.expect("a server starts")
 }
 
+/// A set with three members, for this test alone.
+pub(crate) async fn three_members() -> ReplicaSet {
+    let mut options = ReplicaSetOptions::new(binary(Release::V6_0_5).await);
+    options.members = 3;
+    ReplicaSet::start(&options).await.expect("a set of three starts")
+}
+
 /// The set of this release with one member that all tests share.
 pub(crate) async fn shared(release: Release) -> &'static ReplicaSet {
     static SETS: [OnceCell<ReplicaSet>; Release::ALL.len()] = [const { OnceCell::const_new() }; Release::ALL.len()];

@@ -4,7 +4,7 @@ use std::fs::{File, create_dir};
 
 use super::{
     data::{client, empty, fill_large},
-    terminal::{Terminal, finish, snapshot},
+    terminal::{Ran, Terminal, finish, redacted, snapshot, snapshot_text},
 };
 
 /// 5 MiB that do not compress.
@@ -21,9 +21,13 @@ async fn a_full_standard_output_says_how_far_it_came() {
     snapshot("dev-full", &[finish(dump, "transload dump URI - > /dev/full").ends_with(1)]);
 }
 
-/// A file system of 2 MB, in a namespace of our own where that is permitted.
+/// A file system of 2 MB, in a namespace of our own. Where that is not permitted, `TRANSLOAD_TEST_NO_MOUNT` leaves it out.
 #[tokio::test]
 async fn a_full_disk_keeps_the_partial_and_says_how_far_it_came() {
+    if std::env::var_os("TRANSLOAD_TEST_NO_MOUNT").is_some() {
+        eprintln!("left out by TRANSLOAD_TEST_NO_MOUNT: a full disk is not tried");
+        return;
+    }
     let (terminal, uri) = (Terminal::new(), large("cli_full_disk").await);
     create_dir(terminal.path("disk")).unwrap();
     let with = |unshare: &str| {
@@ -32,16 +36,27 @@ async fn a_full_disk_keeps_the_partial_and_says_how_far_it_came() {
              \"$T\" dump \"$1\" disk/a.tlz --parallel 1; code=$?; ls disk; exit $code' sh '{uri}'"
         ))
     };
-    let attempts = ["unshare --user --map-root-user --mount", "unshare --mount"].into_iter().map(with);
-    let Some(ran) = attempts.into_iter().find(|ran| ran.code == 1 && ran.stderr.contains("hint:")) else {
-        eprintln!("no file system can be mounted here: a full disk is not tried");
-        return;
+    let mut attempts: Vec<Ran> = Vec::new();
+    for unshare in ["unshare --user --map-root-user --mount", "unshare --mount"] {
+        attempts.push(with(unshare));
+        if attempts.iter().any(was_mounted) {
+            break;
+        }
+    }
+    let Some(ran) = attempts.iter().find(|ran| was_mounted(ran)) else {
+        let said: String = attempts.iter().map(Ran::to_string).collect();
+        panic!("no file system can be mounted; TRANSLOAD_TEST_NO_MOUNT=1 leaves this test out\n{said}");
     };
-    assert_eq!(ran.out(), "a.tlz.partial\n");
-    let ran = ran.says("error: disk/a.tlz.partial: No space left on device\nhint: make room");
+    assert_eq!((ran.code, ran.out()), (1, "a.tlz.partial\n"));
     let documents = ran.stderr.split(" documents").next().unwrap().rsplit(' ').next().unwrap();
-    let documents: u64 = documents.parse().unwrap();
-    assert!((1..40).contains(&documents), "{ran}");
+    assert!((1..40).contains(&documents.parse::<u64>().unwrap()), "{ran}");
+    let said = redacted(&ran.stderr).replace(&format!("{documents} documents"), "N documents");
+    snapshot_text("full-disk", &said);
+}
+
+/// `unshare` fails with 1 of its own.
+fn was_mounted(ran: &Ran) -> bool {
+    ran.code != 99 && ran.code != 127 && !ran.stderr.contains("unshare: ")
 }
 
 #[tokio::test]

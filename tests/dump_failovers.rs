@@ -1,0 +1,74 @@
+//! Dumps whose server steps down or dies in the middle, and that lose nothing.
+
+use std::time::Duration;
+
+use bson::doc;
+use transload::sandbox::Release;
+
+use crate::{
+    copy::{Archive, Side, assert_equal, assert_whole},
+    dump_faults::fill,
+    held_reads::{HeldReads, Hold},
+    servers::{own, shared, three_members},
+};
+
+/// Restores elsewhere, and compares.
+async fn assert_restores_equal(archive: &Archive, source: &Side<'_>) {
+    let target = Side::new(shared(Release::V6_0_5).await, source.database);
+    target.run(doc! { "dropDatabase": 1 }).await;
+    assert_whole(&archive.restore(&target).await.unwrap());
+    assert_equal(source, &target).await;
+}
+
+/// A cursor outlives a step-down.
+#[tokio::test]
+async fn a_dump_goes_on_after_its_only_member_stepped_down() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "stepped_down");
+    fill(&source, "many").await;
+    let reads = HeldReads::of(&source).await;
+    let archive = Archive::new();
+    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+        reads.begun(2).await;
+        set.step_down().await.unwrap();
+        reads.release().await;
+    });
+    dumped.unwrap();
+    assert_restores_equal(&archive, &source).await;
+}
+
+/// Also without the cursor, which the one that stepped down would still serve.
+#[tokio::test]
+async fn a_dump_goes_on_with_another_member_when_one_steps_down() {
+    let set = three_members().await;
+    let source = Side::new(&set, "another_member");
+    fill(&source, "many").await;
+    let first = set.primary().await.unwrap();
+    // An election takes its time: six reads last longer.
+    let reads = HeldReads::new(&set, source.database, 1000, Hold::For(Duration::from_secs(2))).await;
+    let archive = Archive::new();
+    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+        reads.begun(1).await;
+        set.step_down().await.unwrap();
+        assert_ne!(set.primary().await.unwrap(), first);
+        assert_eq!(reads.kill_cursors(source.database, "many").await, 1, "the dump was not in the middle");
+        reads.release().await;
+    });
+    assert!(dumped.unwrap().retries > 0);
+    assert_restores_equal(&archive, &source).await;
+}
+
+#[tokio::test]
+async fn a_dump_goes_on_with_another_member_when_one_dies() {
+    let set = three_members().await;
+    let source = Side::new(&set, "killed_member");
+    fill(&source, "many").await;
+    let reads = HeldReads::of(&source).await;
+    let archive = Archive::new();
+    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+        reads.begun(2).await;
+        set.kill(set.primary().await.unwrap()).unwrap();
+    });
+    assert!(dumped.unwrap().retries > 0);
+    assert_restores_equal(&archive, &source).await;
+}
