@@ -34,8 +34,10 @@ async fn a_collection_dropped_while_it_is_read_is_no_short_copy() {
             }
         });
         let error = dumped.unwrap_err();
-        assert!(error.to_string().contains("dropped.many"), "{error:?}");
-        assert_eq!(error.to_string().ends_with("was dropped, renamed or made anew while it was read"), made_anew);
+        assert!(
+            error.to_string().ends_with("dropped.many was dropped, renamed or made anew while it was read"),
+            "{error:?}"
+        );
         assert!(!archive.path().exists());
     }
 }

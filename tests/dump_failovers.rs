@@ -7,7 +7,7 @@ use transload::sandbox::Release;
 
 use crate::{
     copy::{Archive, Side, assert_equal, assert_whole},
-    dump_faults::fill,
+    dump_faults::{MANY, fill},
     held_reads::{HeldReads, Hold},
     servers::{own, shared, three_members},
 };
@@ -71,4 +71,20 @@ async fn a_dump_goes_on_with_another_member_when_one_dies() {
     });
     assert!(dumped.unwrap().retries > 0);
     assert_restores_equal(&archive, &source).await;
+}
+
+#[tokio::test]
+async fn a_dump_goes_on_after_its_sessions_were_killed() {
+    let set = own(Release::V6_0_5).await;
+    let source = Side::new(&set, "killed_sessions");
+    fill(&source, "many").await;
+    let reads = HeldReads::of(&source).await;
+    let archive = Archive::new();
+    let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+        reads.begun(2).await;
+        set.client().await.unwrap().database("admin").run_command(doc! { "killAllSessions": [] }).await.unwrap();
+    });
+    let dumped = dumped.unwrap();
+    assert!(dumped.retries > 0);
+    assert_eq!(dumped.documents, MANY as u64);
 }

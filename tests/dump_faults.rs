@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Documents in the collection that is read in several replies.
-const MANY: i32 = 2400;
+pub(crate) const MANY: i32 = 2400;
 
 /// Fills `read` with about 24 MB: with replies of 4 MiB, one read takes half a dozen getMores.
 pub(crate) async fn fill(side: &Side<'_>, collection: &str) {

@@ -89,7 +89,7 @@ async fn ddl(
                 None => return Ok(()),
                 Some((code, _)) if patience.wait(retry_code(code)).await => retried = true,
                 Some((_, text)) => {
-                    let message = format!("failed to {doing} on a majority: {text}");
+                    let message = format!("failed to {doing} as the write concern wants it: {text}");
                     return Err(Error::new(ErrorKind::Server, message).at(server.place()));
                 }
             },

@@ -41,8 +41,8 @@ pub fn retry(error: &DriverError) -> Retry {
 /// The same for the code of a reply or of a write concern error.
 pub(crate) fn retry_code(code: i32) -> Retry {
     match code {
-        // CursorNotFound, CursorKilled: the session expired, or someone killed the cursor.
-        43 | 237 => Retry::Now,
+        // CursorNotFound, CursorKilled, Interrupted: the session expired, or someone killed the cursor or its session.
+        43 | 237 | 11601 => Retry::Now,
         // HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit,
         // SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
         // NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, ReadConcernMajorityNotAvailableYet, StaleConfig,

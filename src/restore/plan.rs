@@ -152,8 +152,7 @@ impl Plan {
             }
             if self.planned.len() < all {
                 let others = all - self.planned.len();
-                self.warnings
-                    .push(format!("{others} namespaces of other databases than '{database}' are not restored"));
+                self.warnings.push(format!("not restored: what goes to other databases than '{database}' ({others})"));
             }
         }
         self.by_id = (0..).zip(&self.planned).map(|(index, planned)| (planned.id, index)).collect();

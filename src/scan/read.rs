@@ -5,7 +5,10 @@
 
 use bson::RawDocumentBuf;
 use futures_util::StreamExt;
-use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+use mongodb::{
+    error::ErrorKind as DriverErrorKind,
+    raw_batch_cursor::{RawBatch, RawBatchCursor},
+};
 
 use super::Bounds;
 use crate::{
@@ -105,7 +108,7 @@ impl<'a> PartScan<'a> {
                     self.cursor = None;
                     self.passing = self.entry.order == Order::Natural && self.last.is_some();
                     if !self.patience.wait(retry(&error)).await {
-                        return Err(self.failure(error));
+                        return Err(self.explained(error).await);
                     }
                     check_identity(self.server, self.entry).await?;
                     continue;
@@ -213,6 +216,21 @@ impl<'a> PartScan<'a> {
         find.finish()
     }
 
+    /// What ended the part, in words for the user.
+    async fn explained(&mut self, error: mongodb::error::Error) -> Error {
+        const CAPPED_POSITION_LOST: i32 = 136;
+        const QUERY_PLAN_KILLED: i32 = 175;
+        let changed = match error.kind.as_ref() {
+            DriverErrorKind::Command(command) if command.code == CAPPED_POSITION_LOST => Some(self.rolled_over()),
+            // Of a collection that was dropped, as a rule.
+            DriverErrorKind::Command(command) if command.code == QUERY_PLAN_KILLED => {
+                check_identity(self.server, self.entry).await.err()
+            }
+            _ => None,
+        };
+        changed.unwrap_or_else(|| self.failure(error))
+    }
+
     fn failure(&self, error: mongodb::error::Error) -> Error {
         let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
         self.server.failure(error, &doing)
@@ -221,10 +239,7 @@ impl<'a> PartScan<'a> {
     fn rolled_over(&self) -> Error {
         Error::new(
             ErrorKind::Server,
-            format!(
-                "the connection was lost while {} was read, and its last document read is gone since",
-                self.entry.data
-            ),
+            format!("{} has rolled over while it was read: the document read last is gone since", self.entry.data),
         )
         .with_hint("a capped collection must be read anew from its beginning: start again")
         .at(self.server.place())
