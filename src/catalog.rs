@@ -1,7 +1,9 @@
 //! What a database holds besides documents: collections with their options, views, index specs.
 
 mod apply;
+pub mod index_spec;
 mod read;
+pub mod sidecar;
 
 pub use apply::{
     IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency, indexes_to_build, read_by_view,

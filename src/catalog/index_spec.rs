@@ -1,0 +1,299 @@
+//! Index specs as servers take them, made of specs as servers, drivers and people have left them.
+//!
+//! Old servers kept whatever a driver put into a spec: Mongoose's `safe: null`, a key value of `true`, a TTL in a text.
+//! Newer ones refuse all of it, and a restore that passes such a spec on loses the index, or every index of the
+//! collection. Here each spec is made clean by itself, and each change is named with its reason.
+//!
+//! Everything is a pure function of the spec, the collection's options and the target's version. What only a server
+//! can judge (a filter expression, a projection, a collation) is left to it; it is asked before any document is loaded.
+
+mod key;
+mod number;
+mod option;
+mod repair;
+mod ttl;
+mod value;
+mod work;
+
+pub use repair::{Repair, RepairKind};
+
+use crate::{
+    connect::Version,
+    document::{self, Element, RawBuilder, kind},
+};
+use option::IndexOption;
+use work::Work;
+
+/// The newest server: it knows every option.
+pub const NEWEST: Version = Version::new(u32::MAX, 0, 0);
+
+/// Whose words a spec is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A server listed it: what it leaves out had the value that it had on that server.
+    Server,
+    /// A person or a program wrote it for the target: what it leaves out is the target's to choose.
+    Person,
+}
+
+/// What the meaning of a spec depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The options of its collection.
+    pub options: &'a [u8],
+    /// The server that it is meant for.
+    pub target: Version,
+    /// Whose words it is in.
+    pub author: Author,
+}
+
+/// What becomes of a spec.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It is built from this clean spec.
+    Build(Vec<u8>),
+    /// It comes with the collection: the index on `_id`, or what a clustered collection is ordered by.
+    Inherent,
+    /// The index of this name serves for it.
+    Merged(String),
+    /// No target could build it, and why.
+    Refused(String),
+}
+
+/// A spec, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sanitized {
+    /// The name, or what stands for it where there is none.
+    pub name: String,
+    /// As it came.
+    pub original: Vec<u8>,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// What was changed.
+    pub repairs: Vec<Repair>,
+}
+
+impl Sanitized {
+    /// Whether something was wrong with it: more than words that need no saying, or a word that was missing.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.verdict, Verdict::Refused(_)) || self.repairs.iter().any(|repair| !repair.kind.is_routine())
+    }
+
+    /// The clean spec, if there is one to build.
+    pub fn to_build(&self) -> Option<&[u8]> {
+        match &self.verdict {
+            Verdict::Build(spec) => Some(spec),
+            _ => None,
+        }
+    }
+}
+
+/// The specs of one collection, in their order.
+pub fn sanitize(specs: &[Vec<u8>], context: &Context<'_>) -> Vec<Sanitized> {
+    let mut all: Vec<Sanitized> = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let mut sanitized = sanitize_one(spec, context);
+        merge(&mut sanitized, &all);
+        give_own_name(&mut sanitized, &all);
+        all.push(sanitized);
+    }
+    all
+}
+
+fn sanitize_one(spec: &[u8], context: &Context<'_>) -> Sanitized {
+    let mut work = Work::default();
+    let verdict = clean(spec, context, &mut work).unwrap_or_else(Verdict::Refused);
+    let clean = if let Verdict::Build(clean) = &verdict { clean } else { spec };
+    let name = text(clean, b"name").unwrap_or_else(|| "(without a name)".to_owned());
+    Sanitized { name, original: spec.to_vec(), verdict, repairs: work.repairs }
+}
+
+fn clean(spec: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Verdict, String> {
+    let options: Vec<Element<'_>> = document::elements(spec)
+        .collect::<Result<_, _>>()
+        .map_err(|malformed| format!("its spec is malformed: {malformed}"))?;
+    if options.iter().any(|option| option.name == b"clustered" && value::is_true(option)) {
+        return Ok(Verdict::Inherent);
+    }
+    let pattern = options.iter().find(|option| option.name == b"key").ok_or("it has no key pattern")?;
+    if pattern.kind != kind::DOCUMENT {
+        return Err("its key pattern is no document".to_owned());
+    }
+    let key = key::clean(pattern.value, context.target, work)?;
+    if key::is_of_id(&key) {
+        return Ok(of_id(&options, work));
+    }
+    let mut clean = RawBuilder::new();
+    let mut seen: Vec<&[u8]> = Vec::new();
+    let has_key = |name: &[u8], seen: &[&[u8]]| seen.contains(&name);
+    for option in &options {
+        if has_key(option.name, &seen) {
+            let field = String::from_utf8_lossy(option.name);
+            work.repair(RepairKind::UnknownOption, &field, Some(option), None, "a spec has each option once");
+            continue;
+        }
+        seen.push(option.name);
+        match option::find(option.name) {
+            _ if option.name == b"key" => {
+                clean.document("key", &key);
+            }
+            Some(known) => keep(&mut clean, option, known, &key, context, work)?,
+            None => unknown(option, work),
+        }
+    }
+    let clean = complete(clean.finish(), &key, context, work);
+    Ok(Verdict::Build(clean))
+}
+
+/// What is in the place of the index on `_id`: itself, whatever else its spec says, or one that does no more.
+fn of_id(options: &[Element<'_>], work: &mut Work) -> Verdict {
+    let name = options.iter().find(|option| option.name == b"name").and_then(|name| name.string());
+    let ascending = options.iter().find(|option| option.name == b"key").is_some_and(|key| {
+        let value = document::find(key.value, b"_id").and_then(|id| number::Number::of(&id));
+        value.is_some_and(|number| number.truncated() == 1)
+    });
+    if ascending && name == Some(b"_id_") {
+        return Verdict::Inherent;
+    }
+    let reason = "the index on _id comes with the collection, and does the same";
+    work.repair(RepairKind::Merged, "key", options.iter().find(|option| option.name == b"key"), None, reason);
+    Verdict::Merged("_id_".to_owned())
+}
+
+fn unknown(option: &Element<'_>, work: &mut Work) {
+    const OF_WRITES: [&[u8]; 6] = [b"safe", b"w", b"j", b"wtimeout", b"fsync", b"writeConcern"];
+    let reason = match OF_WRITES.contains(&option.name) {
+        true => "an option of a driver's writes, which servers refuse in a spec",
+        false => "servers know no such option",
+    };
+    work.repair(RepairKind::UnknownOption, &String::from_utf8_lossy(option.name), Some(option), None, reason);
+}
+
+/// Puts a known option into the clean spec, in the form that servers take.
+fn keep(
+    clean: &mut RawBuilder,
+    option: &Element<'_>,
+    known: &IndexOption,
+    key: &[u8],
+    context: &Context<'_>,
+    work: &mut Work,
+) -> Result<(), String> {
+    if let Some(reason) = known.outdated {
+        work.repair(RepairKind::Outdated, known.name, Some(option), None, reason);
+        return Ok(());
+    }
+    if [kind::NULL, kind::UNDEFINED].contains(&option.kind) {
+        work.repair(RepairKind::Null, known.name, Some(option), None, "it has no value");
+        return Ok(());
+    }
+    if context.target < known.since {
+        let reason = format!("the target ({}) does not know it", context.target);
+        if known.value == option::OptionType::Essential {
+            return Err(format!("the target ({}) does not know the option {}", context.target, known.name));
+        }
+        work.repair(RepairKind::Target, known.name, Some(option), None, reason);
+        return Ok(());
+    }
+    value::keep(clean, option, known, key, work)
+}
+
+/// What the spec does not say, and must: its name, and what the source meant by leaving a thing out.
+fn complete(spec: Vec<u8>, key: &[u8], context: &Context<'_>, work: &mut Work) -> Vec<u8> {
+    let has = |name: &[u8]| document::find(&spec, name).is_some();
+    let mut added = RawBuilder::new();
+    if !has(b"name") {
+        let name = key::default_name(key);
+        let json = serde_json::Value::from(name.as_str()).to_string();
+        work.repair(RepairKind::Name, "name", None, Some(json), "an index must have one; drivers give this one");
+        added.string("name", name);
+    }
+    if context.author == Author::Server {
+        if key::has_type(key, b"2dsphere") && !has(b"2dsphereIndexVersion") {
+            let reason = "servers since 2.6 write down the version: without it the index is of the first";
+            work.repair(RepairKind::Explicit, "2dsphereIndexVersion", None, Some("1".to_owned()), reason);
+            added.int32("2dsphereIndexVersion", 1);
+        }
+        if key::has_type(key, b"text") && !has(b"textIndexVersion") {
+            let reason = "servers since 2.6 write down the version: without it the index is of the first";
+            work.repair(RepairKind::Explicit, "textIndexVersion", None, Some("1".to_owned()), reason);
+            added.int32("textIndexVersion", 1);
+        }
+        // An index of version 1 has no collation, and must not name one.
+        let first = document::find(&spec, b"v").and_then(|v| number::Number::of(&v));
+        let first = first.is_some_and(|version| version.truncated() == 1);
+        if document::find(context.options, b"collation").is_some() && !has(b"collation") && !first {
+            let reason = "the collection has a collation, which the index has not";
+            work.repair(RepairKind::Explicit, "collation", None, Some(r#"{"locale":"simple"}"#.to_owned()), reason);
+            added.embed("collation", |collation| {
+                collation.string("locale", "simple");
+            });
+        }
+    }
+    let mut all = RawBuilder::new();
+    for part in [&spec, &added.finish()] {
+        document::elements(part).map_while(Result::ok).for_each(|option| {
+            all.append(&option);
+        });
+    }
+    all.finish()
+}
+
+/// Merges an index that servers would take for one of those before it.
+fn merge(sanitized: &mut Sanitized, before: &[Sanitized]) {
+    let Verdict::Build(spec) = &sanitized.verdict else {
+        return;
+    };
+    let identity = |spec: &[u8]| {
+        let option = |name: &[u8]| document::find(spec, name).map(|option| option.value.to_vec());
+        let key = document::find(spec, b"key").map(|key| key::normal(key.value));
+        let is = |name: &[u8]| document::find(spec, name).is_some_and(|option| value::is_true(&option));
+        (key, option(b"collation"), option(b"partialFilterExpression"), is(b"unique"), is(b"sparse"))
+    };
+    let own = identity(spec);
+    let same = before.iter().find(|other| other.to_build().is_some_and(|other| identity(other) == own));
+    let Some(other) = same else {
+        return;
+    };
+    let reason = format!("it is the same index as {}, which serves for both", other.name);
+    let key = document::find(&sanitized.original, b"key");
+    let mut work = Work::default();
+    work.repair(RepairKind::Merged, "key", key.as_ref(), None, reason);
+    sanitized.repairs.append(&mut work.repairs);
+    sanitized.verdict = Verdict::Merged(other.name.clone());
+}
+
+/// Two indexes cannot have one name.
+fn give_own_name(sanitized: &mut Sanitized, before: &[Sanitized]) {
+    let taken =
+        |name: &str| name == "_id_" || before.iter().any(|other| other.to_build().is_some() && other.name == name);
+    let Verdict::Build(spec) = &sanitized.verdict else {
+        return;
+    };
+    if !taken(&sanitized.name) {
+        return;
+    }
+    let free = (2..).map(|number| format!("{}_{number}", sanitized.name)).find(|name| !taken(name));
+    let free = free.unwrap_or_default();
+    let mut renamed = RawBuilder::new();
+    document::elements(spec).map_while(Result::ok).for_each(|option| {
+        match option.name {
+            b"name" => renamed.string("name", &free),
+            _ => renamed.append(&option),
+        };
+    });
+    let spec = renamed.finish();
+    let mut work = Work::default();
+    let before = document::find(&sanitized.original, b"name");
+    let json = serde_json::Value::from(free.as_str()).to_string();
+    work.repair(RepairKind::Name, "name", before.as_ref(), Some(json), "another index has this name");
+    sanitized.repairs.append(&mut work.repairs);
+    (sanitized.name, sanitized.verdict) = (free, Verdict::Build(spec));
+}
+
+/// The text of a string option.
+fn text(spec: &[u8], name: &[u8]) -> Option<String> {
+    Some(String::from_utf8_lossy(document::find(spec, name)?.string()?).into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The sidecar `NAME.indexes.json`: the index specs beside an archive, clean, with what was repaired and why.
+//!
+//! People may read and edit it: a restore builds what it says. The archive keeps the specs as they came from the
+//! server, so a sidecar that is lost can be made again.
+
+mod json;
+mod read;
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use transload_format::{Collection, CollectionType};
+
+use super::index_spec::{Author, Context, NEWEST, Repair, Verdict, sanitize};
+use crate::error::{Error, Result};
+
+/// The version of the sidecar's own form.
+const VERSION: u64 = 1;
+
+/// Where the sidecar of an archive stands: `NAME.indexes.json` beside `NAME.tlz`.
+pub fn sidecar_path(archive: &Path) -> PathBuf {
+    match archive.extension() {
+        Some(extension) if extension == "tlz" => archive.with_extension("indexes.json"),
+        _ => {
+            let mut name = archive.as_os_str().to_owned();
+            name.push(".indexes.json");
+            PathBuf::from(name)
+        }
+    }
+}
+
+/// Index specs of several collections.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sidecar {
+    /// The id of the archive it stands beside, in hexadecimal digits; none if it is for any.
+    pub archive: Option<String>,
+    /// The collections, in the order of the archive.
+    pub collections: Vec<CollectionIndexes>,
+}
+
+/// The indexes of a collection, but for those that come with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectionIndexes {
+    /// `database.collection`.
+    pub namespace: String,
+    /// What is built, in this order.
+    pub indexes: Vec<CleanIndex>,
+    /// What is not.
+    pub not_built: Vec<NotBuilt>,
+}
+
+/// An index to build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CleanIndex {
+    /// The clean spec.
+    pub spec: Vec<u8>,
+    /// As the source had it; none if that is the same.
+    pub original: Option<Vec<u8>>,
+    /// What was changed.
+    pub repairs: Vec<Repair>,
+}
+
+/// An index that is not built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotBuilt {
+    /// Its name.
+    pub name: String,
+    /// As the source had it.
+    pub original: Vec<u8>,
+    /// Another index that serves for it: then nothing is missing.
+    pub served_by: Option<String>,
+    /// Why it is not built.
+    pub reason: String,
+    /// What was changed, or would have been.
+    pub repairs: Vec<Repair>,
+}
+
+impl Sidecar {
+    /// The sidecar of these collections, for a target that knows every option. What a target does not know is left
+    /// out when it is restored to.
+    pub fn derive<'a>(archive: Option<String>, collections: impl IntoIterator<Item = &'a Collection>) -> Self {
+        let with_indexes = collections.into_iter().filter(|collection| collection.kind != CollectionType::View);
+        Sidecar { archive, collections: with_indexes.map(CollectionIndexes::derive).collect() }
+    }
+
+    /// The collection of this name.
+    pub fn collection(&self, namespace: &str) -> Option<&CollectionIndexes> {
+        self.collections.iter().find(|collection| collection.namespace == namespace)
+    }
+
+    /// Writes the file anew, in one step: it is whole, or as it was before.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let fail = |error| Error::io(path, error);
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+        // A temporary file is for its owner alone; a sidecar is as readable as the archive.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+        }
+        file.write_all(self.to_json()?.as_bytes()).map_err(fail)?;
+        file.as_file().sync_all().map_err(fail)?;
+        file.persist(path).map_err(|failed| fail(failed.error))?;
+        if cfg!(unix) {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
+        }
+        Ok(())
+    }
+}
+
+impl CollectionIndexes {
+    fn derive(collection: &Collection) -> Self {
+        let context = Context { options: &collection.options, target: NEWEST, author: Author::Server };
+        let mut derived =
+            CollectionIndexes { namespace: collection.namespace.clone(), indexes: Vec::new(), not_built: Vec::new() };
+        for sanitized in sanitize(&collection.indexes, &context) {
+            let (name, original, repairs) = (sanitized.name, sanitized.original, sanitized.repairs);
+            match sanitized.verdict {
+                Verdict::Inherent => {}
+                Verdict::Build(spec) => {
+                    let original = (spec != original).then_some(original);
+                    derived.indexes.push(CleanIndex { spec, original, repairs });
+                }
+                Verdict::Merged(other) => {
+                    let reason = format!("{other} serves for it");
+                    let served_by = Some(other);
+                    derived.not_built.push(NotBuilt { name, original, served_by, reason, repairs });
+                }
+                Verdict::Refused(reason) => {
+                    derived.not_built.push(NotBuilt { name, original, served_by: None, reason, repairs });
+                }
+            }
+        }
+        derived
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Reads a sidecar that a person may have edited, and says where it does not make sense.
+
+use std::{fs, path::Path};
+
+use bson::Bson;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar, VERSION};
+use crate::{
+    catalog::index_spec::Repair,
+    error::{Error, ErrorKind, Result},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    sidecar: u64,
+    #[serde(default)]
+    archive: Option<String>,
+    collections: Vec<Collection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Collection {
+    namespace: String,
+    indexes: Vec<Index>,
+    #[serde(default)]
+    not_built: Vec<Left>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Index {
+    spec: Map<String, Value>,
+    #[serde(default)]
+    original: Option<Map<String, Value>>,
+    #[serde(default)]
+    repairs: Vec<Repair>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Left {
+    name: String,
+    reason: String,
+    #[serde(default)]
+    served_by: Option<String>,
+    original: Map<String, Value>,
+    #[serde(default)]
+    repairs: Vec<Repair>,
+}
+
+impl Sidecar {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no sidecar: with the line and the reason.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+        Sidecar::parse(&text).map_err(|error| error.at(path.display().to_string()))
+    }
+
+    /// Reads the file at `path`, which is to be for the archive with the id `archive` and these collections.
+    ///
+    /// # Errors
+    /// As [`read`](Sidecar::read), and when it is for another archive, or names a collection that is not there.
+    pub fn read_for(path: &Path, archive: &str, namespaces: &[&str]) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+        let read = || {
+            let sidecar = Sidecar::parse(&text)?;
+            sidecar.check(&text, archive, namespaces)?;
+            Ok(sidecar)
+        };
+        read().map_err(|error: Error| error.at(path.display().to_string()))
+    }
+
+    /// Reads a sidecar's text.
+    ///
+    /// # Errors
+    /// As [`read`](Sidecar::read).
+    pub fn parse(text: &str) -> Result<Self> {
+        let file: File = serde_json::from_str(text).map_err(|error| {
+            // The library puts the place at the end.
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            unfit(error.line(), message)
+        })?;
+        if file.sidecar != VERSION {
+            let line = line_of(text, "\"sidecar\"");
+            return Err(unfit(line, &format!("its version is {}, not {VERSION}", file.sidecar)));
+        }
+        let mut sidecar = Sidecar { archive: file.archive, collections: Vec::new() };
+        for collection in file.collections {
+            if sidecar.collection(&collection.namespace).is_some() {
+                let name = Value::from(collection.namespace.as_str()).to_string();
+                return Err(unfit(last_line_of(text, &name), &format!("{} comes twice", collection.namespace)));
+            }
+            sidecar.collections.push(collection.read(text)?);
+        }
+        Ok(sidecar)
+    }
+
+    /// Refuses a sidecar that speaks of another archive, or of collections that this one has not.
+    pub(super) fn check(&self, text: &str, archive: &str, namespaces: &[&str]) -> Result<()> {
+        if let Some(other) = self.archive.as_deref().filter(|other| *other != archive) {
+            let message = format!("it is for the archive with the id {other}, and this one has {archive}");
+            return Err(unfit(line_of(text, "\"archive\""), &message));
+        }
+        for collection in &self.collections {
+            if !namespaces.contains(&collection.namespace.as_str()) {
+                let name = Value::from(collection.namespace.as_str()).to_string();
+                let message = format!("the archive has no collection {}", collection.namespace);
+                return Err(unfit(line_of(text, &name), &message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Collection {
+    fn read(self, text: &str) -> Result<CollectionIndexes> {
+        let mut collection =
+            CollectionIndexes { namespace: self.namespace, indexes: Vec::new(), not_built: Vec::new() };
+        let place = |error: Error, name: &str| error.at(format!("{} of {}", name, collection.namespace));
+        for index in self.indexes {
+            let name = index.spec.get("name").and_then(Value::as_str).unwrap_or("an index").to_owned();
+            let line = line_of(text, &Value::from(name.as_str()).to_string());
+            let read = |spec| document(spec, line).map_err(|error| place(error, &name));
+            let (spec, original) = (read(index.spec)?, index.original.map(read).transpose()?);
+            collection.indexes.push(CleanIndex { spec, original, repairs: index.repairs });
+        }
+        for left in self.not_built {
+            let line = line_of(text, &Value::from(left.name.as_str()).to_string());
+            let original = document(left.original, line).map_err(|error| place(error, &left.name))?;
+            let (reason, served_by, repairs) = (left.reason, left.served_by, left.repairs);
+            collection.not_built.push(NotBuilt { name: left.name, original, served_by, reason, repairs });
+        }
+        Ok(collection)
+    }
+}
+
+/// Extended JSON, canonical or relaxed, as a raw document.
+fn document(json: Map<String, Value>, line: usize) -> Result<Vec<u8>> {
+    let document = match Bson::try_from(Value::Object(json)) {
+        Ok(Bson::Document(document)) => document,
+        Ok(_) => return Err(unfit(line, "a spec is no document")),
+        Err(error) => return Err(unfit(line, &error.to_string())),
+    };
+    bson::serialize_to_vec(&document).map_err(|error| unfit(line, &error.to_string()))
+}
+
+fn unfit(line: usize, message: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("line {line}: {message}"))
+        .with_hint("mend it there, or remove the file: the archive still has the specs as they came")
+}
+
+/// The line on which `what` comes first; the first line if it does not.
+fn line_of(text: &str, what: &str) -> usize {
+    text.find(what).map_or(1, |at| 1 + text.get(..at).map_or(0, |before| before.matches('\n').count()))
+}
+
+fn last_line_of(text: &str, what: &str) -> usize {
+    text.rfind(what).map_or(1, |at| 1 + text.get(..at).map_or(0, |before| before.matches('\n').count()))
+}

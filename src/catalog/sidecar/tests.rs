@@ -1,0 +1,63 @@
+use bson::rawdoc;
+use transload_format::{Collection, CollectionType};
+
+use super::*;
+
+fn collection(indexes: Vec<Vec<u8>>) -> Collection {
+    let (namespace, kind, options) = ("shop.orders".to_owned(), CollectionType::Collection, vec![5, 0, 0, 0, 0]);
+    Collection { namespace, kind, uuid: None, options, indexes }
+}
+
+fn derived() -> Sidecar {
+    let specs = [
+        rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" },
+        rawdoc! { "v": 2, "key": { "b": 1, "a": -1.5 }, "name": "b_a", "partialFilterExpression": { "n": { "$gt": 5_i64 } } },
+        rawdoc! { "v": 1, "key": { "a": true }, "name": "a_1", "safe": bson::raw::RawBsonRef::Null },
+        rawdoc! { "v": 2, "key": { "a": "nonsense" }, "name": "bad" },
+    ];
+    Sidecar::derive(Some("00ff".to_owned()), &[collection(specs.into_iter().map(|spec| spec.into_bytes()).collect())])
+}
+
+#[test]
+fn a_sidecar_comes_back_as_it_was_written() {
+    let sidecar = derived();
+    assert_eq!(sidecar.collections[0].indexes.len(), 2);
+    assert_eq!(sidecar.collections[0].not_built.len(), 1);
+    assert_eq!(Sidecar::parse(&sidecar.to_json().unwrap()).unwrap(), sidecar);
+    let none = Sidecar::derive(None, &[]);
+    assert_eq!(Sidecar::parse(&none.to_json().unwrap()).unwrap(), none);
+}
+
+#[test]
+fn a_person_can_read_it() {
+    insta::with_settings!({ snapshot_path => "../../../tests/snapshots", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("sidecar", derived().to_json().unwrap());
+    });
+}
+
+#[test]
+fn what_does_not_make_sense_is_named_with_its_line() {
+    let good = derived().to_json().unwrap();
+    for (from, to, says) in [
+        ("\"key\":{\"b\":1,", "\"key\":{\"b\":1", "line 7: expected"),
+        ("\"sidecar\": 1", "\"sidecar\": 2", "line 2: its version is 2, not 1"),
+        ("\"namespace\"", "\"collection\"", "line 5: unknown field `collection`"),
+        ("{\"$numberLong\":\"5\"}", "{\"$numberLong\":\"five\"}", "b_a of shop.orders: line 7: "),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good);
+        let error = Sidecar::parse(&bad).unwrap_err().to_string();
+        assert!(error.starts_with(says), "{error}");
+    }
+}
+
+#[test]
+fn a_sidecar_of_another_archive_or_collection_is_refused() {
+    let sidecar = derived();
+    let text = sidecar.to_json().unwrap();
+    sidecar.check(&text, "00ff", &["shop.orders"]).unwrap();
+    let other = sidecar.check(&text, "0000", &["shop.orders"]).unwrap_err().to_string();
+    assert_eq!(other, "line 3: it is for the archive with the id 00ff, and this one has 0000");
+    let gone = sidecar.check(&text, "00ff", &["shop.events"]).unwrap_err().to_string();
+    assert_eq!(gone, "line 5: the archive has no collection shop.orders");
+}
