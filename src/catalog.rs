@@ -1,11 +1,13 @@
 //! What a database holds besides documents: collections with their options, views, index specs.
 
 mod apply;
+mod build;
 pub mod index_spec;
+mod prove;
 mod read;
 pub mod sidecar;
 
-pub use apply::{
-    IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency, indexes_to_build, read_by_view,
-};
+pub use apply::{create, drop, existing, in_order_of_dependency, read_by_view};
+pub use build::{IndexFailure, create_indexes, watch_builds};
+pub use prove::{Claim, prove};
 pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::Progress,
     report::{DumpReport, RestoreReport},
-    restore::{Existing, RestoreOptions, Source, restore},
+    restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
     sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
     scan::PART_BYTES,
     selection::{Selection, SelectionOptions},
@@ -105,7 +105,8 @@ async fn show(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Cancell
         existing: Existing::Refuse,
         dry_run: false,
         check: true,
-        indexes: true,
+        indexes: IndexSource::Beside,
+        index_policy: IndexPolicy::Repair,
         parallel: options.parallel,
     };
     let archive = Source::File(ArchiveFile::open_whole(&path)?);

@@ -5,6 +5,8 @@
 //! ```
 //! All parts of all collections stand in one queue, the largest first; each of N workers follows one cursor.
 
+mod sidecar;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -30,6 +32,9 @@ use crate::{
     scan::{Bounds, PartScan, split},
     selection::Selection,
 };
+use sidecar::{bad_indexes, write_sidecar};
+
+pub use sidecar::check_sidecar;
 
 /// Bytes at which a block is closed. A block is one insert command when it is restored, and servers take commands of
 /// this size fastest.
@@ -90,6 +95,7 @@ pub async fn dump(
 ) -> Result<DumpReport> {
     let begun = Instant::now();
     let retries_before = server.retries();
+    check_sidecar(&options.destination)?;
     progress.stage("reading the catalog", None, None);
     let planned = async {
         let catalog = catalog::read(server, &options.selection).await?;
@@ -119,6 +125,7 @@ pub async fn dump(
     let read = read_all(&shared, options.parallel.max(1)).await;
     let written = finish(shared, read, writer, &options.destination).await?;
     let totals = written.contents.totals();
+    let (sidecar, indexes) = write_sidecar(&options.destination, &written.contents)?;
     Ok(DumpReport {
         archive: options.destination.name(),
         archive_bytes: written.bytes,
@@ -129,6 +136,8 @@ pub async fn dump(
         seconds: begun.elapsed().as_secs_f64(),
         retries: server.retries() - retries_before,
         namespaces: namespaces(&written.contents),
+        sidecar: sidecar.map(|path| path.display().to_string()),
+        bad_indexes: bad_indexes(&indexes),
         left_out,
         warnings,
         missing,

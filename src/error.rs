@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Unfinished,
     /// The archive's bytes are not what was written.
     Damaged,
+    /// Index specs are not fit for the target, and were not to be repaired.
+    BadIndexes,
     /// Stopped on request.
     Interrupted,
     /// Something that this program needs to run its sandbox is not installed.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use transload_format::{CollectionType, Contents};
 
 use crate::{
-    catalog::{IndexFailure, LeftOut},
+    catalog::{IndexFailure, LeftOut, index_spec::Repair},
     namespace::Namespace,
 };
 
@@ -61,6 +61,19 @@ pub fn kind_name(kind: CollectionType) -> &'static str {
     }
 }
 
+/// An index whose spec is not as servers take it.
+#[derive(Clone, Debug, Serialize)]
+pub struct BadIndex {
+    /// The collection.
+    pub namespace: String,
+    /// The index.
+    pub index: String,
+    /// What will be changed.
+    pub repairs: Vec<Repair>,
+    /// Why it will not be built, if it will not.
+    pub reason: Option<String>,
+}
+
 /// What a dump has done.
 #[derive(Clone, Debug, Serialize)]
 pub struct DumpReport {
@@ -82,6 +95,10 @@ pub struct DumpReport {
     pub retries: u64,
     /// What the archive holds.
     pub namespaces: Vec<NamespaceReport>,
+    /// The sidecar with the index specs; none on standard output.
+    pub sidecar: Option<String>,
+    /// Index specs that a restore will repair, or cannot build.
+    pub bad_indexes: Vec<BadIndex>,
     /// What is never copied, and why.
     pub left_out: Vec<LeftOut>,
     /// What the user should know.
@@ -127,6 +144,30 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// An index that was built from a changed spec.
+#[derive(Clone, Debug, Serialize)]
+pub struct RepairedIndex {
+    /// The collection.
+    pub namespace: Namespace,
+    /// The index.
+    pub index: String,
+    /// What was changed.
+    pub repairs: Vec<Repair>,
+}
+
+/// An index that was not built because another one does the same.
+#[derive(Clone, Debug, Serialize)]
+pub struct MergedIndex {
+    /// The collection.
+    pub namespace: Namespace,
+    /// The index.
+    pub index: String,
+    /// The one that serves for it.
+    pub served_by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// What a restore has done.
 #[derive(Clone, Debug, Serialize)]
 pub struct RestoreReport {
@@ -156,7 +197,11 @@ pub struct RestoreReport {
     pub namespaces: Vec<RestoredNamespace>,
     /// The first documents that were not taken.
     pub rejected: Vec<Rejected>,
-    /// Indexes that could not be built.
+    /// Indexes whose specs were changed, and how; routine changes too.
+    pub repaired_indexes: Vec<RepairedIndex>,
+    /// Indexes that another one serves for.
+    pub merged_indexes: Vec<MergedIndex>,
+    /// Indexes that could not be built, or were left out.
     pub failed_indexes: Vec<IndexFailure>,
     /// What the user should know.
     pub warnings: Vec<String>,

@@ -6,13 +6,14 @@
 //! Nothing is written before the plan stands: the archive is whole, the selection matches, the target is free.
 
 mod account;
+mod indexes;
 mod loaders;
 mod plan;
 
 use std::{
     io::Read,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -23,12 +24,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use transload_format::{CollectionType, Contents, Kind};
 
+pub use indexes::{IndexPlan, IndexPolicy, IndexSource, LeftIndex};
 pub use plan::{Existing, Plan, Planned};
 
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
     batch::Budget,
-    catalog::{self, IndexFailure},
+    catalog,
     connect::Server,
     error::{Error, ErrorKind, Result},
     load::Loaded,
@@ -56,8 +58,10 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Whether to prove the whole archive before anything is written.
     pub check: bool,
-    /// Whether to build the indexes; the one on `_id` comes with each collection.
-    pub indexes: bool,
+    /// Which indexes to build; the one on `_id` comes with each collection.
+    pub indexes: IndexSource,
+    /// What to do about index specs that are not as servers take them.
+    pub index_policy: IndexPolicy,
     /// Insert commands in flight at once, and collections whose indexes are built at once.
     pub parallel: usize,
 }
@@ -152,7 +156,8 @@ impl Restore<'_> {
 
     async fn file(&self, archive: &ArchiveFile) -> Result<Done> {
         let contents = archive.contents();
-        let plan = Plan::new(self.server, contents, self.options).await?;
+        let sidecar = indexes::sidecar(&self.options.indexes, Some(archive), contents)?;
+        let mut plan = Plan::new(self.server, contents, &sidecar, self.options).await?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
             return Ok(Done::nothing(plan, contents));
@@ -170,6 +175,7 @@ impl Restore<'_> {
             let all: Vec<usize> = records.map(|(number, _)| number).chain(wanted.iter().copied()).collect();
             self.check(archive, &all).await?;
         }
+        self.prove_indexes(&mut plan).await?;
         self.prepare(&plan).await?;
         let (documents, bytes) = plan.sums(contents);
         self.progress.stage("restoring", Some(documents), Some(bytes));
@@ -187,12 +193,16 @@ impl Restore<'_> {
     async fn stream(&self, name: &str, input: Box<dyn Read + Send>) -> Result<Done> {
         let mut stream = stream_archive(name, input, self.budget.clone());
         let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
-        let plan = match stream.recv().await.ok_or_else(early)?? {
-            Streamed::Announced(contents) => Plan::new(self.server, &contents, self.options).await?,
+        let mut plan = match stream.recv().await.ok_or_else(early)?? {
+            Streamed::Announced(contents) => {
+                let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
+                Plan::new(self.server, &contents, &sidecar, self.options).await?
+            }
             _ => return Err(early()),
         };
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if !self.options.dry_run {
+            self.prove_indexes(&mut plan).await?;
             self.prepare(&plan).await?;
             self.progress.stage("restoring", None, None);
         }
@@ -235,6 +245,22 @@ impl Restore<'_> {
         stream::iter(wanted.iter().copied()).map(Ok).try_for_each_concurrent(CHECKED_AT_ONCE, one).await
     }
 
+    /// Finds out which indexes the target takes, while there is nothing to lose.
+    async fn prove_indexes(&self, plan: &mut Plan) -> Result<()> {
+        self.progress.stage("proving the index specs", None, None);
+        if indexes::prove(self.server, plan, self.options.index_policy, self.options.parallel).await? {
+            return Ok(());
+        }
+        let unproven = "index specs cannot be proven beforehand, for lack of the privileges 'createCollection' and \
+                        'dropCollection'";
+        if self.options.index_policy == IndexPolicy::Strict {
+            let hint = "--index-policy repair builds what the target takes, and reports the rest";
+            return Err(Error::new(ErrorKind::Authorization, unproven).with_hint(hint).at(self.server.place()));
+        }
+        self.progress.warn(&format!("{unproven}; what the target refuses of them will show at the end"));
+        Ok(())
+    }
+
     /// Drops what is to be dropped, and creates the collections.
     async fn prepare(&self, plan: &Plan) -> Result<()> {
         self.progress.stage("creating collections", None, None);
@@ -265,8 +291,9 @@ impl Restore<'_> {
     /// After the documents: indexes, then views.
     async fn complete(&self, plan: Plan, contents: &Contents, loaded: Vec<Loaded>) -> Result<Done> {
         let begun = Instant::now();
-        self.progress.stage("building indexes", None, None);
-        let indexes = self.build_indexes(&plan).await?;
+        let documents = loaded.iter().map(|loaded| loaded.inserted).sum();
+        self.progress.stage("building indexes", Some(documents), None);
+        let unbuilt = self.build_indexes(&plan).await?;
         let index_time = begun.elapsed();
         let mut views: Vec<_> = plan
             .collections()
@@ -281,27 +308,26 @@ impl Restore<'_> {
             catalog::create(self.server, target, view).await?;
         }
         let mut done = Done::nothing(plan, contents);
-        (done.loaded, done.indexes, done.index_time) = (loaded, indexes, index_time);
+        (done.loaded, done.unbuilt, done.index_time) = (loaded, unbuilt, index_time);
         done.account()?;
         Ok(done)
     }
 
-    async fn build_indexes(&self, plan: &Plan) -> Result<Vec<(usize, Vec<IndexFailure>)>> {
-        let results = Mutex::new(vec![(0, Vec::new()); plan.collections().count()]);
-        stream::iter(plan.collections().enumerate())
-            .map(Ok)
-            .try_for_each_concurrent(self.options.parallel.max(1), async |(index, planned): (usize, &Planned)| {
-                if self.options.indexes && planned.kind() != CollectionType::View {
-                    let built = catalog::create_indexes(self.server, &planned.target, &planned.collection).await?;
-                    let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if let Some(result) = results.get_mut(index) {
-                        *result = built;
-                    }
-                }
-                Ok::<_, Error>(())
-            })
-            .await?;
-        Ok(results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// Builds the indexes of each collection; gives back, by collection, which were not built, and why.
+    async fn build_indexes(&self, plan: &Plan) -> Result<Vec<Vec<Option<String>>>> {
+        let one = async |planned: &Planned| {
+            let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
+            catalog::create_indexes(self.server, &planned.target, &specs).await
+        };
+        let all = stream::iter(plan.collections()).map(one).buffered(self.options.parallel.max(1)).try_collect();
+        let watch = async {
+            catalog::watch_builds(self.server, &*self.progress).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            built = all => built,
+            never = watch => never,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use transload::{
     error::Result,
     progress::Silent,
     report::{DumpReport, RestoreReport},
-    restore::{Existing, RestoreOptions, Source, restore},
+    restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
     sandbox::ReplicaSet,
     scan::PART_BYTES,
     selection::{Selection, SelectionOptions},
@@ -226,7 +226,8 @@ impl Archive {
             existing: Existing::Refuse,
             dry_run: false,
             check: true,
-            indexes: true,
+            indexes: IndexSource::Beside,
+            index_policy: IndexPolicy::Repair,
             parallel: 2,
         }
     }

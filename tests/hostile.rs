@@ -15,7 +15,7 @@ use transload::{
     error::{ErrorKind, Result},
     progress::Silent,
     report::RestoreReport,
-    restore::{Existing, RestoreOptions, Source, restore},
+    restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
     sandbox::Release,
     selection::SelectionOptions,
 };
@@ -52,7 +52,8 @@ async fn restored(server: &Server, namespace: &str, options: &[u8], existing: Ex
         existing,
         dry_run: false,
         check: true,
-        indexes: true,
+        indexes: IndexSource::Beside,
+        index_policy: IndexPolicy::Repair,
         parallel: 2,
     };
     restore(source, server, options, Arc::new(Silent), CancellationToken::new()).await

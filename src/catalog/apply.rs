@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use bson::{Document, RawDocumentBuf, rawdoc};
 use mongodb::error::ErrorKind as DriverErrorKind;
-use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
-use super::read::{collection_type, is_id_index};
+use super::read::collection_type;
 use crate::{
-    connect::{Doing, Server, Version, command_text, retry, retry_code},
+    connect::{Doing, Server, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -21,9 +20,6 @@ const NOT_CREATED: [&[u8]; 4] = [b"create", b"temp", b"flags", b"autoIndexId"];
 
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
-
-/// The first release that knows `commitQuorum`. A standalone server refuses it.
-const COMMIT_QUORUM: Version = Version::new(4, 4, 0);
 
 /// What is in a database of the target already: the names, and what each one is.
 ///
@@ -55,6 +51,16 @@ pub async fn drop(server: &Server, namespace: &Namespace) -> Result<()> {
 /// # Errors
 /// What the server says.
 pub async fn create(server: &Server, namespace: &Namespace, collection: &Collection) -> Result<()> {
+    create_for(server, namespace, collection, format!("create {namespace}")).await
+}
+
+/// Creates a collection in order to do `what`.
+pub(super) async fn create_for(
+    server: &Server,
+    namespace: &Namespace,
+    collection: &Collection,
+    what: String,
+) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("create", namespace.collection());
     for option in document::elements(&collection.options) {
@@ -66,14 +72,14 @@ pub async fn create(server: &Server, namespace: &Namespace, collection: &Collect
     command.document("writeConcern", server.write_concern().as_bytes());
     let command = RawDocumentBuf::from_bytes(command.finish())
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
-    let doing = Doing::new(format!("create {namespace}"), "createCollection", namespace.database());
+    let doing = Doing::new(what, "createCollection", namespace.database());
     // A create that was retried meets its own first attempt.
     ddl(server, namespace, command, &doing, &[NAMESPACE_EXISTS]).await
 }
 
 /// Runs a command that changes the catalog until it succeeds. After a retry, the codes in `done` mean that the first
 /// attempt had succeeded.
-async fn ddl(
+pub(super) async fn ddl(
     server: &Server,
     namespace: &Namespace,
     command: RawDocumentBuf,
@@ -112,117 +118,6 @@ fn write_concern_error(reply: &Document) -> Option<(i32, String)> {
     let code = error.get_i32("code").unwrap_or(0);
     let name = error.get_str("codeName").unwrap_or("WriteConcernFailed");
     Some((code, command_text(code, name, error.get_str("errmsg").unwrap_or_default())))
-}
-
-/// An index that was not built.
-#[derive(Clone, Debug, Serialize)]
-pub struct IndexFailure {
-    /// The collection.
-    pub namespace: Namespace,
-    /// The index.
-    pub index: String,
-    /// The server's reason.
-    pub reason: String,
-}
-
-/// Builds the indexes of a collection, all in one command, so that the server reads the collection once. If the
-/// command fails, each index is tried alone, so that one that cannot be built costs no other. Gives back how many
-/// were built, and what was not.
-///
-/// # Errors
-/// When the server does not answer.
-pub async fn create_indexes(
-    server: &Server,
-    namespace: &Namespace,
-    collection: &Collection,
-) -> Result<(usize, Vec<IndexFailure>)> {
-    let specs = collection.indexes.iter().filter(|spec| must_build(spec)).map(|spec| portable(spec, collection));
-    let specs: Vec<Vec<u8>> = specs.collect::<Result<_>>()?;
-    if specs.is_empty() {
-        return Ok((0, Vec::new()));
-    }
-    match build(server, namespace, &specs).await {
-        Ok(()) => return Ok((specs.len(), Vec::new())),
-        Err(error) if error.kind() == ErrorKind::Server => {}
-        Err(error) => return Err(error),
-    }
-    let mut failures = Vec::new();
-    for spec in &specs {
-        match build(server, namespace, std::slice::from_ref(spec)).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Server => {
-                failures.push(IndexFailure { namespace: namespace.clone(), index: name(spec), reason: reason(&error) })
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((specs.len() - failures.len(), failures))
-}
-
-/// Why an index was not built, for a line that names the collection and the index already.
-fn reason(error: &Error) -> String {
-    let (_, text) = error.message().split_once(": ").unwrap_or(("", error.message()));
-    match text.starts_with("error 11000 ") {
-        true => format!("documents of the collection have the same key ({text})"),
-        false => text.to_owned(),
-    }
-}
-
-async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
-    let mut command = RawBuilder::new();
-    command.string("createIndexes", namespace.collection());
-    command.embed_array("indexes", |array| {
-        for (number, spec) in specs.iter().enumerate() {
-            array.document(number.to_string(), spec);
-        }
-    });
-    // By default a build waits for every voting member, and so for ever while one of them is down.
-    if server.version() >= COMMIT_QUORUM && server.operation_time().await? != 0 {
-        command.string("commitQuorum", "majority");
-    }
-    command.document("writeConcern", server.write_concern().as_bytes());
-    let command = RawDocumentBuf::from_bytes(command.finish())
-        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
-    let doing = Doing::new(format!("build indexes of {namespace}"), "createIndex", namespace.database());
-    // No error means success here: servers answer a spec that they have already with none, and a conflict of one
-    // spec says nothing about the others in the command.
-    ddl(server, namespace, command, &doing, &[]).await
-}
-
-/// How many indexes of a collection must be built: all but those that come with it.
-pub fn indexes_to_build(collection: &Collection) -> usize {
-    collection.indexes.iter().filter(|spec| must_build(spec)).count()
-}
-
-/// Whether an index does not come with the collection itself.
-fn must_build(spec: &[u8]) -> bool {
-    !is_id_index(spec) && document::find(spec, b"clustered").is_none()
-}
-
-/// A spec that means the same on another server: without the namespace that old ones put in, which would name the
-/// source's; and with the simple collation where it has none in a collection that has one. Servers leave the simple
-/// one out of what they list, and give the collection's to an index that names none.
-fn portable(spec: &[u8], collection: &Collection) -> Result<Vec<u8>> {
-    let mut portable = RawBuilder::new();
-    for option in document::elements(spec) {
-        let place = || format!("an index of {}", collection.namespace);
-        let option = option.map_err(|malformed| Error::from(malformed).at(place()))?;
-        if option.name != b"ns" {
-            portable.append(&option);
-        }
-    }
-    let has_collation = |options: &[u8]| document::find(options, b"collation").is_some();
-    if has_collation(&collection.options) && !has_collation(spec) {
-        portable.embed("collation", |collation| {
-            collation.string("locale", "simple");
-        });
-    }
-    Ok(portable.finish())
-}
-
-fn name(spec: &[u8]) -> String {
-    let name = document::find(spec, b"name").and_then(|name| name.string());
-    name.map_or_else(|| "(without a name)".to_owned(), |name| String::from_utf8_lossy(name).into_owned())
 }
 
 /// Sorts views so that each comes after the views it reads from; a view can be created before a collection it

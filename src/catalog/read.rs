@@ -6,6 +6,7 @@ use bson::{Bson, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
+use super::prove::SCRATCH;
 use crate::{
     connect::{Doing, Server},
     document::{self, Element, kind},
@@ -204,6 +205,7 @@ fn left_out(collection: &str) -> Option<&'static str> {
         name if name.starts_with("system.buckets.") => Some(""),
         "system.profile" => Some("the profiler's own log"),
         name if name.starts_with("system.") => Some("kept by the server itself"),
+        name if name.starts_with(SCRATCH) => Some("left over from an interrupted restore"),
         name if name.starts_with("__mdb_internal") => Some("kept by a service of the host"),
         _ => None,
     }

@@ -6,6 +6,8 @@
 mod json;
 mod read;
 
+pub use json::spec_value;
+
 use std::{
     fs::{self, File},
     io::Write,
@@ -15,7 +17,10 @@ use std::{
 use transload_format::{Collection, CollectionType};
 
 use super::index_spec::{Author, Context, NEWEST, Repair, Verdict, sanitize};
-use crate::error::{Error, Result};
+use crate::{
+    document,
+    error::{Error, Result},
+};
 
 /// The version of the sidecar's own form.
 const VERSION: u64 = 1;
@@ -30,6 +35,12 @@ pub fn sidecar_path(archive: &Path) -> PathBuf {
             PathBuf::from(name)
         }
     }
+}
+
+/// The name in an index spec, or what stands for it where there is none.
+pub fn index_name(spec: &[u8]) -> String {
+    let name = document::find(spec, b"name").and_then(|name| name.string());
+    name.map_or_else(|| "(without a name)".to_owned(), |name| String::from_utf8_lossy(name).into_owned())
 }
 
 /// Index specs of several collections.

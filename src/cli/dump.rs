@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     archive::Destination,
-    dump::{DumpOptions, dump},
+    dump::{DumpOptions, check_sidecar, dump},
     error::Result,
     namespace::printable,
     report::DumpReport,
@@ -57,6 +57,7 @@ impl DumpCommand {
             path => Destination::File { path: archive_path(path)?.into(), replace: self.force },
         };
         destination.check()?;
+        check_sidecar(&destination)?;
         let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
         let default_database = server.default_database().map(str::to_owned);
         let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
@@ -83,6 +84,20 @@ fn text(report: &DumpReport) -> String {
     let mut text = table.to_string();
     for left_out in &report.left_out {
         text.push_str(&format!("not copied: {} ({})\n", printable(&left_out.namespace.to_string()), left_out.reason));
+    }
+    for bad in &report.bad_indexes {
+        let index = format!("{} {}", printable(&bad.namespace), printable(&bad.index));
+        match &bad.reason {
+            Some(reason) => text.push_str(&format!("bad index: {index}: will not be built: {}\n", printable(reason))),
+            None => {
+                for repair in &bad.repairs {
+                    text.push_str(&format!(
+                        "bad index: {index}: will be repaired: {}\n",
+                        printable(&repair.to_string())
+                    ));
+                }
+            }
+        }
     }
     if report.retries > 0 {
         text.push_str(&format!(

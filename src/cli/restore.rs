@@ -1,6 +1,8 @@
 //! `transload restore`.
 
-use clap::{Args, builder::BoolishValueParser};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
@@ -12,9 +14,9 @@ use super::{
 use crate::{
     archive::ArchiveFile,
     error::Result,
-    namespace::printable,
+    namespace::{Namespace, printable},
     report::RestoreReport,
-    restore::{Existing, RestoreOptions, Source, restore},
+    restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
 };
 
 /// Load an archive into a server
@@ -39,9 +41,22 @@ pub(super) struct RestoreCommand {
     /// Load into collections that exist; a document whose `_id` exists is left as it is, counted and reported
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_APPEND", hide_env_values = true)]
     append: bool,
-    /// Build no indexes but those on `_id`
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
+    /// Build the indexes of this sidecar [default: NAME.indexes.json beside the archive, else what the archive holds]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "no_indexes",
+        help_heading = "Indexes",
+        env = "TRANSLOAD_INDEXES",
+        hide_env_values = true
+    )]
+    indexes: Option<PathBuf>,
+    /// Build no indexes but those that come with the collections
+    #[arg(long, help_heading = "Indexes", value_parser = BoolishValueParser::new(), env = "TRANSLOAD_NO_INDEXES", hide_env_values = true)]
     no_indexes: bool,
+    /// What to do with index specs that servers do not take as they are
+    #[arg(long, value_name = "POLICY", help_heading = "Indexes", value_enum, default_value_t = Policy::Repair, env = "TRANSLOAD_INDEX_POLICY", hide_env_values = true)]
+    index_policy: Policy,
     /// Print the plan and touch nothing
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DRY_RUN", hide_env_values = true)]
     dry_run: bool,
@@ -53,6 +68,17 @@ pub(super) struct RestoreCommand {
     parallel: u16,
     #[command(flatten)]
     connection: ConnectionArguments,
+}
+
+/// What to do with bad index specs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// Repair what can be repaired, and report it
+    Repair,
+    /// Refuse the restore before anything is written, and list all of them
+    Strict,
+    /// Leave them out; the restore then ends with exit code 3
+    Skip,
 }
 
 impl RestoreCommand {
@@ -72,12 +98,50 @@ impl RestoreCommand {
             },
             dry_run: self.dry_run,
             check: !self.no_check,
-            indexes: !self.no_indexes,
+            indexes: match (self.indexes, self.no_indexes) {
+                (Some(path), _) => IndexSource::File(path),
+                (None, true) => IndexSource::None,
+                (None, false) => IndexSource::Beside,
+            },
+            index_policy: match self.index_policy {
+                Policy::Repair => IndexPolicy::Repair,
+                Policy::Strict => IndexPolicy::Strict,
+                Policy::Skip => IndexPolicy::Skip,
+            },
             parallel,
         };
         let report = restore(source, &server, options, output.progress(), cancel).await?;
         let outcome = if report.is_whole() { Outcome::Done } else { Outcome::Incomplete };
         output.summary(&report, outcome, || text(&report))
+    }
+}
+
+/// What became of indexes that were not as servers take them.
+fn push_indexes(report: &RestoreReport, text: &mut String) {
+    let place =
+        |namespace: &Namespace, index: &str| format!("{} {}", printable(&namespace.to_string()), printable(index));
+    let mut routine = 0;
+    for repaired in &report.repaired_indexes {
+        for repair in &repaired.repairs {
+            if repair.kind.is_routine() {
+                routine += 1;
+            } else {
+                let index = place(&repaired.namespace, &repaired.index);
+                text.push_str(&format!("repaired: {index}: {}\n", printable(&repair.to_string())));
+            }
+        }
+    }
+    for merged in &report.merged_indexes {
+        text.push_str(&format!("merged: {}: {}\n", place(&merged.namespace, &merged.index), printable(&merged.reason)));
+    }
+    for failure in &report.failed_indexes {
+        let index = place(&failure.namespace, &failure.index);
+        text.push_str(&format!("not built: {index}: {}\n  its spec: {}\n", failure.reason, printable(&failure.spec)));
+    }
+    if routine > 0 {
+        text.push_str(&format!(
+            "{routine} index options were put in other words that mean the same; --json names them\n"
+        ));
     }
 }
 
@@ -117,14 +181,7 @@ fn text(report: &RestoreReport) -> String {
             rejected.reason
         ));
     }
-    for failure in &report.failed_indexes {
-        text.push_str(&format!(
-            "not built: {} {}: {}\n",
-            printable(&failure.namespace.to_string()),
-            printable(&failure.index),
-            failure.reason
-        ));
-    }
+    push_indexes(report, &mut text);
     if report.dry_run {
         text.push_str("a plan only: nothing was written\n");
         return text;

@@ -6,18 +6,21 @@ use transload_format::Contents;
 
 use super::{Plan, Planned};
 use crate::{
-    catalog::IndexFailure,
+    catalog::{
+        IndexFailure,
+        sidecar::{index_name, spec_value},
+    },
     error::{Error, ErrorKind, Result},
     load::Loaded,
-    report::{RestoreReport, RestoredNamespace, kind_name},
+    report::{MergedIndex, RepairedIndex, RestoreReport, RestoredNamespace, kind_name},
 };
 
 /// A plan, and what became of it.
 pub(super) struct Done {
     pub(super) plan: Plan,
     pub(super) loaded: Vec<Loaded>,
-    /// Indexes built, and those that were not.
-    pub(super) indexes: Vec<(usize, Vec<IndexFailure>)>,
+    /// Of the indexes to build, by collection: why they were not.
+    pub(super) unbuilt: Vec<Vec<Option<String>>>,
     pub(super) index_time: Duration,
     /// Documents and bytes in the archive, by namespace id.
     archived: Vec<(u64, u64)>,
@@ -31,7 +34,7 @@ impl Done {
         let count = plan.collections().count();
         Done {
             loaded: vec![Loaded::default(); count],
-            indexes: vec![(0, Vec::new()); count],
+            unbuilt: vec![Vec::new(); count],
             index_time: Duration::ZERO,
             archived: archived.collect(),
             plan,
@@ -71,11 +74,13 @@ impl Done {
             retries: 0,
             namespaces: Vec::new(),
             rejected: Vec::new(),
+            repaired_indexes: Vec::new(),
+            merged_indexes: Vec::new(),
             failed_indexes: Vec::new(),
             warnings: self.plan.warnings.clone(),
         };
-        let all = self.plan.collections().zip(&self.loaded).zip(&self.indexes);
-        for ((planned, loaded), (built, failures)) in all {
+        let all = self.plan.collections().zip(&self.loaded).zip(&self.unbuilt);
+        for ((planned, loaded), unbuilt) in all {
             let (documents, bytes) = self.archived(planned);
             report.documents += documents;
             report.bytes += bytes;
@@ -83,7 +88,7 @@ impl Done {
             report.duplicates += loaded.duplicates;
             report.refused += loaded.refused;
             report.rejected.extend(loaded.rejected.iter().cloned());
-            report.failed_indexes.extend(failures.iter().cloned());
+            account_for_indexes(planned, unbuilt, &mut report);
             report.namespaces.push(RestoredNamespace {
                 source: planned.source.clone(),
                 target: planned.target.clone(),
@@ -93,10 +98,36 @@ impl Done {
                 inserted: loaded.inserted,
                 duplicates: loaded.duplicates,
                 refused: loaded.refused,
-                indexes: planned.indexes,
-                indexes_built: *built,
+                indexes: planned.indexes.build.len() + planned.indexes.missing(),
+                indexes_built: unbuilt.iter().filter(|reason| reason.is_none()).count(),
             });
         }
         report
+    }
+}
+
+/// Puts each index of a collection where it belongs: repaired, served by another, or failed.
+fn account_for_indexes(planned: &Planned, unbuilt: &[Option<String>], report: &mut RestoreReport) {
+    let failure = |index: String, spec: &[u8], reason: &str| {
+        let spec = spec_value(spec).map_or_else(|_| "(malformed)".to_owned(), |spec| spec.to_string());
+        IndexFailure { namespace: planned.target.clone(), index, spec, reason: reason.to_owned() }
+    };
+    for (place, index) in planned.indexes.build.iter().enumerate() {
+        let name = index_name(&index.spec);
+        if let Some(reason) = unbuilt.get(place).and_then(Option::as_deref) {
+            report.failed_indexes.push(failure(name, &index.spec, reason));
+        } else if !index.repairs.is_empty() {
+            let (namespace, repairs) = (planned.target.clone(), index.repairs.clone());
+            report.repaired_indexes.push(RepairedIndex { namespace, index: name, repairs });
+        }
+    }
+    for left in &planned.indexes.left {
+        match &left.served_by {
+            Some(served_by) => {
+                let (namespace, index, served_by) = (planned.target.clone(), left.name.clone(), served_by.clone());
+                report.merged_indexes.push(MergedIndex { namespace, index, served_by, reason: left.reason.clone() });
+            }
+            None => report.failed_indexes.push(failure(left.name.clone(), &left.spec, &left.reason)),
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use transload_format::{Collection, CollectionType, Contents};
 
-use super::RestoreOptions;
+use super::{IndexPlan, RestoreOptions};
 use crate::{
-    catalog,
+    catalog::{self, sidecar::Sidecar},
     connect::Server,
     document,
     error::{Error, ErrorKind, Result},
@@ -39,8 +39,8 @@ pub struct Planned {
     pub data: Namespace,
     /// What the archive says of it.
     pub collection: Collection,
-    /// How many indexes will be built, beside the one on `_id`.
-    pub indexes: usize,
+    /// Its indexes, beside those that come with it.
+    pub indexes: IndexPlan,
     /// What is there under its name already.
     pub there: Option<CollectionType>,
     /// Whether it is there and will be dropped first.
@@ -85,7 +85,12 @@ impl Plan {
     ///
     /// # Errors
     /// When the selection matches nothing, two names become one, or the target has one of them already.
-    pub(super) async fn new(server: &Server, contents: &Contents, options: &RestoreOptions) -> Result<Self> {
+    pub(super) async fn new(
+        server: &Server,
+        contents: &Contents,
+        sidecar: &Sidecar,
+        options: &RestoreOptions,
+    ) -> Result<Self> {
         let mut sources = Vec::new();
         for namespace in contents.namespaces() {
             sources.push(Namespace::parse(&namespace.collection.namespace)?);
@@ -120,7 +125,8 @@ impl Plan {
             let dropped = there.is_some() && options.existing == Existing::Drop;
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let create = there.is_none() || dropped;
-            let indexes = if options.indexes { catalog::indexes_to_build(&collection) } else { 0 };
+            let listed = sidecar.collection(&collection.namespace);
+            let indexes = IndexPlan::new(listed, &collection, server.version(), options.index_policy);
             plan.planned.push(Planned {
                 id,
                 source: selected.source,
@@ -183,6 +189,11 @@ impl Plan {
     /// The namespaces, in the order of the archive.
     pub fn collections(&self) -> impl Iterator<Item = &Planned> + Clone {
         self.planned.iter()
+    }
+
+    /// Lets `change` see the indexes of each namespace, with its id.
+    pub(super) fn for_each_index_plan(&mut self, mut change: impl FnMut(u32, &mut IndexPlan)) {
+        self.planned.iter_mut().for_each(|planned| change(planned.id, &mut planned.indexes));
     }
 
     /// The index and the plan of the namespace with this id.

@@ -8,7 +8,6 @@ use std::sync::{
 };
 
 use tokio::task::JoinSet;
-use transload_format::CollectionType;
 
 use super::{Collection, Shop};
 use crate::{
@@ -35,16 +34,9 @@ pub async fn load(server: &Server, database: &str, shop: &Shop) -> Result<u64> {
     for (collection, count) in shop.collections() {
         let namespace = Namespace::new(database, collection.name())?;
         insert_all(server, &namespace, collection, count, *shop).await?;
-        let indexes = transload_format::Collection {
-            namespace: namespace.to_string(),
-            kind: CollectionType::Collection,
-            uuid: None,
-            options: Vec::new(),
-            indexes: collection.indexes(),
-        };
-        let (_, failures) = catalog::create_indexes(server, &namespace, &indexes).await?;
-        if let Some(failed) = failures.into_iter().next() {
-            return Err(Error::new(ErrorKind::Server, failed.reason).at(namespace.to_string()));
+        let refused = catalog::create_indexes(server, &namespace, &collection.indexes()).await?;
+        if let Some(reason) = refused.into_iter().flatten().next() {
+            return Err(Error::new(ErrorKind::Server, reason).at(namespace.to_string()));
         }
         documents += count;
     }

@@ -87,7 +87,7 @@ impl NotBuilt {
 ///
 /// # Errors
 /// When it is malformed.
-pub(super) fn spec_value(spec: &[u8]) -> Result<Value> {
+pub fn spec_value(spec: &[u8]) -> Result<Value> {
     let canonical = extjson::to_string(spec)?;
     let value = serde_json::from_str(&canonical)
         .map_err(|error| Error::new(ErrorKind::Internal, format!("a spec gave no JSON: {error}")))?;

@@ -1,0 +1,141 @@
+//! What indexes cost: a restore of many small collections beside mongorestore, and the index phase of one large
+//! collection beside one `createIndexes` by hand.
+//!
+//! `cargo bench --bench indexes -- [--collections 1000] [--documents 1000000] [--runs 5]`
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
+
+mod race;
+
+use std::{path::Path, process::Command, time::Instant};
+
+use bson::{Document, doc};
+use mongodb::Database;
+use transload::sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary};
+
+use race::{TRANSLOAD, contender, installed, race};
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = |flag: &str, default: usize| {
+        let given = arguments.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
+        given.map_or(default, |text| text.parse().expect("a number"))
+    };
+    // `cargo test --benches` must not measure for minutes.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runs = value("--runs", 5);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
+    let mut options = ReplicaSetOptions::new(server);
+    options.cache_gb = 2.0;
+    let source = ReplicaSet::start(&options).await.expect("a source");
+    let target = ReplicaSet::start(&options).await.expect("a target");
+    println!("medians of {runs} runs\n");
+    small_collections(&source, &target, folder.path(), value("--collections", 1000), runs).await;
+    index_phase(&source, &target, folder.path(), value("--documents", 1_000_000), runs).await;
+}
+
+async fn small_collections(source: &ReplicaSet, target: &ReplicaSet, folder: &Path, collections: usize, runs: usize) {
+    let database = source.client().await.expect("connected").database("small");
+    for number in 0..collections {
+        let name = format!("c{number:04}");
+        let documents: Vec<Document> = (0..5).map(|id| doc! { "_id": id, "a": id, "text": "a few words" }).collect();
+        database.collection(&name).insert_many(documents).await.expect("inserted");
+        let index = doc! { "key": { "a": 1 }, "name": "a_1" };
+        database.run_command(doc! { "createIndexes": &name, "indexes": [index] }).await.expect("built");
+    }
+    let (archive, theirs) = (folder.join("small.tlz"), folder.join("small"));
+    dump(source, "small", &archive);
+    let (uri, path) = (target.uri(), archive.clone());
+    let mut contenders = vec![contender("transload restore", None, move || {
+        let mut command = Command::new(TRANSLOAD);
+        command.arg("restore").arg(&path).arg(&uri).arg("--quiet");
+        command
+    })];
+    if installed("mongodump") && installed("mongorestore") {
+        let mut dump = Command::new("mongodump");
+        dump.arg(format!("--uri={}", source.uri())).args(["--db=small", "--gzip", "--quiet"]);
+        assert!(dump.arg(format!("--out={}", theirs.display())).status().expect("started").success());
+        let uri = target.uri();
+        contenders.push(contender("mongorestore", None, move || {
+            let mut command = Command::new("mongorestore");
+            command.arg(format!("--uri={uri}")).args(["--gzip", "--quiet"]).arg(&theirs);
+            command
+        }));
+    }
+    let client = target.client().await.expect("connected");
+    let clean = || async {
+        client.database("small").drop().await.expect("dropped");
+    };
+    race(runs, &format!("restore of {collections} collections"), &mut contenders, clean).await;
+    clean().await;
+}
+
+/// Five indexes on a large collection: the last stage of a restore against the same by hand, on the same server.
+async fn index_phase(source: &ReplicaSet, target: &ReplicaSet, folder: &Path, documents: usize, runs: usize) {
+    let database = source.client().await.expect("connected").database("large");
+    let collection = database.collection::<Document>("items");
+    for start in (0..documents).step_by(10_000) {
+        let one = |id: usize| {
+            let id = id as i64;
+            let mixed = id.wrapping_mul(0x5851_f42d_4c95_7f2d);
+            doc! { "_id": id, "a": mixed % 1000, "b": format!("{mixed:x}"), "c": id, "d": mixed, "e": id % 7 }
+        };
+        collection.insert_many((start..documents.min(start + 10_000)).map(one)).await.expect("inserted");
+    }
+    let keys = [doc! { "a": 1 }, doc! { "b": 1 }, doc! { "c": -1 }, doc! { "d": 1, "e": 1 }, doc! { "e": 1 }];
+    let indexes: Vec<Document> = keys
+        .iter()
+        .enumerate()
+        .map(|(number, key)| doc! { "key": key.clone(), "name": format!("i{number}") })
+        .collect();
+    let create = doc! { "createIndexes": "items", "indexes": indexes };
+    database.run_command(create.clone()).await.expect("built");
+    let archive = folder.join("large.tlz");
+    dump(source, "large", &archive);
+    let copy = target.client().await.expect("connected").database("large");
+    let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
+    for round in 0..=runs {
+        copy.drop().await.expect("dropped");
+        let restored = Command::new(TRANSLOAD).args(["--json", "restore"]).arg(&archive).arg(target.uri()).output();
+        let restored = restored.expect("started");
+        assert!(restored.status.success());
+        let last = String::from_utf8(restored.stdout).expect("text");
+        let summary: serde_json::Value = serde_json::from_str(last.lines().last().expect("a summary")).expect("JSON");
+        let phase = summary["index_seconds"].as_f64().expect("a number");
+        let hand = rebuild(&copy, &create).await;
+        // The first round warms the server.
+        if round > 0 {
+            ours.push(phase);
+            by_hand.push(hand);
+        }
+    }
+    let (ours, by_hand) = (median(ours), median(by_hand));
+    println!("five indexes on {documents} documents");
+    println!(
+        "  index phase of a restore {ours:>6.2} s\n  createIndexes by hand    {by_hand:>6.2} s {:>6.2} x",
+        by_hand / ours
+    );
+}
+
+/// Drops the indexes and builds them again with one command; the seconds of the build.
+async fn rebuild(database: &Database, create: &Document) -> f64 {
+    database.run_command(doc! { "dropIndexes": "items", "index": "*" }).await.expect("dropped");
+    let begun = Instant::now();
+    database.run_command(create.clone()).await.expect("built");
+    begun.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn dump(source: &ReplicaSet, database: &str, archive: &Path) {
+    let mut dump = Command::new(TRANSLOAD);
+    dump.arg("dump").arg(source.uri()).arg(archive).args(["--quiet", "--include", &format!("{database}.*")]);
+    assert!(dump.status().expect("started").success());
+}

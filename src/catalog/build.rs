@@ -1,0 +1,120 @@
+//! Builds indexes on a server: all of a collection in one command, and none at the cost of another.
+
+use std::time::Duration;
+
+use bson::{Bson, RawDocumentBuf, rawdoc};
+use serde::Serialize;
+
+use super::apply::ddl;
+use crate::{
+    connect::{Doing, Server, Version},
+    document::{self, RawBuilder},
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    progress::Progress,
+};
+
+/// The first release that knows `commitQuorum`. A standalone server refuses it.
+const COMMIT_QUORUM: Version = Version::new(4, 4, 0);
+/// How often the server is asked how far it is.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// An index that was not built.
+#[derive(Clone, Debug, Serialize)]
+pub struct IndexFailure {
+    /// The collection.
+    pub namespace: Namespace,
+    /// The index.
+    pub index: String,
+    /// Its spec, as extended JSON.
+    pub spec: String,
+    /// Why: the server's reason, or ours.
+    pub reason: String,
+}
+
+/// Builds the indexes of a collection, all in one command, so that the server reads the collection once. If the
+/// command fails, each index is tried alone, so that one that cannot be built costs no other. Gives back, for each
+/// spec, why it was not built.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn create_indexes(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<Vec<Option<String>>> {
+    if specs.is_empty() {
+        return Ok(Vec::new());
+    }
+    match build(server, namespace, specs).await {
+        Ok(()) => return Ok(vec![None; specs.len()]),
+        Err(error) if error.kind() == ErrorKind::Server && specs.len() > 1 => {}
+        Err(error) if error.kind() == ErrorKind::Server => return Ok(vec![Some(reason(&error))]),
+        Err(error) => return Err(error),
+    }
+    let mut reasons = Vec::with_capacity(specs.len());
+    for spec in specs {
+        reasons.push(match build(server, namespace, std::slice::from_ref(spec)).await {
+            Ok(()) => None,
+            Err(error) if error.kind() == ErrorKind::Server => Some(reason(&error)),
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(reasons)
+}
+
+/// Why an index was not built, for a line that names the collection and the index already.
+fn reason(error: &Error) -> String {
+    let (_, text) = error.message().split_once(": ").unwrap_or(("", error.message()));
+    match text.starts_with("error 11000 ") {
+        true => format!("documents of the collection have the same key ({text})"),
+        false => text.to_owned(),
+    }
+}
+
+async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
+    let mut command = RawBuilder::new();
+    command.string("createIndexes", namespace.collection());
+    command.embed_array("indexes", |array| {
+        for (number, spec) in specs.iter().enumerate() {
+            array.document(number.to_string(), spec);
+        }
+    });
+    // By default a build waits for every voting member, and so for ever while one of them is down.
+    if server.version() >= COMMIT_QUORUM && server.operation_time().await? != 0 {
+        command.string("commitQuorum", "majority");
+    }
+    command.document("writeConcern", server.write_concern().as_bytes());
+    let command = RawDocumentBuf::from_bytes(command.finish())
+        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
+    let doing = Doing::new(format!("build indexes of {namespace}"), "createIndex", namespace.database());
+    // No error means success here: servers answer a spec that they have already with none, and a conflict of one
+    // spec says nothing about the others in the command.
+    ddl(server, namespace, command, &doing, &[]).await
+}
+
+/// Tells `progress` how many documents the builds under way have read, for as long as it is polled. Whoever may not
+/// ask for other operations (the action `inprog`) does without.
+pub async fn watch_builds(server: &Server, progress: &dyn Progress) {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let pipeline = rawdoc! {
+            "aggregate": 1,
+            "pipeline": [{ "$currentOp": { "allUsers": true } }, { "$match": { "msg": { "$regex": "^Index Build" } } }],
+            "cursor": {},
+        };
+        let doing = Doing::new("ask how far the index builds are", "inprog", "admin");
+        let Ok(operations) = server.documents("admin", pipeline, &doing).await else {
+            return;
+        };
+        let done = |operation: &Vec<u8>| {
+            let progress = document::find(operation, b"progress")?;
+            let done = bson::RawDocument::from_bytes(progress.value).ok()?.get("done").ok()??;
+            match Bson::try_from(done).ok()? {
+                Bson::Int32(done) => u64::try_from(done).ok(),
+                Bson::Int64(done) => u64::try_from(done).ok(),
+                _ => None,
+            }
+        };
+        let sum: u64 = operations.iter().filter_map(done).sum();
+        progress.advance(sum.saturating_sub(told), 0);
+        told = told.max(sum);
+    }
+}

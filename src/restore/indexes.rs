@@ -1,0 +1,203 @@
+//! Which indexes a restore will build: what the sidecar says, fit for the target, and proven on it.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use transload_format::{Collection, Contents};
+
+use super::{Plan, Planned};
+use crate::{
+    archive::ArchiveFile,
+    catalog::{
+        self, Claim,
+        index_spec::{Author, Context, Repair, Verdict, sanitize},
+        sidecar::{CleanIndex, CollectionIndexes, Sidecar, sidecar_path},
+    },
+    connect::{Server, Version},
+    error::{Error, ErrorKind, Result},
+};
+
+/// Where the index specs come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IndexSource {
+    /// The sidecar beside the archive; without one, the specs inside the archive.
+    #[default]
+    Beside,
+    /// This sidecar.
+    File(PathBuf),
+    /// None are built but those that come with the collections.
+    None,
+}
+
+/// What is done about a spec that is not as servers take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IndexPolicy {
+    /// It is repaired, and the repair reported.
+    #[default]
+    Repair,
+    /// The restore is refused, before a document is written.
+    Strict,
+    /// The index is left out, and reported as missing.
+    Skip,
+}
+
+/// The indexes of one collection.
+#[derive(Clone, Debug, Default)]
+pub struct IndexPlan {
+    /// What will be built, in this order.
+    pub build: Vec<CleanIndex>,
+    /// What will not.
+    pub left: Vec<LeftIndex>,
+}
+
+/// An index that will not be built.
+#[derive(Clone, Debug)]
+pub struct LeftIndex {
+    /// Its name.
+    pub name: String,
+    /// Its spec, as it came.
+    pub spec: Vec<u8>,
+    /// The index that serves for it; none if something is missing without it.
+    pub served_by: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// What was changed, or would have been.
+    pub repairs: Vec<Repair>,
+}
+
+/// The sidecar that counts for an archive.
+pub(super) fn sidecar(source: &IndexSource, archive: Option<&ArchiveFile>, contents: &Contents) -> Result<Sidecar> {
+    let id = contents.header().id.to_string();
+    let collections = || contents.namespaces().iter().map(|namespace| &namespace.collection);
+    let names: Vec<_> = collections().map(|collection| collection.namespace.as_str()).collect();
+    let beside = archive.map(|archive| sidecar_path(archive.name().as_ref())).filter(|path| path.exists());
+    match (source, beside) {
+        (IndexSource::None, _) => Ok(Sidecar::default()),
+        (IndexSource::File(path), _) => Sidecar::read_for(path, &id, &names),
+        (IndexSource::Beside, Some(path)) => Sidecar::read_for(&path, &id, &names),
+        (IndexSource::Beside, None) => Ok(Sidecar::derive(Some(id), collections())),
+    }
+}
+
+impl IndexPlan {
+    /// The plan for a collection whose indexes are these.
+    pub(super) fn new(
+        indexes: Option<&CollectionIndexes>,
+        collection: &Collection,
+        target: Version,
+        policy: IndexPolicy,
+    ) -> Self {
+        let mut plan = IndexPlan::default();
+        let Some(indexes) = indexes else {
+            return plan;
+        };
+        let specs: Vec<Vec<u8>> = indexes.indexes.iter().map(|index| index.spec.clone()).collect();
+        let context = Context { options: &collection.options, target, author: Author::Person };
+        for (index, sanitized) in indexes.indexes.iter().zip(sanitize(&specs, &context)) {
+            let original = index.original.as_ref().unwrap_or(&index.spec).clone();
+            let repairs: Vec<Repair> = index.repairs.iter().cloned().chain(sanitized.repairs).collect();
+            let is_bad = repairs.iter().any(|repair| !repair.kind.is_routine());
+            let (served_by, reason) = match sanitized.verdict {
+                Verdict::Inherent => continue,
+                Verdict::Build(_) if is_bad && policy == IndexPolicy::Skip => {
+                    (None, "it would have to be repaired, and bad indexes are to be left out".to_owned())
+                }
+                Verdict::Build(spec) => {
+                    let original = (spec != original).then_some(original);
+                    plan.build.push(CleanIndex { spec, original, repairs });
+                    continue;
+                }
+                Verdict::Merged(other) => {
+                    let reason = format!("{other} serves for it");
+                    (Some(other), reason)
+                }
+                Verdict::Refused(reason) => (None, reason),
+            };
+            plan.left.push(LeftIndex { name: sanitized.name, spec: original, served_by, reason, repairs });
+        }
+        for left in indexes.not_built.iter().cloned() {
+            let (name, spec, served_by, reason) = (left.name, left.original, left.served_by, left.reason);
+            plan.left.push(LeftIndex { name, spec, served_by, reason, repairs: left.repairs });
+        }
+        plan
+    }
+
+    /// How many indexes the source had that the target will not have.
+    pub fn missing(&self) -> usize {
+        self.left.iter().filter(|left| left.served_by.is_none()).count()
+    }
+
+    /// Takes out what the target has refused, and says why.
+    fn refuse(&mut self, reasons: Vec<Option<String>>) {
+        let mut kept = Vec::new();
+        for (index, reason) in std::mem::take(&mut self.build).into_iter().zip(reasons) {
+            match reason {
+                None => kept.push(index),
+                Some(reason) => {
+                    let (name, repairs) = (catalog::sidecar::index_name(&index.spec), index.repairs);
+                    self.left.push(LeftIndex { name, spec: index.spec, served_by: None, reason, repairs });
+                }
+            }
+        }
+        self.build = kept;
+    }
+
+    /// What is wrong with it, a line for each index.
+    fn complaints<'a>(&'a self, planned: &'a Planned) -> impl Iterator<Item = String> + 'a {
+        let repaired = self.build.iter().flat_map(move |index| {
+            let name = catalog::sidecar::index_name(&index.spec);
+            let bad = index.repairs.iter().filter(|repair| !repair.kind.is_routine());
+            bad.map(move |repair| format!("{} {name}: {repair}", planned.source))
+        });
+        let left = self.left.iter().map(move |left| format!("{} {}: {}", planned.source, left.name, left.reason));
+        repaired.chain(left)
+    }
+}
+
+/// Proves all specs on the target, and refuses the restore if the policy is strict and any of them is bad. Whether it
+/// could be proven.
+pub(super) async fn prove(server: &Server, plan: &mut Plan, policy: IndexPolicy, parallel: usize) -> Result<bool> {
+    if policy == IndexPolicy::Strict {
+        refuse_bad(plan)?;
+    }
+    let proven = {
+        let with_indexes = plan.collections().filter(|planned| !planned.indexes.build.is_empty());
+        let claim = |planned: &'_ Planned| {
+            let specs = planned.indexes.build.iter().map(|index| index.spec.clone()).collect::<Vec<_>>();
+            (planned.id, planned.target.database().to_owned(), planned.collection.clone(), specs)
+        };
+        let owned: Vec<_> = with_indexes.map(claim).collect();
+        let claims: Vec<Claim<'_>> = owned
+            .iter()
+            .map(|(_, database, collection, specs)| Claim {
+                database,
+                collection,
+                specs: specs.iter().map(Vec::as_slice).collect(),
+            })
+            .collect();
+        let Some(reasons) = catalog::prove(server, &claims, parallel).await? else {
+            return Ok(false);
+        };
+        owned.iter().map(|(id, ..)| *id).zip(reasons).collect::<HashMap<_, _>>()
+    };
+    plan.for_each_index_plan(|id, indexes| {
+        if let Some(reasons) = proven.get(&id) {
+            indexes.refuse(reasons.clone());
+        }
+    });
+    if policy == IndexPolicy::Strict {
+        refuse_bad(plan)?;
+    }
+    Ok(true)
+}
+
+/// Lists everything that is wrong, if anything is.
+fn refuse_bad(plan: &Plan) -> Result<()> {
+    let complaints: Vec<String> = plan.collections().flat_map(|planned| planned.indexes.complaints(planned)).collect();
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let message = format!("bad index specs, and they are to be refused:\n  {}", complaints.join("\n  "));
+    Err(Error::new(ErrorKind::BadIndexes, message).with_hint(
+        "--index-policy repair builds what can be built; 'transload indexes repair' mends them where they are",
+    ))
+}
