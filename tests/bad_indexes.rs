@@ -115,6 +115,11 @@ async fn an_index_that_no_server_builds_costs_eleven_other_collections_nothing()
     let found = target.state().await.indexes;
     assert_eq!(found.len(), 12);
     assert!(found.values().all(|specs| names(specs, &["a_1", "b_1", "hay"]) == [true, true, false]));
+
+    // A server that knows such indexes gets it.
+    let target = Side::new(old, "twelve_again");
+    assert!(archive.restore(&target).await.unwrap().is_whole());
+    assert_equal(&source, &target).await;
 }
 
 #[tokio::test]

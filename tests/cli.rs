@@ -14,6 +14,7 @@ mod restoring;
 mod salvaging;
 mod secrets;
 mod selecting;
+mod sidecars;
 mod signals;
 mod space;
 mod terminal;

@@ -29,19 +29,41 @@ pub(super) struct Reporter {
 struct State {
     stage: String,
     total_bytes: Option<u64>,
+    total_documents: Option<u64>,
     documents: u64,
     bytes: u64,
     begun: Instant,
     shown: Instant,
 }
 
+impl State {
+    fn new(stage: &str, total_documents: Option<u64>, total_bytes: Option<u64>) -> Self {
+        let now = Instant::now();
+        let stage = stage.to_owned();
+        State { stage, total_bytes, total_documents, documents: 0, bytes: 0, begun: now, shown: now }
+    }
+
+    /// Whether documents are what is counted, as where a server reads them for an index.
+    fn counts_documents(&self) -> bool {
+        self.total_bytes.is_none() && self.total_documents.is_some()
+    }
+
+    /// What has been done of what, for people.
+    fn amount(&self) -> String {
+        let of = |total: Option<String>| total.map_or_else(String::new, |total| format!(" of {total}"));
+        if self.counts_documents() {
+            let total = self.total_documents.map(|total| HumanCount(total).to_string());
+            return format!("{}{} documents", HumanCount(self.documents), of(total));
+        }
+        format!("{}{}", HumanBytes(self.bytes), of(self.total_bytes.map(|total| HumanBytes(total).to_string())))
+    }
+}
+
 impl Reporter {
     pub(super) fn new(output: Output) -> Self {
-        let now = Instant::now();
         let on_terminal = stderr().is_terminal() && !output.is_quiet() && !output.is_json();
         let bar = if on_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
-        let state = State { stage: String::new(), total_bytes: None, documents: 0, bytes: 0, begun: now, shown: now };
-        Reporter { output, bar, state: Mutex::new(state) }
+        Reporter { output, bar, state: Mutex::new(State::new("", None, None)) }
     }
 
     fn show(&self, state: &State) {
@@ -49,13 +71,12 @@ impl Reporter {
         if self.output.is_json() {
             let line = json!({
                 "type": "progress", "stage": state.stage, "documents": state.documents, "bytes": state.bytes,
-                "total_bytes": state.total_bytes, "seconds": seconds,
+                "total_bytes": state.total_bytes, "total_documents": state.total_documents, "seconds": seconds,
             });
             // Progress that cannot be printed must not stop the work.
             let _ = self.output.json_line(&line);
         } else if !self.output.is_quiet() {
-            let total = state.total_bytes.map_or_else(String::new, |total| format!(" of {}", HumanBytes(total)));
-            self.output.note(&format!("{}: {}{total} in {seconds:.0} s", state.stage, HumanBytes(state.bytes)));
+            self.output.note(&format!("{}: {} in {seconds:.0} s", state.stage, state.amount()));
         }
     }
 }
@@ -63,21 +84,21 @@ impl Reporter {
 impl Progress for Reporter {
     fn stage(&self, name: &str, documents: Option<u64>, bytes: Option<u64>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        *state = State { stage: name.to_owned(), total_bytes: bytes, documents: 0, bytes: 0, begun: now, shown: now };
+        *state = State::new(name, documents, bytes);
         if self.bar.is_hidden() {
             return;
         }
-        let template = match bytes {
-            Some(_) => "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
-            None => "{msg} {spinner} {bytes} {elapsed}",
+        let template = match (bytes, documents) {
+            (Some(_), _) => "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+            (None, Some(_)) => "{msg} {wide_bar} {human_pos}/{human_len} {eta}",
+            (None, None) => "{msg} {spinner} {bytes} {elapsed}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
         self.bar.reset();
-        match bytes {
-            Some(bytes) => self.bar.set_length(bytes),
+        match bytes.or(documents) {
+            Some(length) => self.bar.set_length(length),
             None => self.bar.unset_length(),
         }
         let of = documents.map_or_else(String::new, |documents| format!(" {} documents", HumanCount(documents)));
@@ -85,8 +106,8 @@ impl Progress for Reporter {
     }
 
     fn advance(&self, documents: u64, bytes: u64) {
-        self.bar.inc(bytes);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bar.inc(if state.counts_documents() { documents } else { bytes });
         state.documents += documents;
         state.bytes += bytes;
         let every = if self.output.is_json() { JSON_EVERY } else { LINE_EVERY };

@@ -120,6 +120,10 @@ impl RestoreCommand {
 fn push_indexes(report: &RestoreReport, text: &mut String) {
     let place =
         |namespace: &Namespace, index: &str| format!("{} {}", printable(&namespace.to_string()), printable(index));
+    let (repaired_word, merged_word, failed_word) = match report.dry_run {
+        true => ("will be repaired", "will be merged", "will not be built"),
+        false => ("repaired", "merged", "not built"),
+    };
     let mut routine = 0;
     for repaired in &report.repaired_indexes {
         for repair in &repaired.repairs {
@@ -127,20 +131,28 @@ fn push_indexes(report: &RestoreReport, text: &mut String) {
                 routine += 1;
             } else {
                 let index = place(&repaired.namespace, &repaired.index);
-                text.push_str(&format!("repaired: {index}: {}\n", printable(&repair.to_string())));
+                text.push_str(&format!("{repaired_word}: {index}: {}\n", printable(&repair.to_string())));
             }
         }
     }
     for merged in &report.merged_indexes {
-        text.push_str(&format!("merged: {}: {}\n", place(&merged.namespace, &merged.index), printable(&merged.reason)));
+        text.push_str(&format!(
+            "{merged_word}: {}: {}\n",
+            place(&merged.namespace, &merged.index),
+            printable(&merged.reason)
+        ));
     }
     for failure in &report.failed_indexes {
         let index = place(&failure.namespace, &failure.index);
-        text.push_str(&format!("not built: {index}: {}\n  its spec: {}\n", failure.reason, printable(&failure.spec)));
+        text.push_str(&format!(
+            "{failed_word}: {index}: {}\n  its spec: {}\n",
+            failure.reason,
+            printable(&failure.spec)
+        ));
     }
     if routine > 0 {
         text.push_str(&format!(
-            "{routine} index options were put in other words that mean the same; --json names them\n"
+            "{routine} index options that mean the same in fewer or other words; --json names them\n"
         ));
     }
 }

@@ -115,6 +115,16 @@ impl IndexPlan {
             plan.left.push(LeftIndex { name: sanitized.name, spec: original, served_by, reason, repairs });
         }
         for left in indexes.not_built.iter().cloned() {
+            // What no new server builds, as geoHaystack, an old one may.
+            let context = Context { author: Author::Server, ..context };
+            let again = sanitize(std::slice::from_ref(&left.original), &context).pop();
+            if let Some((Verdict::Build(spec), repairs)) = again.map(|again| (again.verdict, again.repairs))
+                && left.served_by.is_none()
+            {
+                let original = (spec != left.original).then_some(left.original);
+                plan.build.push(CleanIndex { spec, original, repairs });
+                continue;
+            }
             let (name, spec, served_by, reason) = (left.name, left.original, left.served_by, left.reason);
             plan.left.push(LeftIndex { name, spec, served_by, reason, repairs: left.repairs });
         }

@@ -206,6 +206,7 @@ pub(crate) fn redacted(text: &str) -> String {
         (r"offset \d+", "offset N"),
         (r"\d+ whole blocks with \d+ documents", "N whole blocks with N documents"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
+        (r"\b(00)?[0-9a-f]{32}\b", "$1ID"),
         (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
     ];
     let text = rules.iter().fold(text.to_owned(), |text, (pattern, with)| {
