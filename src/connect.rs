@@ -84,6 +84,7 @@ pub struct Server {
     default_database: Option<String>,
     has_credential: bool,
     patience: Duration,
+    replicates: bool,
     reads: SelectionCriteria,
     retries: Arc<AtomicU64>,
 }
@@ -115,7 +116,7 @@ pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
         .await
         .map_err(|error| at(failure(error, &Doing::unprivileged("connect"))))?;
     // buildInfo needs no login; the first command that does shows whether the user is accepted.
-    client
+    let status = client
         .database(default_database.as_deref().unwrap_or("admin"))
         .run_command(doc! { "connectionStatus": 1 })
         .await
@@ -129,6 +130,7 @@ pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
         default_database,
         has_credential,
         patience: PATIENCE,
+        replicates: status.contains_key("operationTime"),
         reads: client.selection_criteria().cloned().unwrap_or_else(primary),
         retries: Arc::default(),
         client,
@@ -171,6 +173,11 @@ impl Server {
     /// The database that the connection string names.
     pub fn default_database(&self) -> Option<&str> {
         self.default_database.as_deref()
+    }
+
+    /// Whether writes are replicated: all but a standalone server keep a time of operations.
+    pub fn replicates(&self) -> bool {
+        self.replicates
     }
 
     /// A driver's error in this crate's words, with the hosts in front.

@@ -293,7 +293,7 @@ impl Restore<'_> {
         let begun = Instant::now();
         let documents = loaded.iter().map(|loaded| loaded.inserted).sum();
         self.progress.stage("building indexes", Some(documents), None);
-        let unbuilt = self.build_indexes(&plan).await?;
+        let unbuilt = self.build_indexes(&plan, &loaded).await?;
         let index_time = begun.elapsed();
         let mut views: Vec<_> = plan
             .collections()
@@ -314,12 +314,15 @@ impl Restore<'_> {
     }
 
     /// Builds the indexes of each collection; gives back, by collection, which were not built, and why.
-    async fn build_indexes(&self, plan: &Plan) -> Result<Vec<Vec<Option<String>>>> {
-        let one = async |planned: &Planned| {
+    async fn build_indexes(&self, plan: &Plan, loaded: &[Loaded]) -> Result<Vec<Vec<Option<String>>>> {
+        let one = async |(planned, loaded): (&Planned, &Loaded)| {
             let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
-            catalog::create_indexes(self.server, &planned.target, &specs).await
+            // What was there before counts too.
+            let documents = if planned.create { loaded.inserted } else { u64::MAX };
+            catalog::create_indexes(self.server, &planned.target, &specs, documents).await
         };
-        let all = stream::iter(plan.collections()).map(one).buffered(self.options.parallel.max(1)).try_collect();
+        let all =
+            stream::iter(plan.collections().zip(loaded)).map(one).buffered(self.options.parallel.max(1)).try_collect();
         let watch = async {
             catalog::watch_builds(self.server, &*self.progress).await;
             std::future::pending().await

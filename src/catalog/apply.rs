@@ -79,7 +79,7 @@ pub(super) async fn create_for(
 
 /// Runs a command that changes the catalog until it succeeds. After a retry, the codes in `done` mean that the first
 /// attempt had succeeded.
-pub(super) async fn ddl(
+pub(crate) async fn ddl(
     server: &Server,
     namespace: &Namespace,
     command: RawDocumentBuf,

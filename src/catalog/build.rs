@@ -16,6 +16,8 @@ use crate::{
 
 /// The first release that knows `commitQuorum`. A standalone server refuses it.
 const COMMIT_QUORUM: Version = Version::new(4, 4, 0);
+/// Up to so many documents a build takes no time on any member, and nobody need wait for the others to say so.
+const FEW_DOCUMENTS: u64 = 10_000;
 /// How often the server is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,17 +34,22 @@ pub struct IndexFailure {
     pub reason: String,
 }
 
-/// Builds the indexes of a collection, all in one command, so that the server reads the collection once. If the
-/// command fails, each index is tried alone, so that one that cannot be built costs no other. Gives back, for each
-/// spec, why it was not built.
+/// Builds the indexes of a collection of about so many documents, all in one command, so that the server reads the
+/// collection once. If the command fails, each index is tried alone, so that one that cannot be built costs no other.
+/// Gives back, for each spec, why it was not built.
 ///
 /// # Errors
 /// When the server does not answer.
-pub async fn create_indexes(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<Vec<Option<String>>> {
+pub async fn create_indexes(
+    server: &Server,
+    namespace: &Namespace,
+    specs: &[Vec<u8>],
+    documents: u64,
+) -> Result<Vec<Option<String>>> {
     if specs.is_empty() {
         return Ok(Vec::new());
     }
-    match build(server, namespace, specs).await {
+    match build(server, namespace, specs, documents).await {
         Ok(()) => return Ok(vec![None; specs.len()]),
         Err(error) if error.kind() == ErrorKind::Server && specs.len() > 1 => {}
         Err(error) if error.kind() == ErrorKind::Server => return Ok(vec![Some(reason(&error))]),
@@ -50,7 +57,7 @@ pub async fn create_indexes(server: &Server, namespace: &Namespace, specs: &[Vec
     }
     let mut reasons = Vec::with_capacity(specs.len());
     for spec in specs {
-        reasons.push(match build(server, namespace, std::slice::from_ref(spec)).await {
+        reasons.push(match build(server, namespace, std::slice::from_ref(spec), documents).await {
             Ok(()) => None,
             Err(error) if error.kind() == ErrorKind::Server => Some(reason(&error)),
             Err(error) => return Err(error),
@@ -60,7 +67,7 @@ pub async fn create_indexes(server: &Server, namespace: &Namespace, specs: &[Vec
 }
 
 /// Why an index was not built, for a line that names the collection and the index already.
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let (_, text) = error.message().split_once(": ").unwrap_or(("", error.message()));
     match text.starts_with("error 11000 ") {
         true => format!("documents of the collection have the same key ({text})"),
@@ -68,7 +75,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
+pub(crate) async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>], documents: u64) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("createIndexes", namespace.collection());
     command.embed_array("indexes", |array| {
@@ -77,8 +84,11 @@ async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Res
         }
     });
     // By default a build waits for every voting member, and so for ever while one of them is down.
-    if server.version() >= COMMIT_QUORUM && server.operation_time().await? != 0 {
-        command.string("commitQuorum", "majority");
+    if server.version() >= COMMIT_QUORUM && server.replicates() {
+        match documents {
+            0..=FEW_DOCUMENTS => command.int32("commitQuorum", 0),
+            _ => command.string("commitQuorum", "majority"),
+        };
     }
     command.document("writeConcern", server.write_concern().as_bytes());
     let command = RawDocumentBuf::from_bytes(command.finish())

@@ -130,7 +130,7 @@ async fn on_scratch(
     drop(server, &scratch).await?;
     let doing = format!("prove index specs on a scratch collection of {}", scratch.database());
     let proven = match create_for(server, &scratch, &collection, doing).await {
-        Ok(()) => create_indexes(server, &scratch, &specs).await,
+        Ok(()) => create_indexes(server, &scratch, &specs, 0).await,
         Err(error) => Err(error),
     };
     // Whatever came of it, nothing must stay; of two errors the first is the cause.

@@ -34,7 +34,7 @@ pub async fn load(server: &Server, database: &str, shop: &Shop) -> Result<u64> {
     for (collection, count) in shop.collections() {
         let namespace = Namespace::new(database, collection.name())?;
         insert_all(server, &namespace, collection, count, *shop).await?;
-        let refused = catalog::create_indexes(server, &namespace, &collection.indexes()).await?;
+        let refused = catalog::create_indexes(server, &namespace, &collection.indexes(), count).await?;
         if let Some(reason) = refused.into_iter().flatten().next() {
             return Err(Error::new(ErrorKind::Server, reason).at(namespace.to_string()));
         }
