@@ -7,7 +7,7 @@ mod prove;
 mod read;
 pub mod sidecar;
 
-pub use apply::{create, drop, existing, in_order_of_dependency, read_by_view};
+pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
 pub use build::{IndexFailure, create_indexes, watch_builds};
 pub use prove::{Claim, prove};
 pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};

@@ -264,18 +264,18 @@ impl Restore<'_> {
     /// Drops what is to be dropped, and creates the collections.
     async fn prepare(&self, plan: &Plan) -> Result<()> {
         self.progress.stage("creating collections", None, None);
-        let each = stream::iter(plan.collections().filter(|planned| planned.kind() != CollectionType::View));
-        each.map(Ok::<_, Error>)
+        let planned = plan.collections().filter(|planned| planned.kind() != CollectionType::View);
+        stream::iter(planned.clone().filter(|planned| planned.dropped))
+            .map(Ok::<_, Error>)
             .try_for_each_concurrent(self.options.parallel.max(1), async |planned: &Planned| {
-                if planned.dropped {
-                    self.note_writing(catalog::drop(self.server, &planned.target).await)?;
-                }
-                if planned.create {
-                    self.note_writing(catalog::create(self.server, &planned.target, &planned.collection).await)?;
-                }
-                Ok(())
+                self.note_writing(catalog::drop(self.server, &planned.target).await)
             })
             .await?;
+        let created = planned.filter(|planned| planned.create);
+        let created: Vec<_> = created.map(|planned| (&planned.target, &planned.collection)).collect();
+        if !created.is_empty() {
+            self.note_writing(catalog::create_all(self.server, &created, self.options.parallel).await)?;
+        }
         self.writing.store(true, Ordering::Relaxed);
         Ok(())
     }

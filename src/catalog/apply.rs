@@ -1,14 +1,15 @@
 //! Creates on a server what a catalog names: collections with their options, views, indexes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use bson::{Document, RawDocumentBuf, rawdoc};
+use bson::{Document, RawDocument, RawDocumentBuf, rawdoc};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::error::ErrorKind as DriverErrorKind;
 use transload_format::{Collection, CollectionType};
 
 use super::read::collection_type;
 use crate::{
-    connect::{Doing, Server, command_text, retry, retry_code},
+    connect::{Doing, Retry, Server, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -51,7 +52,62 @@ pub async fn drop(server: &Server, namespace: &Namespace) -> Result<()> {
 /// # Errors
 /// What the server says.
 pub async fn create(server: &Server, namespace: &Namespace, collection: &Collection) -> Result<()> {
-    create_for(server, namespace, collection, format!("create {namespace}")).await
+    let concern = server.write_concern();
+    create_for(server, namespace, collection, format!("create {namespace}"), &concern).await
+}
+
+/// Creates collections with their options, several at once, each with the name that it is to have.
+///
+/// Each is acknowledged by the primary alone, and all of them together by the wait at the end: a wait for the journal
+/// for each costs more than the collection itself. What an election took back meanwhile is created again; a load must
+/// not make up a collection without its options.
+///
+/// # Errors
+/// What the server says.
+pub async fn create_all(server: &Server, collections: &[(&Namespace, &Collection)], parallel: usize) -> Result<()> {
+    let primary = rawdoc! { "w": 1 };
+    let mut patience = server.patience();
+    let mut missing = collections.to_vec();
+    loop {
+        stream::iter(&missing)
+            .map(Ok::<_, Error>)
+            .try_for_each_concurrent(parallel.max(1), async |(namespace, collection)| {
+                create_for(server, namespace, collection, format!("create {namespace}"), &primary).await
+            })
+            .await?;
+        let databases: BTreeSet<&str> = missing.iter().map(|(namespace, _)| namespace.database()).collect();
+        let mut there = HashMap::new();
+        for database in databases {
+            settle(server, database).await?;
+            there.insert(database, existing(server, database).await?);
+        }
+        let is_there = |namespace: &Namespace| {
+            there.get(namespace.database()).is_some_and(|names| names.contains_key(namespace.collection()))
+        };
+        missing.retain(|(namespace, _)| !is_there(namespace));
+        let Some((namespace, _)) = missing.first() else {
+            return Ok(());
+        };
+        if !patience.wait(Retry::BackOff).await {
+            let message = format!("{namespace} was created, and is gone again");
+            return Err(Error::new(ErrorKind::Server, message).at(server.place()));
+        }
+    }
+}
+
+/// Waits until what was written to a database is acknowledged as the write concern wants it.
+async fn settle(server: &Server, database: &str) -> Result<()> {
+    let scratch = super::prove::scratch(database)?;
+    let nothing = Collection {
+        namespace: scratch.to_string(),
+        kind: CollectionType::Collection,
+        uuid: None,
+        options: vec![5, 0, 0, 0, 0],
+        indexes: Vec::new(),
+    };
+    let what = format!("make the collections of {database} durable");
+    create_for(server, &scratch, &nothing, what, &server.write_concern()).await?;
+    drop(server, &scratch).await
 }
 
 /// Creates a collection in order to do `what`.
@@ -60,6 +116,7 @@ pub(super) async fn create_for(
     namespace: &Namespace,
     collection: &Collection,
     what: String,
+    concern: &RawDocument,
 ) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("create", namespace.collection());
@@ -69,7 +126,7 @@ pub(super) async fn create_for(
             command.append(&option);
         }
     }
-    command.document("writeConcern", server.write_concern().as_bytes());
+    command.document("writeConcern", concern.as_bytes());
     let command = RawDocumentBuf::from_bytes(command.finish())
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
     let doing = Doing::new(what, "createCollection", namespace.database());

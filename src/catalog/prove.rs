@@ -116,20 +116,25 @@ fn same_key(one: &[u8], other: &[u8]) -> bool {
     names(one) == names(other)
 }
 
+/// A name that no other collection has.
+pub(super) fn scratch(database: &str) -> Result<Namespace> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the name of a collection: {error}")))?;
+    Namespace::new(database, format!("{SCRATCH}{:016x}", u64::from_le_bytes(random)))
+}
+
 async fn on_scratch(
     server: &Server,
     database: String,
     collection: Collection,
     specs: Vec<Vec<u8>>,
 ) -> Result<Vec<Option<String>>> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the name of a collection: {error}")))?;
-    let scratch = Namespace::new(database, format!("{SCRATCH}{:016x}", u64::from_le_bytes(random)))?;
+    let scratch = scratch(&database)?;
     // Who may not drop it must not make it.
     drop(server, &scratch).await?;
     let doing = format!("prove index specs on a scratch collection of {}", scratch.database());
-    let proven = match create_for(server, &scratch, &collection, doing).await {
+    let proven = match create_for(server, &scratch, &collection, doing, &server.write_concern()).await {
         Ok(()) => create_indexes(server, &scratch, &specs, 0).await,
         Err(error) => Err(error),
     };
