@@ -26,7 +26,7 @@ use crate::{
 };
 use work::Work;
 
-/// No server in particular: one that knows every option, and every kind of index that some release has known.
+/// The newest server: it knows every option.
 pub const NEWEST: Version = Version::new(u32::MAX, 0, 0);
 
 /// Whose words a spec is in.

@@ -1,6 +1,6 @@
 //! The key pattern: what each of its values means to a server.
 
-use super::{Author, Context, NEWEST, number::Number, repair::RepairKind, work::Work};
+use super::{Author, Context, number::Number, repair::RepairKind, work::Work};
 use crate::{
     connect::Version,
     document::{self, Element, RawBuilder},
@@ -39,7 +39,10 @@ pub(super) fn clean(pattern: &[u8], context: &Context<'_>, work: &mut Work) -> R
         }
         names.push(element.name);
         let mut repaired = direction(&element, context)?;
-        let descends = Number::of(&element).is_some_and(Number::is_negative);
+        let descends = match repaired {
+            Some((direction, _)) => direction < 0,
+            None => Number::of(&element).is_some_and(Number::is_negative),
+        };
         if no_descent && descends {
             repaired = Some((1, "servers before 7.0 build wildcard indexes in ascending order alone"));
         }
@@ -80,7 +83,6 @@ fn direction(element: &Element<'_>, context: &Context<'_>) -> Result<Option<(i32
     let Some(text) = element.string() else {
         return Ok(Some((1, NO_NUMBER)));
     };
-    let no_haystack = context.target >= NO_HAYSTACK && context.target != NEWEST;
     match text {
         b"" => Ok(Some((1, "old servers took an empty text for ascending"))),
         b"1" | b"asc" | b"ascending" => Ok(Some((1, "ascending in words"))),
@@ -89,7 +91,9 @@ fn direction(element: &Element<'_>, context: &Context<'_>) -> Result<Option<(i32
             Ok(Some((1, "the old servers that took words for directions took all of them for ascending")))
         }
         b"-1" | b"desc" | b"descending" => Ok(Some((-1, "descending in words"))),
-        b"geoHaystack" if no_haystack => Err("servers from 5.0 on have no geoHaystack indexes".to_owned()),
+        b"geoHaystack" if context.target >= NO_HAYSTACK => {
+            Err("servers from 5.0 on have no geoHaystack indexes".to_owned())
+        }
         text if TYPES.contains(&text) => Ok(None),
         text => Err(format!("servers know no index type \"{}\"", String::from_utf8_lossy(text))),
     }
