@@ -26,18 +26,11 @@ const COMPOUND_WILDCARD: Version = Version::new(7, 0, 0);
 
 /// A clean key pattern, or why there can be none.
 pub(super) fn clean(pattern: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Vec<u8>, String> {
+    let pattern = once_each(pattern, work)?;
     let mut clean = RawBuilder::new();
-    let mut names: Vec<&[u8]> = Vec::new();
-    let no_descent = is_wildcard(pattern) && context.target < COMPOUND_WILDCARD;
-    for element in document::elements(pattern) {
-        let element = element.map_err(|malformed| format!("its key pattern is malformed: {malformed}"))?;
+    let no_descent = is_wildcard(&pattern) && context.target < COMPOUND_WILDCARD;
+    for element in document::elements(&pattern).map_while(Result::ok) {
         check_path(&element)?;
-        let field = format!("key.{}", String::from_utf8_lossy(element.name));
-        if names.contains(&element.name) {
-            work.repair(RepairKind::KeyTwice, &field, Some(&element), None, "a key has each field once");
-            continue;
-        }
-        names.push(element.name);
         let mut repaired = direction(&element, context)?;
         let descends = match repaired {
             Some((direction, _)) => direction < 0,
@@ -49,21 +42,42 @@ pub(super) fn clean(pattern: &[u8], context: &Context<'_>, work: &mut Work) -> R
         match repaired {
             None => clean.append(&element),
             Some((direction, why)) => {
+                let field = field_name(&element);
                 work.repair(RepairKind::KeyValue, &field, Some(&element), Some(direction.to_string()), why);
                 clean.int32(element.name, direction)
             }
         };
     }
-    if names.is_empty() {
-        return Err("its key pattern is empty".to_owned());
+    match len(&pattern) {
+        0 => Err("its key pattern is empty".to_owned()),
+        1 => Ok(clean.finish()),
+        _ if context.target < COMPOUND_HASHED && has_type(&pattern, b"hashed") => {
+            Err("servers before 4.4 build no hashed indexes on several fields".to_owned())
+        }
+        _ if no_descent => Err("servers before 7.0 build no wildcard indexes on several fields".to_owned()),
+        _ => Ok(clean.finish()),
     }
-    if names.len() > 1 && context.target < COMPOUND_HASHED && has_type(pattern, b"hashed") {
-        return Err("servers before 4.4 build no hashed indexes on several fields".to_owned());
+}
+
+/// The pattern without the fields that it has named before.
+fn once_each(pattern: &[u8], work: &mut Work) -> Result<Vec<u8>, String> {
+    let mut once = RawBuilder::new();
+    let mut names: Vec<&[u8]> = Vec::new();
+    for element in document::elements(pattern) {
+        let element = element.map_err(|malformed| format!("its key pattern is malformed: {malformed}"))?;
+        if names.contains(&element.name) {
+            let field = field_name(&element);
+            work.repair(RepairKind::KeyTwice, &field, Some(&element), None, "a key has each field once");
+        } else {
+            names.push(element.name);
+            once.append(&element);
+        }
     }
-    if names.len() > 1 && no_descent {
-        return Err("servers before 7.0 build no wildcard indexes on several fields".to_owned());
-    }
-    Ok(clean.finish())
+    Ok(once.finish())
+}
+
+fn field_name(element: &Element<'_>) -> String {
+    format!("key.{}", String::from_utf8_lossy(element.name))
 }
 
 /// The direction that a server took a value for; none if it can stay as it is.

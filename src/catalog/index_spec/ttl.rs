@@ -5,7 +5,11 @@
 //! lets everything expire that is dated before 1958, and many programs mean "never" by the year 1. 4.2.6 let none of
 //! it expire.
 
-use super::{Author, Context, key, number::Number, value};
+use super::{
+    Author, key,
+    number::Number,
+    value::{self, Source},
+};
 use crate::{
     connect::Version,
     document::{self, Element, kind},
@@ -27,12 +31,13 @@ pub(super) enum Expiry {
     Remove(&'static str),
 }
 
-/// Decides on a value. The pattern is the key as it came: servers counted its fields.
-pub(super) fn decide(value: &Element<'_>, pattern: &[u8], context: &Context<'_>) -> Expiry {
-    if key::len(pattern) != 1 {
+/// Decides on a value. The fields are counted as servers counted them, in the key as it came.
+pub(super) fn decide(value: &Element<'_>, source: &Source<'_>) -> Expiry {
+    let context = source.context;
+    if key::len(source.pattern) != 1 {
         return Expiry::Remove("servers expire nothing by an index on several fields");
     }
-    if key::is_wildcard(pattern) {
+    if key::is_wildcard(source.key) {
         return Expiry::Remove("servers expire nothing by a wildcard index");
     }
     let is_capped = document::find(context.options, b"capped").is_some_and(|capped| value::is_true(&capped));

@@ -183,7 +183,7 @@ fn keep_engines(clean: &mut RawBuilder, option: &Element<'_>, work: &mut Work) {
 
 fn keep_seconds(clean: &mut RawBuilder, option: &Element<'_>, source: &Source<'_>, work: &mut Work) {
     const NAME: &str = "expireAfterSeconds";
-    match ttl::decide(option, source.pattern, source.context) {
+    match ttl::decide(option, source) {
         Expiry::Keep => put(clean, option),
         Expiry::Seconds(seconds, reason) => {
             work.repair(RepairKind::Expiry, NAME, Some(option), Some(seconds.to_string()), reason);
