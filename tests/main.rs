@@ -13,6 +13,7 @@ mod dump_faults;
 mod fidelity;
 mod held_reads;
 mod hostile;
+mod index_specs;
 mod odd_documents;
 mod parts;
 mod recover;

@@ -8,9 +8,11 @@
 //! can judge (a filter expression, a projection, a collation) is left to it; it is asked before any document is loaded.
 
 mod key;
+mod name;
 mod number;
 mod option;
 mod repair;
+mod same;
 mod ttl;
 mod value;
 mod work;
@@ -20,8 +22,8 @@ pub use repair::{Repair, RepairKind};
 use crate::{
     connect::Version,
     document::{self, Element, RawBuilder, kind},
+    extjson,
 };
-use option::IndexOption;
 use work::Work;
 
 /// The newest server: it knows every option.
@@ -89,14 +91,13 @@ impl Sanitized {
 }
 
 /// The specs of one collection, in their order.
+///
+/// What has come out clean comes out as it is when it goes in again, whoever its author is then.
 pub fn sanitize(specs: &[Vec<u8>], context: &Context<'_>) -> Vec<Sanitized> {
-    let mut all: Vec<Sanitized> = Vec::with_capacity(specs.len());
-    for spec in specs {
-        let mut sanitized = sanitize_one(spec, context);
-        merge(&mut sanitized, &all);
-        give_own_name(&mut sanitized, &all);
-        all.push(sanitized);
-    }
+    let mut all: Vec<Sanitized> = specs.iter().map(|spec| sanitize_one(spec, context)).collect();
+    let merged = same::find(&mut all, context);
+    name::make_unique(&mut all, context.options);
+    same::merge(&mut all, &merged);
     all
 }
 
@@ -109,25 +110,26 @@ fn sanitize_one(spec: &[u8], context: &Context<'_>) -> Sanitized {
 }
 
 fn clean(spec: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Verdict, String> {
-    let options: Vec<Element<'_>> = document::elements(spec)
-        .collect::<Result<_, _>>()
-        .map_err(|malformed| format!("its spec is malformed: {malformed}"))?;
-    if options.iter().any(|option| option.name == b"clustered" && value::is_true(option)) {
+    // What a clean spec keeps whole, as a filter, is looked into as well: a server hangs up on a malformed one.
+    extjson::to_string(spec).map_err(|error| format!("its spec is malformed: {}", error.message()))?;
+    let options: Vec<Element<'_>> = document::elements(spec).map_while(Result::ok).collect();
+    let clustered = document::find(context.options, b"clusteredIndex").is_some();
+    if clustered && options.iter().any(|option| option.name == b"clustered" && value::is_true(option)) {
         return Ok(Verdict::Inherent);
     }
     let pattern = options.iter().find(|option| option.name == b"key").ok_or("it has no key pattern")?;
     if pattern.kind != kind::DOCUMENT {
         return Err("its key pattern is no document".to_owned());
     }
-    let key = key::clean(pattern.value, context.target, work)?;
+    let key = key::clean(pattern.value, context, work)?;
     if key::is_of_id(&key) {
-        return Ok(of_id(&options, work));
+        return Ok(of_id(&options, pattern, context, work));
     }
+    let source = value::Source { pattern: pattern.value, key: &key, spec, context };
     let mut clean = RawBuilder::new();
     let mut seen: Vec<&[u8]> = Vec::new();
-    let has_key = |name: &[u8], seen: &[&[u8]]| seen.contains(&name);
     for option in &options {
-        if has_key(option.name, &seen) {
+        if seen.contains(&option.name) {
             let field = String::from_utf8_lossy(option.name);
             work.repair(RepairKind::UnknownOption, &field, Some(option), None, "a spec has each option once");
             continue;
@@ -137,27 +139,23 @@ fn clean(spec: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Verdict,
             _ if option.name == b"key" => {
                 clean.document("key", &key);
             }
-            Some(known) => keep(&mut clean, option, known, &key, context, work)?,
+            Some(known) => value::keep(&mut clean, option, known, &source, work)?,
             None => unknown(option, work),
         }
     }
-    let clean = complete(clean.finish(), &key, context, work);
-    Ok(Verdict::Build(clean))
+    Ok(Verdict::Build(complete(clean.finish(), &key, context, work)))
 }
 
 /// What is in the place of the index on `_id`: itself, whatever else its spec says, or one that does no more.
-fn of_id(options: &[Element<'_>], work: &mut Work) -> Verdict {
+fn of_id(options: &[Element<'_>], pattern: &Element<'_>, context: &Context<'_>, work: &mut Work) -> Verdict {
     let name = options.iter().find(|option| option.name == b"name").and_then(|name| name.string());
-    let ascending = options.iter().find(|option| option.name == b"key").is_some_and(|key| {
-        let value = document::find(key.value, b"_id").and_then(|id| number::Number::of(&id));
-        value.is_some_and(|number| number.truncated() == 1)
-    });
-    if ascending && name == Some(b"_id_") {
+    let id = document::find(pattern.value, b"_id").and_then(|id| number::Number::of(&id));
+    if id.is_some_and(|number| number.truncated() == 1) && name == Some(b"_id_") {
         return Verdict::Inherent;
     }
     let reason = "the index on _id comes with the collection, and does the same";
-    work.repair(RepairKind::Merged, "key", options.iter().find(|option| option.name == b"key"), None, reason);
-    Verdict::Merged("_id_".to_owned())
+    work.repair(RepairKind::Merged, "key", Some(pattern), None, reason);
+    Verdict::Merged(name::of_clustered_index(context.options).unwrap_or_else(|| "_id_".to_owned()))
 }
 
 fn unknown(option: &Element<'_>, work: &mut Work) {
@@ -167,34 +165,6 @@ fn unknown(option: &Element<'_>, work: &mut Work) {
         false => "servers know no such option",
     };
     work.repair(RepairKind::UnknownOption, &String::from_utf8_lossy(option.name), Some(option), None, reason);
-}
-
-/// Puts a known option into the clean spec, in the form that servers take.
-fn keep(
-    clean: &mut RawBuilder,
-    option: &Element<'_>,
-    known: &IndexOption,
-    key: &[u8],
-    context: &Context<'_>,
-    work: &mut Work,
-) -> Result<(), String> {
-    if let Some(reason) = known.outdated {
-        work.repair(RepairKind::Outdated, known.name, Some(option), None, reason);
-        return Ok(());
-    }
-    if [kind::NULL, kind::UNDEFINED].contains(&option.kind) {
-        work.repair(RepairKind::Null, known.name, Some(option), None, "it has no value");
-        return Ok(());
-    }
-    if context.target < known.since {
-        let reason = format!("the target ({}) does not know it", context.target);
-        if known.value == option::OptionType::Essential {
-            return Err(format!("the target ({}) does not know the option {}", context.target, known.name));
-        }
-        work.repair(RepairKind::Target, known.name, Some(option), None, reason);
-        return Ok(());
-    }
-    value::keep(clean, option, known, key, work)
 }
 
 /// What the spec does not say, and must: its name, and what the source meant by leaving a thing out.
@@ -236,58 +206,6 @@ fn complete(spec: Vec<u8>, key: &[u8], context: &Context<'_>, work: &mut Work) -
         });
     }
     all.finish()
-}
-
-/// Merges an index that servers would take for one of those before it.
-fn merge(sanitized: &mut Sanitized, before: &[Sanitized]) {
-    let Verdict::Build(spec) = &sanitized.verdict else {
-        return;
-    };
-    let identity = |spec: &[u8]| {
-        let option = |name: &[u8]| document::find(spec, name).map(|option| option.value.to_vec());
-        let key = document::find(spec, b"key").map(|key| key::normal(key.value));
-        let is = |name: &[u8]| document::find(spec, name).is_some_and(|option| value::is_true(&option));
-        (key, option(b"collation"), option(b"partialFilterExpression"), is(b"unique"), is(b"sparse"))
-    };
-    let own = identity(spec);
-    let same = before.iter().find(|other| other.to_build().is_some_and(|other| identity(other) == own));
-    let Some(other) = same else {
-        return;
-    };
-    let reason = format!("it is the same index as {}, which serves for both", other.name);
-    let key = document::find(&sanitized.original, b"key");
-    let mut work = Work::default();
-    work.repair(RepairKind::Merged, "key", key.as_ref(), None, reason);
-    sanitized.repairs.append(&mut work.repairs);
-    sanitized.verdict = Verdict::Merged(other.name.clone());
-}
-
-/// Two indexes cannot have one name.
-fn give_own_name(sanitized: &mut Sanitized, before: &[Sanitized]) {
-    let taken =
-        |name: &str| name == "_id_" || before.iter().any(|other| other.to_build().is_some() && other.name == name);
-    let Verdict::Build(spec) = &sanitized.verdict else {
-        return;
-    };
-    if !taken(&sanitized.name) {
-        return;
-    }
-    let free = (2..).map(|number| format!("{}_{number}", sanitized.name)).find(|name| !taken(name));
-    let free = free.unwrap_or_default();
-    let mut renamed = RawBuilder::new();
-    document::elements(spec).map_while(Result::ok).for_each(|option| {
-        match option.name {
-            b"name" => renamed.string("name", &free),
-            _ => renamed.append(&option),
-        };
-    });
-    let spec = renamed.finish();
-    let mut work = Work::default();
-    let before = document::find(&sanitized.original, b"name");
-    let json = serde_json::Value::from(free.as_str()).to_string();
-    work.repair(RepairKind::Name, "name", before.as_ref(), Some(json), "another index has this name");
-    sanitized.repairs.append(&mut work.repairs);
-    (sanitized.name, sanitized.verdict) = (free, Verdict::Build(spec));
 }
 
 /// The text of a string option.

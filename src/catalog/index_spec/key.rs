@@ -1,9 +1,9 @@
 //! The key pattern: what each of its values means to a server.
 
-use super::{number::Number, repair::RepairKind, work::Work};
+use super::{Author, Context, number::Number, repair::RepairKind, work::Work};
 use crate::{
     connect::Version,
-    document::{self, Element, RawBuilder, kind},
+    document::{self, Element, RawBuilder},
 };
 
 /// The kinds of indexes that a key can name by a string.
@@ -19,39 +19,73 @@ const TYPES: [&[u8]; 8] = [
 ];
 /// The first release without geoHaystack.
 const NO_HAYSTACK: Version = Version::new(5, 0, 0);
+/// The first release with a hashed field among others.
+const COMPOUND_HASHED: Version = Version::new(4, 4, 0);
+/// The first release with a wildcard among other fields, and with a descending one.
+const COMPOUND_WILDCARD: Version = Version::new(7, 0, 0);
 
 /// A clean key pattern, or why there can be none.
-pub(super) fn clean(pattern: &[u8], target: Version, work: &mut Work) -> Result<Vec<u8>, String> {
+pub(super) fn clean(pattern: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Vec<u8>, String> {
+    let pattern = once_each(pattern, work)?;
     let mut clean = RawBuilder::new();
-    let mut names: Vec<&[u8]> = Vec::new();
-    for element in document::elements(pattern) {
-        let element = element.map_err(|malformed| format!("its key pattern is malformed: {malformed}"))?;
-        check_path(element.name)?;
-        let field = format!("key.{}", String::from_utf8_lossy(element.name));
-        if names.contains(&element.name) {
-            work.repair(RepairKind::KeyTwice, &field, Some(&element), None, "a key has each field once");
-            continue;
+    let no_descent = is_wildcard(&pattern) && context.target < COMPOUND_WILDCARD;
+    for element in document::elements(&pattern).map_while(Result::ok) {
+        check_path(&element)?;
+        let mut repaired = direction(&element, context)?;
+        let descends = match repaired {
+            Some((direction, _)) => direction < 0,
+            None => Number::of(&element).is_some_and(Number::is_negative),
+        };
+        if no_descent && descends {
+            repaired = Some((1, "servers before 7.0 build wildcard indexes in ascending order alone"));
         }
-        names.push(element.name);
-        match direction(&element, target)? {
+        match repaired {
             None => clean.append(&element),
             Some((direction, why)) => {
+                let field = field_name(&element);
                 work.repair(RepairKind::KeyValue, &field, Some(&element), Some(direction.to_string()), why);
                 clean.int32(element.name, direction)
             }
         };
     }
-    if names.is_empty() {
-        return Err("its key pattern is empty".to_owned());
+    match len(&pattern) {
+        0 => Err("its key pattern is empty".to_owned()),
+        1 => Ok(clean.finish()),
+        _ if context.target < COMPOUND_HASHED && has_type(&pattern, b"hashed") => {
+            Err("servers before 4.4 build no hashed indexes on several fields".to_owned())
+        }
+        _ if no_descent => Err("servers before 7.0 build no wildcard indexes on several fields".to_owned()),
+        _ => Ok(clean.finish()),
     }
-    Ok(clean.finish())
+}
+
+/// The pattern without the fields that it has named before.
+fn once_each(pattern: &[u8], work: &mut Work) -> Result<Vec<u8>, String> {
+    let mut once = RawBuilder::new();
+    let mut names: Vec<&[u8]> = Vec::new();
+    for element in document::elements(pattern) {
+        let element = element.map_err(|malformed| format!("its key pattern is malformed: {malformed}"))?;
+        if names.contains(&element.name) {
+            let field = field_name(&element);
+            work.repair(RepairKind::KeyTwice, &field, Some(&element), None, "a key has each field once");
+        } else {
+            names.push(element.name);
+            once.append(&element);
+        }
+    }
+    Ok(once.finish())
+}
+
+fn field_name(element: &Element<'_>) -> String {
+    format!("key.{}", String::from_utf8_lossy(element.name))
 }
 
 /// The direction that a server took a value for; none if it can stay as it is.
-fn direction(element: &Element<'_>, target: Version) -> Result<Option<(i32, &'static str)>, String> {
+fn direction(element: &Element<'_>, context: &Context<'_>) -> Result<Option<(i32, &'static str)>, String> {
+    const NO_NUMBER: &str = "old servers took what is no number for ascending";
     if let Some(number) = Number::of(element) {
         return Ok(if number.is_nan() {
-            Some((1, "old servers took what is no number for ascending"))
+            Some((1, NO_NUMBER))
         } else if number.is_tiny() && number.is_negative() {
             Some((-1, "a value below zero is descending"))
         } else if number.is_tiny() {
@@ -61,30 +95,41 @@ fn direction(element: &Element<'_>, target: Version) -> Result<Option<(i32, &'st
         });
     }
     let Some(text) = element.string() else {
-        return Ok(Some((1, "old servers took what is no number for ascending")));
+        return Ok(Some((1, NO_NUMBER)));
     };
     match text {
         b"" => Ok(Some((1, "old servers took an empty text for ascending"))),
         b"1" | b"asc" | b"ascending" => Ok(Some((1, "ascending in words"))),
+        // The servers that had such indexes, those before 2.4, warned of a missing plugin, and went on.
+        b"-1" | b"desc" | b"descending" if context.author == Author::Server => {
+            Ok(Some((1, "the old servers that took words for directions took all of them for ascending")))
+        }
         b"-1" | b"desc" | b"descending" => Ok(Some((-1, "descending in words"))),
-        b"geoHaystack" if target >= NO_HAYSTACK => Err("servers from 5.0 on have no geoHaystack indexes".to_owned()),
+        b"geoHaystack" if context.target >= NO_HAYSTACK => {
+            Err("servers from 5.0 on have no geoHaystack indexes".to_owned())
+        }
         text if TYPES.contains(&text) => Ok(None),
         text => Err(format!("servers know no index type \"{}\"", String::from_utf8_lossy(text))),
     }
 }
 
 /// Refuses paths that no server indexes.
-fn check_path(path: &[u8]) -> Result<(), String> {
-    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'.').collect();
+fn check_path(element: &Element<'_>) -> Result<(), String> {
+    let path = String::from_utf8_lossy(element.name);
+    let parts: Vec<&[u8]> = element.name.split(|byte| *byte == b'.').collect();
     if parts.iter().any(|part| part.is_empty()) {
-        return Err(format!("its key names an empty field: \"{}\"", String::from_utf8_lossy(path)));
+        return Err(format!("its key names an empty field: \"{path}\""));
+    }
+    if element.name == b"_fts" && element.string() != Some(b"text") {
+        return Err("its key names the field _fts, which is of text indexes alone".to_owned());
     }
     let last = parts.len() - 1;
     for (number, part) in parts.iter().enumerate().filter(|(_, part)| part.starts_with(b"$")) {
         let of_a_reference = number > 0 && [&b"$ref"[..], b"$id", b"$db"].contains(part);
-        let wildcard = number == last && *part == b"$**";
+        let wildcard =
+            number == last && *part == b"$**" && (last == 0 || element.string().is_none_or(<[u8]>::is_empty));
         if !of_a_reference && !wildcard {
-            return Err(format!("its key names a field that begins with $: \"{}\"", String::from_utf8_lossy(path)));
+            return Err(format!("its key names a field that begins with $: \"{path}\""));
         }
     }
     Ok(())
@@ -99,6 +144,26 @@ pub(super) fn is_of_id(pattern: &[u8]) -> bool {
         key.name == b"_id" && Number::of(key).is_some_and(one)
     };
     matches!(keys.next(), Some(Ok(key)) if of_id(&key)) && keys.next().is_none()
+}
+
+/// What kind of index it is: the first word that names one, `$**` for a wildcard, and nothing for all others.
+pub(super) fn kind_of(pattern: &[u8]) -> &[u8] {
+    let mut keys = document::elements(pattern).map_while(Result::ok);
+    match keys.find_map(|key| key.string().filter(|text| TYPES.contains(text))) {
+        Some(text) => text,
+        None if has_wildcard(pattern) => b"$**",
+        None => b"",
+    }
+}
+
+/// Whether it is a wildcard index: one field is `$**`, alone or behind a path, and no word names another kind.
+pub(super) fn is_wildcard(pattern: &[u8]) -> bool {
+    kind_of(pattern) == b"$**"
+}
+
+fn has_wildcard(pattern: &[u8]) -> bool {
+    let mut keys = document::elements(pattern).map_while(Result::ok);
+    keys.any(|key| key.name == b"$**" || key.name.ends_with(b".$**"))
 }
 
 /// Whether the key has this value anywhere, as `2dsphere`.
@@ -127,11 +192,9 @@ pub(super) fn default_name(pattern: &[u8]) -> String {
 pub(super) fn normal(pattern: &[u8]) -> Vec<u8> {
     let mut normal = RawBuilder::new();
     for key in document::elements(pattern).map_while(Result::ok) {
-        match key.kind {
-            kind::INT32 | kind::INT64 => {
-                normal.double(key.name, Number::of(&key).map_or(0.0, |number| number.truncated() as f64))
-            }
-            _ => normal.append(&key),
+        match Number::of(&key).and_then(Number::exact) {
+            Some(number) => normal.int64(key.name, number),
+            None => normal.append(&key),
         };
     }
     normal.finish()

@@ -7,8 +7,19 @@ use crate::document::{Element, kind};
 pub(super) enum Number {
     Integer(i64),
     Double(f64),
-    /// Of a decimal: whether it is negative, and its value cut to a whole number. None for NaN.
-    Decimal(Option<(bool, i64, bool)>),
+    /// None for NaN.
+    Decimal(Option<Decimal>),
+}
+
+/// A decimal, cut to a whole number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decimal {
+    negative: bool,
+    whole: i64,
+    /// Whether nothing was cut.
+    integral: bool,
+    /// Whether it is zero as a double, which is what servers look at.
+    zero: bool,
 }
 
 impl Number {
@@ -36,7 +47,7 @@ impl Number {
         match self {
             Number::Integer(integer) => integer == 0,
             Number::Double(double) => double.abs() < TINY,
-            Number::Decimal(decimal) => matches!(decimal, Some((_, 0, true))),
+            Number::Decimal(decimal) => decimal.is_some_and(|decimal| decimal.zero),
         }
     }
 
@@ -45,7 +56,7 @@ impl Number {
         match self {
             Number::Integer(integer) => integer < 0,
             Number::Double(double) => double < 0.0,
-            Number::Decimal(decimal) => matches!(decimal, Some((true, whole, integral)) if whole != 0 || !integral),
+            Number::Decimal(decimal) => decimal.is_some_and(|decimal| decimal.negative && !decimal.zero),
         }
     }
 
@@ -55,7 +66,16 @@ impl Number {
         match self {
             Number::Integer(integer) => integer,
             Number::Double(double) => double as i64,
-            Number::Decimal(decimal) => decimal.map_or(0, |(_, whole, _)| whole),
+            Number::Decimal(decimal) => decimal.map_or(0, |decimal| decimal.whole),
+        }
+    }
+
+    /// Itself, if it is a whole number of which no digit was lost on the way.
+    pub(super) fn exact(self) -> Option<i64> {
+        const EXACT: u64 = 1 << 62;
+        match self {
+            Number::Integer(integer) => Some(integer),
+            _ => Some(self.truncated()).filter(|whole| self.is_integral() && whole.unsigned_abs() < EXACT),
         }
     }
 
@@ -63,37 +83,37 @@ impl Number {
         match self {
             Number::Integer(_) => true,
             Number::Double(double) => double.fract() == 0.0,
-            Number::Decimal(decimal) => matches!(decimal, Some((_, _, true))),
+            Number::Decimal(decimal) => decimal.is_some_and(|decimal| decimal.integral),
         }
     }
 }
 
-/// The sign, the whole part and whether there is no other part, of an IEEE 754 decimal in the encoding of BSON.
-fn decimal(bits: u128) -> Option<(bool, i64, bool)> {
+/// Reads an IEEE 754 decimal in the encoding of BSON.
+fn decimal(bits: u128) -> Option<Decimal> {
     const EXPONENT_BIAS: i32 = 6176;
     const LARGEST: u128 = 10_u128.pow(34) - 1;
     let negative = bits >> 127 == 1;
-    let sign = |whole: u128| {
+    let of = |whole: u128, integral: bool, zero: bool| {
         let whole = i64::try_from(whole).unwrap_or(i64::MAX);
-        if negative { whole.saturating_neg() } else { whole }
+        Some(Decimal { negative, whole: if negative { whole.saturating_neg() } else { whole }, integral, zero })
     };
     match (bits >> 122) & 0b1_1111 {
         0b1_1111 => return None,
-        0b1_1110 => return Some((negative, sign(u128::MAX), true)),
+        0b1_1110 => return of(u128::MAX, true, false),
         // A coefficient above the largest, which counts as zero.
-        combination if combination >= 0b1_1000 => return Some((negative, 0, true)),
+        combination if combination >= 0b1_1000 => return of(0, true, true),
         _ => {}
     }
     let exponent = i32::try_from((bits >> 113) & 0x3fff).unwrap_or(0) - EXPONENT_BIAS;
     let coefficient = Some(bits & ((1 << 113) - 1)).filter(|coefficient| *coefficient <= LARGEST).unwrap_or(0);
-    let power = 10_u128.checked_pow(exponent.unsigned_abs());
-    let (whole, integral) = match (exponent < 0, power) {
+    let zero = format!("{coefficient}e{exponent}").parse() == Ok(0.0_f64);
+    let (whole, integral) = match (exponent < 0, 10_u128.checked_pow(exponent.unsigned_abs())) {
         (false, Some(power)) => (coefficient.saturating_mul(power), true),
         (false, None) => (if coefficient == 0 { 0 } else { u128::MAX }, true),
         (true, Some(power)) => (coefficient / power, coefficient.is_multiple_of(power)),
         (true, None) => (0, coefficient == 0),
     };
-    Some((negative, sign(whole), integral))
+    of(whole, integral, zero)
 }
 
 #[cfg(test)]
@@ -120,6 +140,7 @@ mod tests {
             ("-2.50", -2, false, true),
             ("1E-100", 0, false, false),
             ("-1E-100", 0, false, true),
+            ("-1E-400", 0, false, false),
             ("12E2", 1200, true, false),
             ("9.999999999999999999999999999999999E6144", i64::MAX, true, false),
             ("-Infinity", -i64::MAX, true, true),

@@ -12,6 +12,8 @@ pub enum RepairKind {
     Null,
     /// An option of another type than servers take was given theirs, or removed.
     Type,
+    /// A value was given the form in which servers list it. Servers take the other form too.
+    Form,
     /// When documents expire was decided.
     Expiry,
     /// A value of the key pattern was made what servers took it for.
@@ -33,7 +35,7 @@ pub enum RepairKind {
 impl RepairKind {
     /// Whether the index means the same, in other words: nothing was wrong with it.
     pub fn is_routine(self) -> bool {
-        matches!(self, RepairKind::Outdated | RepairKind::Explicit)
+        matches!(self, RepairKind::Form | RepairKind::Outdated | RepairKind::Explicit)
     }
 }
 
