@@ -4,8 +4,10 @@ mod apply;
 pub mod index_spec;
 mod read;
 pub mod sidecar;
+mod truth;
 
 pub use apply::{
     IndexFailure, create, create_indexes, drop, existing, in_order_of_dependency, indexes_to_build, read_by_view,
 };
 pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};
+pub use truth::{index_specs, unhidden};
