@@ -12,6 +12,7 @@ mod dump_faults;
 mod fidelity;
 mod held_reads;
 mod hostile;
+mod indexes;
 mod odd_documents;
 mod parts;
 mod recover;

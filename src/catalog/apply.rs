@@ -73,7 +73,7 @@ pub async fn create(server: &Server, namespace: &Namespace, collection: &Collect
 
 /// Runs a command that changes the catalog until it succeeds. After a retry, the codes in `done` mean that the first
 /// attempt had succeeded.
-async fn ddl(
+pub(crate) async fn ddl(
     server: &Server,
     namespace: &Namespace,
     command: RawDocumentBuf,
@@ -160,7 +160,7 @@ pub async fn create_indexes(
 }
 
 /// Why an index was not built, for a line that names the collection and the index already.
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let (_, text) = error.message().split_once(": ").unwrap_or(("", error.message()));
     match text.starts_with("error 11000 ") {
         true => format!("documents of the collection have the same key ({text})"),
@@ -168,7 +168,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
+pub(crate) async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("createIndexes", namespace.collection());
     command.embed_array("indexes", |array| {
