@@ -6,8 +6,15 @@ pub mod index_spec;
 mod prove;
 mod read;
 pub mod sidecar;
+mod truth;
 
 pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
 pub use build::{IndexFailure, create_indexes, watch_builds};
 pub use prove::{Claim, prove};
 pub use read::{Catalog, Entry, LeftOut, Order, read, uuid_of};
+pub use truth::{index_specs, unhidden};
+pub(crate) use {
+    apply::ddl,
+    build::{build, reason},
+    prove::scratch,
+};

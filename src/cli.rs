@@ -4,6 +4,7 @@ mod arguments;
 mod completions;
 mod demo;
 mod dump;
+mod indexes;
 mod inspect;
 mod output;
 mod recover;
@@ -27,7 +28,7 @@ pub use usage::not_understood;
 #[derive(Debug, Parser)]
 #[command(name = "transload", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 finished but something was skipped or lost, \
-    4 verify found differences, 130 interrupted.")]
+    4 differences or bad indexes found, 130 interrupted.")]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -56,6 +57,7 @@ enum Command {
     Inspect(inspect::InspectCommand),
     Verify(verify::VerifyCommand),
     Recover(recover::RecoverCommand),
+    Indexes(indexes::IndexesCommand),
     Demo(demo::DemoCommand),
     Completions(completions::CompletionsCommand),
 }
@@ -66,7 +68,7 @@ enum Outcome {
     Done,
     /// Finished, but something was skipped or lost.
     Incomplete,
-    /// A comparison found differences.
+    /// A comparison found differences, or a check something bad.
     Different,
 }
 
@@ -105,6 +107,7 @@ impl Command {
             Command::Inspect(command) => command.run(output, cancel).await,
             Command::Verify(command) => command.run(output, cancel).await,
             Command::Recover(command) => command.run(output, cancel).await,
+            Command::Indexes(command) => command.run(output, cancel).await,
             Command::Demo(command) => command.run(output, cancel).await,
             Command::Completions(command) => command.run(),
         }

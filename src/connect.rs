@@ -7,6 +7,7 @@ mod uri;
 
 use std::{
     fmt,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -66,6 +67,16 @@ impl Version {
             (7, 0) => self.patch >= 13,
             (major, _) => major >= 8,
         }
+    }
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Version::parse(text).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "is no version of a server").with_hint("a version is written as 6.0.5")
+        })
     }
 }
 

@@ -13,8 +13,9 @@
 //! - [`scan`] cuts collections into parts and follows a cursor through each, opening it again after its last document
 //!   whenever it breaks. `load` accounts for every document it sends.
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
+//! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
 //! - `batch` holds documents under one memory budget; `cpu` computes beside the async runtime.
-//! - The verbs [`dump`], [`restore`], [`inspect`], [`verify`], [`recover`] and [`demo`] put these together, tell a [`progress`]
+//! - The verbs [`dump`], [`restore`], [`inspect`], [`verify`], [`recover`], [`indexes`] and [`demo`] put these together, tell a [`progress`]
 //!   listener what they do, and give back a [`report`]. [`cli`] is the only module that prints.
 //! - [`document`] and [`extjson`] read raw BSON by its bytes; [`sandbox`] runs throwaway servers, and [`shop`] is the
 //!   data set to try and measure with.
@@ -41,11 +42,14 @@ pub mod document;
 pub mod dump;
 pub mod error;
 pub mod extjson;
+pub mod indexes;
 pub mod inspect;
+pub mod interop;
 mod load;
 pub mod namespace;
 pub mod progress;
 pub mod recover;
+mod replace;
 pub mod report;
 pub mod restore;
 pub mod sandbox;

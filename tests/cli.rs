@@ -7,6 +7,7 @@ mod damage;
 mod data;
 mod databases;
 mod help;
+mod indexes;
 mod json;
 mod privileges;
 mod refusing;

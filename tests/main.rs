@@ -14,6 +14,7 @@ mod fidelity;
 mod held_reads;
 mod hostile;
 mod index_specs;
+mod indexes;
 mod odd_documents;
 mod parts;
 mod recover;

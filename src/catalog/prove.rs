@@ -117,7 +117,7 @@ fn same_key(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// A name that no other collection has.
-pub(super) fn scratch(database: &str) -> Result<Namespace> {
+pub(crate) fn scratch(database: &str) -> Result<Namespace> {
     let mut random = [0; 8];
     getrandom::fill(&mut random)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the name of a collection: {error}")))?;

@@ -6,7 +6,7 @@ use bson::{Bson, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
-use super::prove::SCRATCH;
+use super::{prove::SCRATCH, truth::index_specs};
 use crate::{
     connect::{Doing, Server},
     document::{self, Element, kind},
@@ -100,8 +100,9 @@ pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
         .try_collect::<Vec<_>>()
         .await?
         .into_iter()
-        .map(|(entry, missing)| {
+        .map(|(entry, missing, warning)| {
             catalog.missing.extend(missing);
+            catalog.warnings.extend(warning);
             entry
         })
         .collect();
@@ -211,8 +212,12 @@ fn left_out(collection: &str) -> Option<&'static str> {
     }
 }
 
-/// What is to be known of a namespace before it is read, and what of it the user may not know.
-async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(Entry, Option<String>)> {
+/// What is to be known of a namespace before it is read, what of it the user may not know, and what the user should.
+async fn entry(
+    server: &Server,
+    namespace: Namespace,
+    info: Vec<u8>,
+) -> Result<(Entry, Option<String>, Option<String>)> {
     let collection_type = collection_type(&info);
     let options = document::find(&info, b"options").map_or(EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
@@ -226,19 +231,20 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(
         let data = namespace.clone();
         let (order, nothing) = (Order::Nothing, Some(0));
         let entry = Entry { namespace, data, collection, uuid: None, order, documents: nothing, bytes: nothing };
-        return Ok((entry, None));
+        return Ok((entry, None, None));
     }
     let (database, name) = (namespace.database(), namespace.collection());
-    let doing = Doing::new(format!("list the indexes of {namespace}"), "listIndexes", database);
     let mut missing = None;
-    collection.indexes = match server.documents(database, rawdoc! { "listIndexes": name, "cursor": {} }, &doing).await {
+    let (indexes, warning) = match index_specs(server, &namespace).await {
         // Without them it is read in natural order, which needs none.
         Err(error) if error.kind() == ErrorKind::Authorization => {
-            missing = Some(format!("{namespace}: its indexes, for lack of the privilege 'listIndexes'"));
-            Vec::new()
+            let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+            missing = Some(format!("{namespace}: its indexes: {}{hint}", error.message()));
+            (Vec::new(), None)
         }
         indexes => indexes?,
     };
+    collection.indexes = indexes;
     let data = match collection_type {
         CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
         _ => namespace.clone(),
@@ -254,7 +260,7 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<(
         CollectionType::TimeSeries => uuid_if_allowed(server, &data).await?,
         _ => collection.uuid,
     };
-    Ok((Entry { namespace, data, collection, uuid, order, documents, bytes }, missing))
+    Ok((Entry { namespace, data, collection, uuid, order, documents, bytes }, missing, warning))
 }
 
 /// What an entry of `listCollections` is about.

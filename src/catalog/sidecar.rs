@@ -8,19 +8,12 @@ mod read;
 
 pub use json::spec_value;
 
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use transload_format::{Collection, CollectionType};
 
 use super::index_spec::{Author, Context, NEWEST, Repair, Verdict, sanitize};
-use crate::{
-    document,
-    error::{Error, Result},
-};
+use crate::{document, error::Result, replace::replace};
 
 /// The version of the sidecar's own form.
 const VERSION: u64 = 1;
@@ -107,23 +100,7 @@ impl Sidecar {
     /// # Errors
     /// What the operating system says.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let fail = |error| Error::io(path, error);
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-        // A temporary file is for its owner alone; a sidecar is as readable as the archive.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
-            file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
-        }
-        file.write_all(self.to_json()?.as_bytes()).map_err(fail)?;
-        file.as_file().sync_all().map_err(fail)?;
-        file.persist(path).map_err(|failed| fail(failed.error))?;
-        if cfg!(unix) {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
-        }
-        Ok(())
+        replace(path, self.to_json()?.as_bytes())
     }
 }
 

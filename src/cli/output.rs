@@ -8,6 +8,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{Global, Outcome, reporter::Reporter, usage::hide_credentials};
 use crate::{
@@ -35,6 +36,27 @@ impl Output {
 
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Asks a question on the terminal. No answer is no.
+    pub(super) async fn confirm(&self, question: &str, cancel: &CancellationToken) -> Result<bool> {
+        let _ = write!(io::stderr().lock(), "{question} [y/N] ");
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        tokio::select! {
+            answer = answer => {
+                let answer = answer.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+                let answer = answer.map_err(|error| Error::io("terminal", error))?;
+                Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+            }
+            () = cancel.cancelled() => Err(Error::interrupted()),
+        }
     }
 
     /// What a verb tells of its work goes here.

@@ -115,6 +115,7 @@ impl Doing {
     fn hint(&self) -> String {
         let role = match self.action {
             "listDatabases" => "readAnyDatabase",
+            "indexStats" => "clusterMonitor",
             "find" | "listCollections" | "listIndexes" | "collStats" => "read",
             _ => "readWrite",
         };

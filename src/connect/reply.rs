@@ -1,8 +1,13 @@
 //! The raw documents of a cursor's replies.
 
+use std::convert::Infallible;
+
 use bson::RawDocumentBuf;
 use futures_util::StreamExt;
-use mongodb::raw_batch_cursor::RawBatch;
+use mongodb::{
+    error::{Error as DriverError, ErrorKind as DriverErrorKind},
+    raw_batch_cursor::RawBatch,
+};
 
 use super::{Doing, Server, retry};
 use crate::{
@@ -33,6 +38,28 @@ impl Server {
     /// # Errors
     /// What the server says.
     pub async fn documents(&self, database: &str, command: RawDocumentBuf, doing: &Doing) -> Result<Vec<Vec<u8>>> {
+        match self.documents_or(database, command, doing, |_| None::<Infallible>).await? {
+            Ok(documents) => Ok(documents),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same for a caller that knows what to do about some of the server's errors: `expected` is given the
+    /// code, and makes of it what the caller wants to know.
+    ///
+    /// # Errors
+    /// What else the server says.
+    pub(crate) async fn documents_or<T>(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        doing: &Doing,
+        expected: impl Fn(i32) -> Option<T>,
+    ) -> Result<std::result::Result<Vec<Vec<u8>>, T>> {
+        let expected = |error: &DriverError| match error.kind.as_ref() {
+            DriverErrorKind::Command(command) => expected(command.code),
+            _ => None,
+        };
         let mut patience = self.patience();
         'again: loop {
             let database = self.database(database);
@@ -40,7 +67,7 @@ impl Server {
             let mut batches = match self.watched(run.batch()).await {
                 Ok(cursor) => cursor,
                 Err(error) if patience.wait(retry(&error)).await => continue,
-                Err(error) => return Err(self.failure(error, doing)),
+                Err(error) => return expected(&error).map(Err).ok_or_else(|| self.failure(error, doing)),
             };
             let mut documents = Vec::new();
             while let Some(batch) = self.watched(async { batches.next().await.transpose() }).await.transpose() {
@@ -50,7 +77,7 @@ impl Server {
                     Err(error) => return Err(self.failure(error, doing)),
                 }
             }
-            return Ok(documents);
+            return Ok(Ok(documents));
         }
     }
 }

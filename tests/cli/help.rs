@@ -5,7 +5,7 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 7] = ["dump", "restore", "inspect", "verify", "recover", "demo", "completions"];
+const COMMANDS: [&str; 8] = ["dump", "restore", "inspect", "verify", "recover", "indexes", "demo", "completions"];
 
 #[test]
 fn the_help_of_the_program_and_of_every_command() {
@@ -15,6 +15,9 @@ fn the_help_of_the_program_and_of_every_command() {
     snapshot("help", &[terminal.run(&["--help"]).ends_with(0)]);
     for command in COMMANDS {
         snapshot(&format!("help-{command}"), &[terminal.run(&[command, "--help"]).ends_with(0)]);
+    }
+    for command in ["check", "repair"] {
+        snapshot(&format!("help-indexes-{command}"), &[terminal.run(&["indexes", command, "--help"]).ends_with(0)]);
     }
 }
 
@@ -66,7 +69,8 @@ fn a_usage_error_is_json_when_json_is_wanted() {
 fn every_flag_has_a_variable_that_works() {
     let mut flags = 0;
     let root = Cli::command();
-    for command in root.get_subcommands().chain([&root]) {
+    let nested = root.get_subcommands().flat_map(|command| command.get_subcommands());
+    for command in root.get_subcommands().chain(nested).chain([&root]) {
         for flag in command.get_arguments().filter(|argument| !argument.is_positional()) {
             if ["help", "version"].contains(&flag.get_id().as_str()) {
                 continue;

@@ -1,0 +1,20 @@
+//! The verbs `indexes check` and `indexes repair`: bad index specs where they are, on a server or in a file.
+//!
+//! Both make a [`Plan`], which has read everything and changed nothing. A check shows it; a repair shows it and carries
+//! it out.
+
+mod archive;
+mod collection;
+mod files;
+mod guard;
+mod place;
+mod plan;
+mod proof;
+mod report;
+mod server;
+mod sidecar;
+mod swap;
+
+pub use place::{Place, PlaceKind};
+pub use plan::{IndexesOptions, Plan, plan_file, plan_server};
+pub use report::{Action, CheckReport, CheckedIndex, RepairReport, RepairResult, RepairedIndex};

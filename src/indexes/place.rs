@@ -1,0 +1,108 @@
+//! Where index specs are: on a server or in a file, told by the argument and the file's first bytes.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use transload_format::MAGIC;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What kind of place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceKind {
+    /// A server.
+    Server,
+    /// An archive of this program.
+    Archive,
+    /// The sidecar of one.
+    Sidecar,
+    /// A directory of mongodump, one of a database inside it, or one metadata file.
+    Mongodump,
+}
+
+/// Where index specs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The server that this connection string, `env:NAME` or `@FILE` names.
+    Server(String),
+    /// A file or directory.
+    File(PlaceKind, PathBuf),
+}
+
+impl Place {
+    /// Understands an argument. A file whose name begins with `@` or `env:` is written with `./` before it.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is nothing that holds index specs.
+    pub fn of(argument: &str) -> Result<Self> {
+        if ["mongodb://", "mongodb+srv://", "env:", "@"].iter().any(|front| argument.starts_with(front)) {
+            return Ok(Place::Server(argument.to_owned()));
+        }
+        let path = Path::new(argument);
+        let kind = kind(path)?;
+        Ok(Place::File(kind, path.to_owned()))
+    }
+}
+
+fn kind(path: &Path) -> Result<PlaceKind> {
+    let fail = |error| {
+        Error::io(path, error).with_hint(
+            "it is a connection string, env:NAME or @FILE, or the path of an archive, a sidecar or a mongodump directory",
+        )
+    };
+    let mut file = File::open(path).map_err(fail)?;
+    if file.metadata().map_err(fail)?.is_dir() {
+        return Ok(PlaceKind::Mongodump);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.ends_with(".metadata.json") || name.ends_with(".metadata.json.gz") {
+        return Ok(PlaceKind::Mongodump);
+    }
+    if name.ends_with(".indexes.json") {
+        return Ok(PlaceKind::Sidecar);
+    }
+    let mut first = [0; MAGIC.len()];
+    let is_archive = file.read_exact(&mut first).is_ok() && first == MAGIC;
+    // Whatever is called an archive, or is one of another tool's, is told by the reader of archives what it is.
+    if is_archive || name.ends_with(".tlz") || name.ends_with(".tlz.partial") || first.first() != Some(&b'{') {
+        return Ok(PlaceKind::Archive);
+    }
+    Err(Error::new(ErrorKind::Usage, "is no archive, no sidecar, and no metadata of mongodump")
+        .with_hint("a sidecar is called NAME.indexes.json, a metadata file NAME.metadata.json")
+        .at(path.display().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_told_by_its_name_and_its_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            Place::of(path.to_str().unwrap()).map(|place| match place {
+                Place::File(kind, _) => kind,
+                Place::Server(_) => PlaceKind::Server,
+            })
+        };
+        assert_eq!(at("backup", &MAGIC).unwrap(), PlaceKind::Archive);
+        assert_eq!(at("a.tlz", b"no").unwrap(), PlaceKind::Archive);
+        assert_eq!(at("a.indexes.json", b"{}").unwrap(), PlaceKind::Sidecar);
+        assert_eq!(at("a.metadata.json", b"{}").unwrap(), PlaceKind::Mongodump);
+        assert_eq!(at("a.metadata.json.gz", &[0x1f, 0x8b]).unwrap(), PlaceKind::Mongodump);
+        assert_eq!(at("notes.json", b"{\"sidecar\"").unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(Place::of("no such file").unwrap_err().kind(), ErrorKind::NotFound);
+        for server in ["mongodb://a/", "mongodb+srv://a/", "env:SOURCE", "@uri"] {
+            assert_eq!(Place::of(server).unwrap(), Place::Server(server.to_owned()));
+        }
+        let Place::File(kind, _) = Place::of(folder.path().to_str().unwrap()).unwrap() else { panic!("a directory") };
+        assert_eq!(kind, PlaceKind::Mongodump);
+    }
+}

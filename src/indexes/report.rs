@@ -1,0 +1,123 @@
+//! What a check has found and a repair has done, as data: fields are only ever added.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::place::PlaceKind;
+use crate::{catalog::index_spec::Repair, namespace::Namespace};
+
+/// What is done about a bad index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Its spec is made clean.
+    Repair,
+    /// It is taken out: another index serves for it.
+    Merge,
+    /// It cannot be built.
+    Refuse,
+}
+
+/// An index whose spec is not as servers want it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckedIndex {
+    /// Its collection.
+    pub namespace: Namespace,
+    /// Its name.
+    pub index: String,
+    /// What is done about it.
+    pub action: Action,
+    /// The index that serves for it, if it is merged.
+    pub merged_into: Option<String>,
+    /// Why it cannot be built.
+    pub reason: Option<String>,
+    /// How it is done, on a server.
+    pub how: Option<String>,
+    /// Its spec, as canonical extended JSON; null if that is malformed.
+    pub original: Value,
+    /// Its clean spec.
+    pub clean: Option<Value>,
+    /// What is changed.
+    pub repairs: Vec<Repair>,
+}
+
+/// What a check has found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// The server's hosts, or the path.
+    pub place: String,
+    /// What kind of place it is.
+    pub kind: PlaceKind,
+    /// The version that the specs must suit; none if it is the newest there is.
+    pub target_version: Option<String>,
+    /// Collections looked at.
+    pub collections: usize,
+    /// Indexes looked at, those on `_id` too.
+    pub indexes: usize,
+    /// The bad ones.
+    pub bad: Vec<CheckedIndex>,
+    /// Good ones that are written in another way today.
+    pub routine: Vec<CheckedIndex>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What could not be looked at.
+    pub missing: Vec<String>,
+}
+
+/// What has become of a bad index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepairResult {
+    /// Its spec is clean now.
+    Repaired,
+    /// It is gone: another index serves for it.
+    Merged,
+    /// It is as it was.
+    Left,
+    /// It was dropped, could not be built clean, and was built again as it was.
+    PutBack,
+    /// It was dropped and could not be built again: it is missing.
+    Lost,
+}
+
+/// A bad index, and what has become of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RepairedIndex {
+    /// Its collection.
+    pub namespace: Namespace,
+    /// Its name.
+    pub index: String,
+    /// What has become of it.
+    pub result: RepairResult,
+    /// Why it is not repaired, or what else is to be known.
+    pub reason: Option<String>,
+}
+
+/// What a repair has done.
+#[derive(Clone, Debug, Serialize)]
+pub struct RepairReport {
+    /// The server's hosts, or the path.
+    pub place: String,
+    /// What kind of place it is.
+    pub kind: PlaceKind,
+    /// Each bad index.
+    pub indexes: Vec<RepairedIndex>,
+    /// The files that were written anew.
+    pub files: Vec<String>,
+    /// How often a command was sent again after an error.
+    pub retries: u64,
+    /// Whether it was stopped before it had come to the end.
+    pub interrupted: bool,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What could not be looked at.
+    pub missing: Vec<String>,
+}
+
+impl RepairReport {
+    /// Whether nothing bad is left.
+    pub fn is_whole(&self) -> bool {
+        let done = |index: &RepairedIndex| [RepairResult::Repaired, RepairResult::Merged].contains(&index.result);
+        self.indexes.iter().all(done) && self.missing.is_empty() && !self.interrupted
+    }
+}

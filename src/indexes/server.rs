@@ -1,0 +1,126 @@
+//! Specs on a server: read as it really keeps them, and repaired one index after the other.
+
+use std::collections::{BTreeMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
+use transload_format::CollectionType;
+
+use super::{
+    collection::Collection,
+    plan::IndexesOptions,
+    report::{RepairReport, RepairResult, RepairedIndex},
+    swap::{Steps, Swap},
+};
+use crate::{
+    catalog::{
+        self,
+        index_spec::{Sanitized, Verdict},
+    },
+    connect::Server,
+    error::Result,
+    namespace::Namespace,
+    progress::Progress,
+};
+
+/// Collections whose catalog is read at the same time.
+const CONCURRENCY: usize = 8;
+
+/// The collections of a server.
+#[derive(Debug)]
+pub(super) struct ServerPlan {
+    server: Server,
+    pub(super) collections: Vec<Collection>,
+}
+
+impl ServerPlan {
+    /// Reads the specs; gives warnings, and what could not be read, too.
+    pub(super) async fn read(
+        server: &Server,
+        options: &IndexesOptions,
+        progress: &dyn Progress,
+    ) -> Result<(Self, Vec<String>, Vec<String>)> {
+        progress.stage("reading indexes", None, None);
+        let catalog = catalog::read(server, &options.selection).await?;
+        let with_indexes = catalog.entries.into_iter().filter(|it| it.collection.kind != CollectionType::View);
+        let read: Vec<(Collection, Option<String>)> = stream::iter(with_indexes)
+            .map(|entry| async move {
+                let (specs, note) = catalog::unhidden(server, &entry.namespace, entry.collection.indexes).await?;
+                let kept = &entry.collection.options;
+                let collection = Collection::check_good_first(entry.namespace, specs, kept, options.target);
+                Ok((collection, note)) as Result<_>
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let mut warnings = catalog.warnings;
+        let mut notes: BTreeMap<String, Vec<Namespace>> = BTreeMap::new();
+        for (collection, note) in &read {
+            if let Some(note) = note {
+                notes.entry(note.clone()).or_default().push(collection.namespace.clone());
+            }
+        }
+        warnings.extend(notes.into_iter().filter_map(|(note, of)| hidden(&note, &of)));
+        let collections = read.into_iter().map(|(collection, _)| collection).collect();
+        Ok((ServerPlan { server: server.clone(), collections }, warnings, catalog.missing))
+    }
+
+    /// Repairs one bad index after the other. What fails is in the report, and costs no other.
+    pub(super) async fn carry_out(
+        self,
+        report: &mut RepairReport,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) {
+        report.indexes.clear();
+        for collection in &self.collections {
+            let mut failed: HashSet<&str> = HashSet::new();
+            for index in collection.bad() {
+                let (result, reason) = if cancel.is_cancelled() {
+                    report.interrupted = true;
+                    (RepairResult::Left, Some("stopped before it was its turn".to_owned()))
+                } else {
+                    progress.stage(&format!("{} {}", collection.namespace, index.name), None, None);
+                    self.repair(collection, index, &failed).await
+                };
+                if ![RepairResult::Repaired, RepairResult::Merged].contains(&result) {
+                    failed.insert(&index.name);
+                }
+                let (namespace, index) = (collection.namespace.clone(), index.name.clone());
+                report.indexes.push(RepairedIndex { namespace, index, result, reason });
+            }
+        }
+        report.retries = self.server.retries();
+    }
+
+    async fn repair(
+        &self,
+        collection: &Collection,
+        index: &Sanitized,
+        failed: &HashSet<&str>,
+    ) -> (RepairResult, Option<String>) {
+        match &index.verdict {
+            Verdict::Merged(other) if failed.contains(other.as_str()) => {
+                (RepairResult::Left, Some(format!("{other}, which is to serve for it, could not be repaired")))
+            }
+            _ => Swap { server: &self.server, collection }.repair(index).await,
+        }
+    }
+}
+
+/// How a bad index of this collection would be repaired.
+pub(super) fn how(collection: &Collection, index: &Sanitized) -> Option<String> {
+    Steps::of(index, collection).map(|steps| steps.to_string())
+}
+
+/// One warning for all collections whose catalog could not be read for the same reason.
+fn hidden(note: &str, of: &[Namespace]) -> Option<String> {
+    let more = match of.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let first = of.first()?;
+    Some(format!(
+        "{first}{more}: options that the server does not know may be there, and it does not list them: {note}"
+    ))
+}

@@ -1,0 +1,6 @@
+//! The files of other tools: mongodump's directories, as far as they speak of indexes.
+
+mod file_name;
+mod metadata;
+
+pub use metadata::{MetadataFile, Rewrite, metadata_files};
