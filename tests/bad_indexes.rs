@@ -25,8 +25,8 @@ fn junk(field: &str, name: &str, value: impl Into<Bson>) -> Document {
 }
 
 /// A server that keeps what a driver puts into a spec, as all of them did once.
-async fn careless() -> ReplicaSet {
-    let set = own(Release::V4_2_6).await;
+async fn careless(release: Release) -> ReplicaSet {
+    let set = own(release).await;
     let on = doc! { "configureFailPoint": "skipIndexCreateFieldNameValidation", "mode": "alwaysOn" };
     set.fail_point(on).await.unwrap();
     set
@@ -43,33 +43,40 @@ fn names(specs: &[String], of: &[&str]) -> Vec<bool> {
 
 #[tokio::test]
 async fn mongooses_safe_null_is_repaired_on_the_way_to_every_release_and_named() {
-    let set = careless().await;
-    let source = Side::new(&set, "safe_null");
-    fill(&source, "orders", vec![index("a"), junk("bad", "safe", Bson::Null), index("b")]).await;
-    fill(&source, "others", vec![index("a")]).await;
-    let archive = Archive::new();
-    let dumped = archive.dump(&source).await.unwrap();
-    assert_eq!(dumped.bad_indexes.len(), 1);
-    assert_eq!((dumped.bad_indexes[0].index.as_str(), &dumped.bad_indexes[0].reason), ("bad_1", &None));
-    let sidecar = Sidecar::read(&sidecar_path(&archive.path())).unwrap();
-    let repaired = &sidecar.collection("safe_null.orders").unwrap().indexes[1];
-    assert_eq!(repaired.repairs.iter().map(|repair| repair.field.as_str()).collect::<Vec<_>>(), ["ns", "safe"]);
-    for release in Release::ALL {
-        let target = Side::new(shared(release).await, "safe_null_copy");
-        let restored = archive.restore(&target).await.unwrap();
-        assert!(restored.is_whole(), "{release}: {:?}", restored.failed_indexes);
-        let repaired: Vec<_> = restored.repaired_indexes.iter().filter(|index| index.index == "bad_1").collect();
-        assert_eq!(repaired.len(), 1, "{release}");
-        assert!(repaired[0].repairs.iter().any(|repair| repair.field == "safe"), "{release}");
-        let found = target.state().await.indexes;
-        assert_eq!(names(&found["orders"], &["a_1", "bad_1", "b_1", "safe"]), [true, true, true, false], "{release}");
-        assert!(!target.state().await.indexes.keys().any(|name| name.contains("scratch")), "{release}");
+    // 5.0.4 does not even list the indexes of such a collection.
+    for from in [Release::V4_2_6, Release::V5_0_4] {
+        let set = careless(from).await;
+        let source = Side::new(&set, "safe_null");
+        fill(&source, "orders", vec![index("a"), junk("bad", "safe", Bson::Null), index("b")]).await;
+        fill(&source, "others", vec![index("a")]).await;
+        let archive = Archive::new();
+        let dumped = archive.dump(&source).await.unwrap();
+        assert_eq!(dumped.missing, Vec::<String>::new(), "{from}");
+        assert_eq!(dumped.bad_indexes.len(), 1, "{from}");
+        assert_eq!((dumped.bad_indexes[0].index.as_str(), &dumped.bad_indexes[0].reason), ("bad_1", &None));
+        let sidecar = Sidecar::read(&sidecar_path(&archive.path())).unwrap();
+        let collection = sidecar.collection("safe_null.orders").unwrap();
+        let mut repairs = collection.indexes.iter().flat_map(|index| &index.repairs);
+        assert!(repairs.any(|repair| repair.field == "safe" && repair.after.is_none()), "{from}");
+        let database = format!("safe_null_{from}").replace('.', "_");
+        for release in Release::ALL {
+            let target = Side::new(shared(release).await, &database);
+            let restored = archive.restore(&target).await.unwrap();
+            assert!(restored.is_whole(), "{from} {release}: {:?}", restored.failed_indexes);
+            let repaired: Vec<_> = restored.repaired_indexes.iter().filter(|index| index.index == "bad_1").collect();
+            assert_eq!(repaired.len(), 1, "{from} {release}");
+            assert!(repaired[0].repairs.iter().any(|repair| repair.field == "safe"), "{from} {release}");
+            let found = target.state().await.indexes;
+            let has = names(&found["orders"], &["a_1", "bad_1", "b_1", "safe"]);
+            assert_eq!(has, [true, true, true, false], "{from} {release}");
+            assert!(!found.keys().any(|name| name.contains("scratch")), "{from} {release}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_strict_restore_lists_every_bad_index_and_writes_nothing() {
-    let set = careless().await;
+    let set = careless(Release::V4_2_6).await;
     let source = Side::new(&set, "strict");
     fill(&source, "orders", vec![junk("x", "safe", Bson::Null), junk("y", "w", 1), index("z")]).await;
     let archive = Archive::new();

@@ -176,6 +176,8 @@ fn with_doubles_as_bits(json: &mut Value) {
         _ => None,
     };
     match (double, json) {
+        // Of a NaN only that it is one comes back.
+        (Some(double), json) if double.is_nan() => *json = "NaN".into(),
         (Some(double), json) => *json = format!("double {:x}", double.to_bits()).into(),
         (None, Value::Object(fields)) => fields.values_mut().for_each(with_doubles_as_bits),
         (None, Value::Array(values)) => values.iter_mut().for_each(with_doubles_as_bits),
