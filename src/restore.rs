@@ -12,11 +12,8 @@ mod plan;
 
 use std::{
     io::Read,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -30,7 +27,7 @@ pub use plan::{Existing, Plan, Planned};
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
     batch::Budget,
-    catalog,
+    catalog::{self, Footprint},
     connect::Server,
     error::{Error, ErrorKind, Result},
     load::Loaded,
@@ -44,6 +41,8 @@ use loaders::Loaders;
 /// Bytes of batches that may be in memory between the archive and the server.
 const MEMORY: usize = 32 * 1024 * 1024;
 
+/// How long an interrupted restore waits for the proofs of index specs that are under way.
+const LAST_PROOFS: Duration = Duration::from_secs(5);
 /// Blocks that are proven at once.
 const CHECKED_AT_ONCE: usize = 8;
 
@@ -90,8 +89,7 @@ struct Restore<'a> {
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
     budget: Budget,
-    /// Whether anything may have been written to the target.
-    writing: AtomicBool,
+    footprint: Footprint,
 }
 
 /// Restores what the options select.
@@ -116,7 +114,7 @@ pub async fn restore(
         progress,
         cancel,
         budget: Budget::new(MEMORY),
-        writing: AtomicBool::new(false),
+        footprint: Footprint::default(),
     };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
@@ -129,10 +127,21 @@ pub async fn restore(
             Source::Stream(name, input) => restore.stream(name, input).await,
         }
     };
+    let mut work = std::pin::pin!(work);
     let done = tokio::select! {
-        done = work => done,
-        () = stop.cancelled() => Err(Error::interrupted()),
+        done = &mut work => done,
+        () = stop.cancelled() => {
+            tokio::select! {
+                _ = &mut work => {}
+                () = restore.footprint.scratches.stop() => {}
+                () = tokio::time::sleep(LAST_PROOFS) => {}
+            }
+            Err(Error::interrupted())
+        }
     };
+    if done.is_err() {
+        restore.footprint.scratches.sweep(server).await;
+    }
     let done = done.map_err(|error| restore.what_stays(error))?;
     let mut report = done.into_report();
     (report.archive, report.target) = (name, server.place());
@@ -144,7 +153,7 @@ pub async fn restore(
 impl Restore<'_> {
     /// Says what a failed restore leaves on the target.
     fn what_stays(&self, error: Error) -> Error {
-        let left = match self.writing.load(Ordering::Relaxed) {
+        let left = match self.footprint.is_any() {
             // What the target had before is no matter of ours to drop.
             true if self.options.existing == Existing::Append => "what was loaded stays on the target",
             true => "what was loaded stays on the target; 'restore --drop' begins anew",
@@ -248,7 +257,11 @@ impl Restore<'_> {
     /// Finds out which indexes the target takes, while there is nothing to lose.
     async fn prove_indexes(&self, plan: &mut Plan) -> Result<()> {
         self.progress.stage("proving the index specs", None, None);
-        if indexes::prove(self.server, plan, self.options.index_policy, self.options.parallel).await? {
+        let proven = indexes::prove(self.server, &self.footprint.scratches, plan, self.options).await?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::interrupted());
+        }
+        if proven {
             return Ok(());
         }
         let unproven = "index specs cannot be proven beforehand, for lack of the privileges 'createCollection' and \
@@ -268,24 +281,16 @@ impl Restore<'_> {
         stream::iter(planned.clone().filter(|planned| planned.dropped))
             .map(Ok::<_, Error>)
             .try_for_each_concurrent(self.options.parallel.max(1), async |planned: &Planned| {
-                self.note_writing(catalog::drop(self.server, &planned.target).await)
+                self.footprint.note(catalog::drop(self.server, &planned.target)).await
             })
             .await?;
         let created = planned.filter(|planned| planned.create);
         let created: Vec<_> = created.map(|planned| (&planned.target, &planned.collection)).collect();
         if !created.is_empty() {
-            self.note_writing(catalog::create_all(self.server, &created, self.options.parallel).await)?;
+            catalog::create_all(self.server, &self.footprint, &created, self.options.parallel).await?;
         }
-        self.writing.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Only a command that was not permitted has certainly changed nothing.
-    fn note_writing(&self, outcome: Result<()>) -> Result<()> {
-        if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Authorization) {
-            self.writing.store(true, Ordering::Relaxed);
-        }
-        outcome
+        // From here on documents may be on their way.
+        self.footprint.note(async { Ok(()) }).await
     }
 
     /// After the documents: indexes, then views.

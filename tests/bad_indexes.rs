@@ -187,3 +187,43 @@ async fn a_restore_builds_what_the_sidecar_says() {
     assert!(restored.is_whole());
     assert_eq!(target.state().await.indexes["orders"].len(), 1);
 }
+
+#[tokio::test]
+async fn indexes_on_the_measurements_of_a_time_series_come_through_as_they_are() {
+    let set = shared(Release::V6_0_27).await;
+    let (source, target) = (Side::new(set, "series"), Side::new(set, "series_copy"));
+    source.run(doc! { "create": "ts", "timeseries": { "timeField": "t", "metaField": "m" } }).await;
+    let point = doc! { "type": "Point", "coordinates": [1, 2] };
+    let measurement = doc! { "_id": 1, "t": bson::DateTime::from_millis(1_000_000), "m": 1, "loc": point };
+    source.open().await.collection::<Document>("ts").insert_one(measurement).await.unwrap();
+    let indexes = vec![
+        doc! { "key": { "loc": "2dsphere" }, "name": "loc" },
+        doc! { "key": { "_id": 1 }, "name": "idd" },
+        doc! { "key": { "m": 1, "t": -1 }, "name": "m_t" },
+    ];
+    source.run(doc! { "createIndexes": "ts", "indexes": indexes }).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let restored = archive.restore(&target).await.unwrap();
+    assert!(restored.is_whole(), "{:?}", restored.failed_indexes);
+    assert_eq!(restored.merged_indexes.len(), 0, "{:?}", restored.merged_indexes);
+    // As they are listed; what buckets keep of them beside that has its fields in another order.
+    assert_eq!(source.state().await.indexes["ts"], target.state().await.indexes["ts"]);
+}
+
+#[tokio::test]
+async fn a_slip_in_an_edited_sidecar_makes_no_other_index() {
+    let source = Side::new(shared(Release::V6_0_5).await, "slip");
+    fill(&source, "orders", vec![index("a")]).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let path = sidecar_path(&archive.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("\u{feff}{}", text.replace(r#""name":"a_1""#, r#""name":"a_1","uniqe":true"#)))
+        .unwrap();
+    let target = Side::new(shared(Release::V6_0_5).await, "slip_copy");
+    let error = archive.restore(&target).await.unwrap_err();
+    let says = "a_1 of slip.orders: the sidecar gives it the option 'uniqe': servers know no such option";
+    assert_eq!(error.to_string(), says);
+    assert_eq!(target.state().await.indexes.len(), 0);
+}

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::error::ErrorKind as DriverErrorKind;
 use transload_format::{Collection, CollectionType};
 
-use super::read::collection_type;
+use super::{prove::Footprint, read::collection_type};
 use crate::{
     connect::{Doing, Retry, Server, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},
@@ -62,9 +62,16 @@ pub async fn create(server: &Server, namespace: &Namespace, collection: &Collect
 /// for each costs more than the collection itself. What an election took back meanwhile is created again; a load must
 /// not make up a collection without its options.
 ///
+/// `footprint` notes each command that may have changed something.
+///
 /// # Errors
 /// What the server says.
-pub async fn create_all(server: &Server, collections: &[(&Namespace, &Collection)], parallel: usize) -> Result<()> {
+pub async fn create_all(
+    server: &Server,
+    footprint: &Footprint,
+    collections: &[(&Namespace, &Collection)],
+    parallel: usize,
+) -> Result<()> {
     let primary = rawdoc! { "w": 1 };
     let mut patience = server.patience();
     let mut missing = collections.to_vec();
@@ -72,13 +79,14 @@ pub async fn create_all(server: &Server, collections: &[(&Namespace, &Collection
         stream::iter(&missing)
             .map(Ok::<_, Error>)
             .try_for_each_concurrent(parallel.max(1), async |(namespace, collection)| {
-                create_for(server, namespace, collection, format!("create {namespace}"), &primary).await
+                let what = format!("create {namespace}");
+                footprint.note(create_for(server, namespace, collection, what, &primary)).await
             })
             .await?;
         let databases: BTreeSet<&str> = missing.iter().map(|(namespace, _)| namespace.database()).collect();
         let mut there = HashMap::new();
         for database in databases {
-            settle(server, database).await?;
+            settle(server, footprint, database).await?;
             there.insert(database, existing(server, database).await?);
         }
         let is_there = |namespace: &Namespace| {
@@ -96,8 +104,8 @@ pub async fn create_all(server: &Server, collections: &[(&Namespace, &Collection
 }
 
 /// Waits until what was written to a database is acknowledged as the write concern wants it.
-async fn settle(server: &Server, database: &str) -> Result<()> {
-    let scratch = super::prove::scratch(database)?;
+async fn settle(server: &Server, footprint: &Footprint, database: &str) -> Result<()> {
+    let scratch = footprint.scratches.begin(database)?;
     let nothing = Collection {
         namespace: scratch.to_string(),
         kind: CollectionType::Collection,
@@ -107,7 +115,9 @@ async fn settle(server: &Server, database: &str) -> Result<()> {
     };
     let what = format!("make the collections of {database} durable");
     create_for(server, &scratch, &nothing, what, &server.write_concern()).await?;
-    drop(server, &scratch).await
+    drop(server, &scratch).await?;
+    footprint.scratches.ended(&scratch);
+    Ok(())
 }
 
 /// Creates a collection in order to do `what`.

@@ -49,6 +49,12 @@ pub struct Context<'a> {
     pub author: Author,
 }
 
+impl Context<'_> {
+    fn is_time_series(&self) -> bool {
+        document::find(self.options, b"timeseries").is_some()
+    }
+}
+
 /// What becomes of a spec.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -122,7 +128,8 @@ fn clean(spec: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Verdict,
         return Err("its key pattern is no document".to_owned());
     }
     let key = key::clean(pattern.value, context, work)?;
-    if key::is_of_id(&key) {
+    // A time-series collection has no index on `_id` of its own: one is like any other there.
+    if key::is_of_id(&key) && !context.is_time_series() {
         return Ok(of_id(&options, pattern, context, work));
     }
     let source = value::Source { pattern: pattern.value, key: &key, spec, context };
@@ -178,7 +185,8 @@ fn complete(spec: Vec<u8>, key: &[u8], context: &Context<'_>, work: &mut Work) -
         added.string("name", name);
     }
     if context.author == Author::Server {
-        if key::has_type(key, b"2dsphere") && !has(b"2dsphereIndexVersion") {
+        // On measurements of a time-series collection it is one of buckets, which servers list without a version.
+        if key::has_type(key, b"2dsphere") && !has(b"2dsphereIndexVersion") && !context.is_time_series() {
             let reason = "servers since 2.6 write down the version: without it the index is of the first";
             work.repair(RepairKind::Explicit, "2dsphereIndexVersion", None, Some("1".to_owned()), reason);
             added.int32("2dsphereIndexVersion", 1);

@@ -3,7 +3,14 @@
 //! What a server takes is the server's to say, and the time to hear it is before hours of loading. Collections with
 //! the same options share a scratch collection, and equal specs are built once.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use transload_format::Collection;
@@ -19,10 +26,93 @@ use crate::{
     namespace::Namespace,
 };
 
-/// How the names of scratch collections begin. One that is left over from an interruption is not copied.
-pub(super) const SCRATCH: &str = "transload_scratch_";
+/// How the names of scratch collections begin, before 16 hexadecimal digits.
+const SCRATCH: &str = "transload_scratch_";
+
+/// Whether a name is one of a scratch collection. One that is left over from a crash is not copied.
+pub(super) fn is_scratch(name: &str) -> bool {
+    let digits = name.strip_prefix(SCRATCH);
+    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// What a restore that does not finish leaves on its target.
+#[derive(Debug, Default)]
+pub struct Footprint {
+    /// Scratch collections.
+    pub scratches: Scratches,
+    /// Commands sent that may have changed something else.
+    commands: AtomicUsize,
+}
+
+impl Footprint {
+    /// Runs a command, and notes it before it is sent. Only one that was not permitted has certainly changed nothing.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub async fn note<T>(&self, command: impl Future<Output = Result<T>>) -> Result<T> {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        let outcome = command.await;
+        if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Authorization) {
+            self.commands.fetch_sub(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Whether anything may have been written, scratch collections aside.
+    pub fn is_any(&self) -> bool {
+        self.commands.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// The scratch collections that are there just now: whoever is interrupted drops them.
+#[derive(Debug, Default)]
+pub struct Scratches {
+    names: Mutex<Vec<Namespace>>,
+    stopped: AtomicBool,
+}
+
+impl Scratches {
+    /// A name that no other collection has.
+    pub(super) fn begin(&self, database: &str) -> Result<Namespace> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Error::interrupted());
+        }
+        let scratch = scratch(database)?;
+        self.names().push(scratch.clone());
+        Ok(scratch)
+    }
+
+    pub(super) fn ended(&self, scratch: &Namespace) {
+        self.names().retain(|other| other != scratch);
+    }
+
+    /// Lets no more of them begin, and waits for those that there are. While this is awaited, what uses them must be
+    /// polled: a command that is given up could make a collection again after it was dropped.
+    pub async fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        while !self.names().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Drops what is left, as far as the server answers soon.
+    pub async fn sweep(&self, server: &Server) {
+        let left = std::mem::take(&mut *self.names());
+        let all = stream::iter(left).for_each_concurrent(None, async |scratch| {
+            // What stays is named as such by the next dump.
+            let _ = drop(server, &scratch).await;
+        });
+        let _ = tokio::time::timeout(SWEEP, all).await;
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<Namespace>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 /// Indexes of a scratch collection; a server takes 64 with the one on `_id`.
 const INDEXES: usize = 60;
+/// How long an interrupted restore waits for them to be dropped.
+const SWEEP: Duration = Duration::from_secs(3);
 /// Scratch collections that are looked at for room.
 const ROUNDS_SEARCHED: usize = 64;
 
@@ -49,7 +139,12 @@ struct Likeness<'a> {
 ///
 /// # Errors
 /// When the server does not answer, or fails to make a scratch collection.
-pub async fn prove(server: &Server, claims: &[Claim<'_>], parallel: usize) -> Result<Option<Vec<Vec<Option<String>>>>> {
+pub async fn prove(
+    server: &Server,
+    scratches: &Scratches,
+    claims: &[Claim<'_>],
+    parallel: usize,
+) -> Result<Option<Vec<Vec<Option<String>>>>> {
     let mut rounds: Vec<(Likeness<'_>, &Collection, Vec<&[u8]>)> = Vec::new();
     let mut seen: HashMap<(Likeness<'_>, &[u8]), (usize, usize)> = HashMap::new();
     for claim in claims {
@@ -77,6 +172,7 @@ pub async fn prove(server: &Server, claims: &[Claim<'_>], parallel: usize) -> Re
     let one = |(likeness, collection, specs): &(Likeness<'_>, &Collection, Vec<&[u8]>)| {
         on_scratch(
             server,
+            scratches,
             likeness.database.to_owned(),
             (*collection).clone(),
             specs.iter().map(|s| s.to_vec()).collect(),
@@ -126,11 +222,12 @@ pub(crate) fn scratch(database: &str) -> Result<Namespace> {
 
 async fn on_scratch(
     server: &Server,
+    scratches: &Scratches,
     database: String,
     collection: Collection,
     specs: Vec<Vec<u8>>,
 ) -> Result<Vec<Option<String>>> {
-    let scratch = scratch(&database)?;
+    let scratch = scratches.begin(&database)?;
     // Who may not drop it must not make it.
     drop(server, &scratch).await?;
     let doing = format!("prove index specs on a scratch collection of {}", scratch.database());
@@ -140,5 +237,6 @@ async fn on_scratch(
     };
     // Whatever came of it, nothing must stay; of two errors the first is the cause.
     let dropped = drop(server, &scratch).await;
+    scratches.ended(&scratch);
     proven.and_then(|proven| dropped.map(|()| proven))
 }

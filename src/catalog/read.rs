@@ -6,7 +6,7 @@ use bson::{Bson, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
-use super::{prove::SCRATCH, truth::index_specs};
+use super::{prove::is_scratch, truth::index_specs};
 use crate::{
     connect::{Doing, Server},
     document::{self, Element, kind},
@@ -206,7 +206,7 @@ fn left_out(collection: &str) -> Option<&'static str> {
         name if name.starts_with("system.buckets.") => Some(""),
         "system.profile" => Some("the profiler's own log"),
         name if name.starts_with("system.") => Some("kept by the server itself"),
-        name if name.starts_with(SCRATCH) => Some("left over from an interrupted restore"),
+        name if is_scratch(name) => Some("left over from an interrupted restore or repair: it can be dropped"),
         name if name.starts_with("__mdb_internal") => Some("kept by a service of the host"),
         _ => None,
     }
@@ -249,11 +249,15 @@ async fn entry(
         CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
         _ => namespace.clone(),
     };
-    let order = if is_capped(&collection.options) || !collection.indexes.iter().any(|spec| is_id_index(spec)) {
-        Order::Natural
-    } else {
-        Order::Id
-    };
+    // What is listed for a time-series collection are not the indexes of its buckets.
+    let is_time_series = collection_type == CollectionType::TimeSeries;
+    let order =
+        if is_time_series || is_capped(&collection.options) || !collection.indexes.iter().any(|spec| is_id_index(spec))
+        {
+            Order::Natural
+        } else {
+            Order::Id
+        };
     let (documents, bytes) = size(server, &data).await;
     let uuid = match collection_type {
         // What is listed under the collection's own name is a view on the buckets, and has none.

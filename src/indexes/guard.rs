@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the names of guards begin with.
-const PREFIX: &str = "transload_guard_";
+pub(super) const PREFIX: &str = "transload_guard_";
 
 /// The options that say what a unique index holds and how it compares.
 const SAME: [&[u8]; 5] = [b"v", b"unique", b"sparse", b"collation", b"partialFilterExpression"];

@@ -44,6 +44,10 @@ impl Place {
             return Ok(Place::Server(argument.to_owned()));
         }
         let path = Path::new(argument);
+        // A connection string with a slip in it must not be repeated as if it were a path.
+        if argument.contains("://") || (argument.contains('@') && !path.exists()) {
+            return Ok(Place::Server(argument.to_owned()));
+        }
         let kind = kind(path)?;
         Ok(Place::File(kind, path.to_owned()))
     }
@@ -99,7 +103,7 @@ mod tests {
         assert_eq!(at("a.metadata.json.gz", &[0x1f, 0x8b]).unwrap(), PlaceKind::Mongodump);
         assert_eq!(at("notes.json", b"{\"sidecar\"").unwrap_err().kind(), ErrorKind::Usage);
         assert_eq!(Place::of("no such file").unwrap_err().kind(), ErrorKind::NotFound);
-        for server in ["mongodb://a/", "mongodb+srv://a/", "env:SOURCE", "@uri"] {
+        for server in ["mongodb://a/", "mongodb+srv://a/", "env:SOURCE", "@uri", "mongo://u:p@a/", "u:p@a/shop"] {
             assert_eq!(Place::of(server).unwrap(), Place::Server(server.to_owned()));
         }
         let Place::File(kind, _) = Place::of(folder.path().to_str().unwrap()).unwrap() else { panic!("a directory") };

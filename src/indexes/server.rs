@@ -8,6 +8,7 @@ use transload_format::CollectionType;
 
 use super::{
     collection::Collection,
+    guard::PREFIX as GUARD,
     plan::IndexesOptions,
     report::{RepairReport, RepairResult, RepairedIndex},
     swap::{Steps, Swap},
@@ -61,7 +62,8 @@ impl ServerPlan {
             }
         }
         warnings.extend(notes.into_iter().filter_map(|(note, of)| hidden(&note, &of)));
-        let collections = read.into_iter().map(|(collection, _)| collection).collect();
+        let collections: Vec<Collection> = read.into_iter().map(|(collection, _)| collection).collect();
+        warnings.extend(collections.iter().flat_map(left_over));
         Ok((ServerPlan { server: server.clone(), collections }, warnings, catalog.missing))
     }
 
@@ -111,6 +113,20 @@ impl ServerPlan {
 /// How a bad index of this collection would be repaired.
 pub(super) fn how(collection: &Collection, index: &Sanitized) -> Option<String> {
     Steps::of(index, collection).map(|steps| steps.to_string())
+}
+
+/// A word about guards of repairs that were killed: the index that each stands in for may be gone.
+fn left_over(collection: &Collection) -> impl Iterator<Item = String> {
+    let guards = collection.indexes.iter().filter_map(|index| Some((index, index.name.strip_prefix(GUARD)?)));
+    guards.map(|(index, guarded)| {
+        let missing = !collection.indexes.iter().any(|other| other.name == guarded);
+        let rest = if missing {
+            "which is not there: build it again, then drop the guard"
+        } else {
+            "which is there: drop the guard"
+        };
+        format!("{}: {} is left over from an interrupted repair of {guarded}, {rest}", collection.namespace, index.name)
+    })
 }
 
 /// One warning for all collections whose catalog could not be read for the same reason.

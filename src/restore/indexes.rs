@@ -4,12 +4,12 @@ use std::{collections::HashMap, path::PathBuf};
 
 use transload_format::{Collection, Contents};
 
-use super::{Plan, Planned};
+use super::{Plan, Planned, RestoreOptions};
 use crate::{
     archive::ArchiveFile,
     catalog::{
-        self, Claim,
-        index_spec::{Author, Context, Repair, Verdict, sanitize},
+        self, Claim, Scratches,
+        index_spec::{Author, Context, Repair, RepairKind, Verdict, sanitize},
         sidecar::{CleanIndex, CollectionIndexes, Sidecar, sidecar_path},
     },
     connect::{Server, Version},
@@ -80,19 +80,29 @@ pub(super) fn sidecar(source: &IndexSource, archive: Option<&ArchiveFile>, conte
 
 impl IndexPlan {
     /// The plan for a collection whose indexes are these.
+    ///
+    /// # Errors
+    /// When a spec has an option that no server knows: the sidecar is clean when it is written, so that is a slip of
+    /// whoever edited it, and leaving it out would make another index than was meant.
     pub(super) fn new(
         indexes: Option<&CollectionIndexes>,
         collection: &Collection,
         target: Version,
         policy: IndexPolicy,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut plan = IndexPlan::default();
         let Some(indexes) = indexes else {
-            return plan;
+            return Ok(plan);
         };
         let specs: Vec<Vec<u8>> = indexes.indexes.iter().map(|index| index.spec.clone()).collect();
         let context = Context { options: &collection.options, target, author: Author::Person };
         for (index, sanitized) in indexes.indexes.iter().zip(sanitize(&specs, &context)) {
+            if let Some(slip) = sanitized.repairs.iter().find(|repair| repair.kind == RepairKind::UnknownOption) {
+                let message = format!("the sidecar gives it the option '{}': {}", slip.field, slip.reason);
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .with_hint("mend it there")
+                    .at(format!("{} of {}", sanitized.name, collection.namespace)));
+            }
             let original = index.original.as_ref().unwrap_or(&index.spec).clone();
             let repairs: Vec<Repair> = index.repairs.iter().cloned().chain(sanitized.repairs).collect();
             let is_bad = repairs.iter().any(|repair| !repair.kind.is_routine());
@@ -128,7 +138,7 @@ impl IndexPlan {
             let (name, spec, served_by, reason) = (left.name, left.original, left.served_by, left.reason);
             plan.left.push(LeftIndex { name, spec, served_by, reason, repairs: left.repairs });
         }
-        plan
+        Ok(plan)
     }
 
     /// How many indexes the source had that the target will not have.
@@ -165,7 +175,13 @@ impl IndexPlan {
 
 /// Proves all specs on the target, and refuses the restore if the policy is strict and any of them is bad. Whether it
 /// could be proven.
-pub(super) async fn prove(server: &Server, plan: &mut Plan, policy: IndexPolicy, parallel: usize) -> Result<bool> {
+pub(super) async fn prove(
+    server: &Server,
+    scratches: &Scratches,
+    plan: &mut Plan,
+    options: &RestoreOptions,
+) -> Result<bool> {
+    let policy = options.index_policy;
     if policy == IndexPolicy::Strict {
         refuse_bad(plan)?;
     }
@@ -184,7 +200,7 @@ pub(super) async fn prove(server: &Server, plan: &mut Plan, policy: IndexPolicy,
                 specs: specs.iter().map(Vec::as_slice).collect(),
             })
             .collect();
-        let Some(reasons) = catalog::prove(server, &claims, parallel).await? else {
+        let Some(reasons) = catalog::prove(server, scratches, &claims, options.parallel).await? else {
             return Ok(false);
         };
         owned.iter().map(|(id, ..)| *id).zip(reasons).collect::<HashMap<_, _>>()

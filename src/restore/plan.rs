@@ -126,7 +126,7 @@ impl Plan {
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let create = there.is_none() || dropped;
             let listed = sidecar.collection(&collection.namespace);
-            let indexes = IndexPlan::new(listed, &collection, server.version(), options.index_policy);
+            let indexes = IndexPlan::new(listed, &collection, server.version(), options.index_policy)?;
             plan.planned.push(Planned {
                 id,
                 source: selected.source,

@@ -120,3 +120,22 @@ async fn a_restore_does_not_wait_for_an_idle_standard_input() {
     assert!(ran.took < Duration::from_secs(3), "{ran}");
     drop(pipe);
 }
+
+#[tokio::test]
+async fn a_signal_while_specs_are_proven_leaves_nothing_behind() {
+    let (terminal, (_turn, set)) = (Terminal::new(), faulty().await);
+    let uri = shop_on(set, "cli_int_proof").await;
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    let database = set.client().await.unwrap().database("cli_int_proof");
+    database.drop().await.unwrap();
+    let slow = slow(set, &uri, "cli_int_proof", "createIndexes", 2000).await;
+    let restore = terminal.command(&["restore", "a.tlz", &slow]).spawn().unwrap();
+    while database.list_collection_names().await.unwrap().is_empty() {
+        sleep(Duration::from_millis(10));
+    }
+    send(&restore, Signal::INT);
+    let ran = finish(restore, "transload restore a.tlz URI").ends_with(130).says("nothing was written to the target");
+    assert!(ran.took < Duration::from_secs(4), "{ran}");
+    sleep(Duration::from_millis(2500));
+    assert_eq!(database.list_collection_names().await.unwrap(), Vec::<String>::new());
+}

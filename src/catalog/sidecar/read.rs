@@ -81,6 +81,8 @@ impl Sidecar {
     /// # Errors
     /// As [`read`](Sidecar::read).
     pub fn parse(text: &str) -> Result<Self> {
+        // Some editors put a mark before the first character.
+        let text = text.trim_start_matches('\u{feff}');
         let file: File = serde_json::from_str(text).map_err(|error| {
             // The library puts the place at the end.
             let message = error.to_string();
