@@ -13,11 +13,11 @@ use std::{path::PathBuf, process::Command};
 use bson::doc;
 use transload::{
     connect::{Uri, connect},
-    sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
+    sandbox::ReplicaSet,
     shop::{self, Shop},
 };
 
-use race::{TRANSLOAD, contender, installed, race};
+use race::{TRANSLOAD, contender, installed, race, servers};
 
 #[tokio::main]
 async fn main() {
@@ -30,11 +30,7 @@ async fn main() {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
-    let mut options = ReplicaSetOptions::new(server);
-    options.cache_gb = 2.0;
-    let source = ReplicaSet::start(&options).await.expect("a source");
-    let target = ReplicaSet::start(&options).await.expect("a target");
+    let (source, target) = servers().await;
     let shop = Shop { seed: 1, scale };
     let server = connect(&Uri::read(&source.uri()).expect("a connection string").0, 4).await.expect("connected");
     let count = shop::load(&server, "shop", &shop).await.expect("loaded");

@@ -11,9 +11,9 @@ use std::{path::Path, process::Command, time::Instant};
 
 use bson::{Document, doc};
 use mongodb::Database;
-use transload::sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary};
+use transload::sandbox::ReplicaSet;
 
-use race::{TRANSLOAD, contender, installed, race};
+use race::{TRANSLOAD, contender, installed, race, servers};
 
 #[tokio::main]
 async fn main() {
@@ -28,11 +28,7 @@ async fn main() {
     }
     let runs = value("--runs", 5);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
-    let mut options = ReplicaSetOptions::new(server);
-    options.cache_gb = 2.0;
-    let source = ReplicaSet::start(&options).await.expect("a source");
-    let target = ReplicaSet::start(&options).await.expect("a target");
+    let (source, target) = servers().await;
     println!("medians of {runs} runs\n");
     small_collections(&source, &target, folder.path(), value("--collections", 1000), runs).await;
     index_phase(&source, &target, folder.path(), value("--documents", 1_000_000), runs).await;

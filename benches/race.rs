@@ -6,7 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use transload::sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary};
+
 pub(crate) const TRANSLOAD: &str = env!("CARGO_BIN_EXE_transload");
+
+/// A source and a target on this machine.
+pub(crate) async fn servers() -> (ReplicaSet, ReplicaSet) {
+    let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
+    let mut options = ReplicaSetOptions::new(server);
+    options.cache_gb = 2.0;
+    let source = ReplicaSet::start(&options).await.expect("a source");
+    (source, ReplicaSet::start(&options).await.expect("a target"))
+}
 
 /// One run of a process.
 pub(crate) struct Run {

@@ -13,6 +13,9 @@ pub use builder::RawBuilder;
 pub use elements::{Element, Elements, elements, kind};
 pub use malformed::Malformed;
 
+/// A document without fields.
+pub const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
+
 /// The first field called `name` at the top level of `doc`.
 ///
 /// `None` also when `doc` is malformed before such a field is met; whoever must tell the two apart walks

@@ -19,6 +19,7 @@ use transload_format::{
 
 use crate::{
     archive::{Destination, Output, archive_failure, partial_name},
+    document,
     error::{Error, ErrorKind, Result},
     report::{NamespaceReport, namespaces},
 };
@@ -220,7 +221,7 @@ fn nameless(namespace: u32) -> Collection {
         namespace: format!("recovered.namespace_{namespace}"),
         kind: CollectionType::Collection,
         uuid: None,
-        options: vec![5, 0, 0, 0, 0],
+        options: document::EMPTY.to_vec(),
         indexes: Vec::new(),
     }
 }

@@ -110,7 +110,7 @@ async fn settle(server: &Server, footprint: &Footprint, database: &str) -> Resul
         namespace: scratch.to_string(),
         kind: CollectionType::Collection,
         uuid: None,
-        options: vec![5, 0, 0, 0, 0],
+        options: document::EMPTY.to_vec(),
         indexes: Vec::new(),
     };
     let what = format!("make the collections of {database} durable");

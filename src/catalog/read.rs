@@ -219,7 +219,7 @@ async fn entry(
     info: Vec<u8>,
 ) -> Result<(Entry, Option<String>, Option<String>)> {
     let collection_type = collection_type(&info);
-    let options = document::find(&info, b"options").map_or(EMPTY.to_vec(), |options| options.value.to_vec());
+    let options = document::find(&info, b"options").map_or(document::EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
         namespace: namespace.to_string(),
         kind: collection_type,
@@ -276,9 +276,6 @@ pub(super) fn collection_type(info: &[u8]) -> CollectionType {
     }
 }
 
-/// A document without fields.
-const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
-
 /// The number of documents and their bytes. An estimate: whoever may not ask does without it.
 async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>, Option<u64>) {
     let doing = Doing::new(format!("ask for the size of {namespace}"), "collStats", namespace.database());
@@ -296,7 +293,8 @@ async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>, Option<u6
     (number("count"), number("size"))
 }
 
-fn is_capped(options: &[u8]) -> bool {
+/// Whether these are the options of a capped collection, where the order of documents is data.
+pub fn is_capped(options: &[u8]) -> bool {
     document::find(options, b"capped").is_some_and(|capped| capped.value.iter().any(|byte| *byte != 0))
 }
 

@@ -90,7 +90,7 @@ mod tests {
 
     fn others(specs: &[bson::RawDocumentBuf]) -> Vec<Sanitized> {
         let specs: Vec<_> = specs.iter().map(|spec| spec.as_bytes().to_vec()).collect();
-        sanitize(&specs, &Context { options: &[5, 0, 0, 0, 0], target: NEWEST, author: Author::Server })
+        sanitize(&specs, &Context { options: &document::EMPTY, target: NEWEST, author: Author::Server })
     }
 
     #[test]

@@ -19,9 +19,6 @@ use crate::{
     namespace::Namespace,
 };
 
-/// A document without fields.
-const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
-
 /// A sidecar as it is to be.
 #[derive(Debug)]
 pub(super) struct SidecarPlan {
@@ -44,7 +41,7 @@ impl SidecarPlan {
         let mut collections = Vec::new();
         for (name, kept) in names.into_iter().zip(&mut sidecar.collections).filter(|(name, _)| chosen.contains(name)) {
             let specs: Vec<Vec<u8>> = kept.indexes.iter().map(|index| index.spec.clone()).collect();
-            let collection = Collection::check(name, &specs, &EMPTY, options.target, Author::Person);
+            let collection = Collection::check(name, &specs, &crate::document::EMPTY, options.target, Author::Person);
             clean(kept, &collection.indexes);
             collections.push(collection);
         }
@@ -122,7 +119,7 @@ mod tests {
         let specs: Vec<_> = kept.indexes.iter().map(|index| index.spec.clone()).collect();
         let name = Namespace::parse("shop.orders").unwrap();
         let target = crate::catalog::index_spec::NEWEST;
-        clean(&mut kept, &Collection::check(name, &specs, &EMPTY, target, Author::Person).indexes);
+        clean(&mut kept, &Collection::check(name, &specs, &crate::document::EMPTY, target, Author::Person).indexes);
         assert_eq!(kept.indexes.len(), 2);
         assert_eq!(kept.indexes[0].original, repaired.original);
         assert_eq!(kept.indexes[0].repairs[0].kind, RepairKind::UnknownOption);

@@ -194,7 +194,7 @@ impl Swap<'_> {
         let Some(clean) = index.to_build() else {
             return (RepairResult::Left, None);
         };
-        let context = Context { options: &EMPTY, target: self.server.version(), author: Author::Person };
+        let context = Context { options: &document::EMPTY, target: self.server.version(), author: Author::Person };
         let is_bad = |spec: &Vec<u8>| sanitize(std::slice::from_ref(spec), &context).iter().any(Sanitized::is_bad);
         match self.live(&index.name).await {
             Ok(Some(spec)) if is_bad(&spec) => {
@@ -244,9 +244,6 @@ impl Swap<'_> {
         ddl(self.server, namespace, command, &doing, &[INDEX_NOT_FOUND]).await
     }
 }
-
-/// A document without fields.
-const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
 
 /// An error for a line that names the collection and the index already.
 fn said(error: &Error) -> String {

@@ -8,7 +8,6 @@ use super::{IndexPlan, RestoreOptions};
 use crate::{
     catalog::{self, sidecar::Sidecar},
     connect::Server,
-    document,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     selection::{Selection, SelectionOptions},
@@ -66,8 +65,7 @@ impl Planned {
 
     /// Whether the order of its documents is data, so that they must be inserted one command after another.
     pub fn is_ordered(&self) -> bool {
-        document::find(&self.collection.options, b"capped")
-            .is_some_and(|capped| capped.value.iter().any(|byte| *byte != 0))
+        catalog::is_capped(&self.collection.options)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Sidecars there and back, and what is said of those that make no sense.
+
 use bson::rawdoc;
 use transload_format::{Collection, CollectionType};
 

@@ -1,3 +1,5 @@
+//! mongodump's metadata there and back, with nothing changed in it but specs.
+
 use bson::rawdoc;
 
 use super::*;
