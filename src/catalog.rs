@@ -15,6 +15,6 @@ pub use read::{Catalog, Entry, LeftOut, Order, is_capped, read, uuid_of};
 pub use truth::{index_specs, unhidden};
 pub(crate) use {
     apply::ddl,
-    build::{build, reason},
+    build::{build, build_on_empty, reason},
     prove::scratch,
 };

@@ -31,6 +31,8 @@
 //! - Of every document of an archive a restore knows whether it was inserted, was there already, or was refused.
 //! - No document and no credential is in any message, but for the `_id` of a document that a target did not take.
 
+#![forbid(unsafe_code)]
+
 pub mod archive;
 mod batch;
 pub mod catalog;

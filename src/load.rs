@@ -5,6 +5,7 @@
 //! duplicate.
 
 mod insert;
+mod obstacle;
 mod timestamps;
 
 use std::{
@@ -24,6 +25,7 @@ use crate::{
     report::Rejected,
 };
 use insert::{COMMAND_BYTES, COMMAND_DOCUMENTS};
+use obstacle::Obstacle;
 
 /// Rejected documents that a report names for each batch.
 const NAMED: usize = 10;
@@ -70,12 +72,19 @@ pub(crate) struct Target {
     /// Whether the user may put in what a validator refuses. That takes more than the role `readWrite`, which is all
     /// that is needed where there is no validator; so it is tried.
     bypasses: AtomicBool,
+    /// Indexes that must not refuse a document.
+    indexes: Obstacle,
 }
 
 impl Target {
     /// The collection `namespace` of `server`.
     pub(crate) fn new(server: Server, namespace: Namespace, ordered: bool) -> Self {
-        Target { server, namespace, ordered, bypasses: AtomicBool::new(true) }
+        Target { server, namespace, ordered, bypasses: AtomicBool::new(true), indexes: Obstacle::none() }
+    }
+
+    /// The same collection, which has indexes that are dropped when they refuse a document.
+    pub(crate) fn with_indexes(self) -> Self {
+        Target { indexes: Obstacle::there(), ..self }
     }
 
     /// Its name.
@@ -116,7 +125,7 @@ impl Target {
         let mut patience = self.server.patience();
         let mut lost = false;
         while !pending.is_empty() {
-            let bypass = self.bypasses();
+            let (bypass, has_indexes) = (self.bypasses(), self.indexes.is_there());
             let command = insert::command(self, bypass, &pending)?;
             let reply = match self.attempt(command, &doing, &mut patience).await {
                 Err(error) if bypass && error.kind() == ErrorKind::Authorization => {
@@ -140,6 +149,12 @@ impl Target {
                 continue;
             };
             let mut errors = WriteError::all(&reply, pending.len())?;
+            if has_indexes && errors.values().any(|error| !error.is_duplicate_id) {
+                self.indexes.remove(&self.server, &self.namespace).await?;
+                // Which of them have arrived is found out as after a lost reply.
+                lost = true;
+                continue;
+            }
             let tried = match errors.keys().min() {
                 // The documents behind the first that failed were not tried.
                 Some(first) if self.ordered => first + 1,

@@ -10,6 +10,7 @@ mod copy;
 mod dropped_collections;
 mod dump_failovers;
 mod dump_faults;
+mod early_indexes;
 mod fidelity;
 mod held_reads;
 mod hostile;

@@ -10,6 +10,8 @@
 //! - [`Scanner`] reads front to back from pushed bytes; [`Salvager`] does so in spite of damage.
 //! - [`Contents`] is what all of them agree an archive holds.
 
+#![forbid(unsafe_code)]
+
 mod block;
 mod codec;
 mod contents;

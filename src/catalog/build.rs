@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bson::{Bson, RawDocumentBuf, rawdoc};
+use bson::{Bson, RawDocument, RawDocumentBuf, rawdoc};
 use serde::Serialize;
 
 use super::apply::ddl;
@@ -75,7 +75,24 @@ pub(crate) fn reason(error: &Error) -> String {
     }
 }
 
+/// Builds the indexes of a collection that was just created, all of them or none. The primary alone says so; whoever
+/// must be sure builds them again when the documents are there, which is nothing to do where they are.
+pub(crate) async fn build_on_empty(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {
+    send(server, namespace, specs, 0, &rawdoc! { "w": 1 }).await
+}
+
+/// Builds indexes of a collection of about so many documents, all of them or none.
 pub(crate) async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u8>], documents: u64) -> Result<()> {
+    send(server, namespace, specs, documents, &server.write_concern()).await
+}
+
+async fn send(
+    server: &Server,
+    namespace: &Namespace,
+    specs: &[Vec<u8>],
+    documents: u64,
+    concern: &RawDocument,
+) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("createIndexes", namespace.collection());
     command.embed_array("indexes", |array| {
@@ -90,7 +107,7 @@ pub(crate) async fn build(server: &Server, namespace: &Namespace, specs: &[Vec<u
             _ => command.string("commitQuorum", "majority"),
         };
     }
-    command.document("writeConcern", server.write_concern().as_bytes());
+    command.document("writeConcern", concern.as_bytes());
     let command = RawDocumentBuf::from_bytes(command.finish())
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
     let doing = Doing::new(format!("build indexes of {namespace}"), "createIndex", namespace.database());
@@ -116,7 +133,7 @@ pub async fn watch_builds(server: &Server, progress: &dyn Progress) {
         };
         let done = |operation: &Vec<u8>| {
             let progress = document::find(operation, b"progress")?;
-            let done = bson::RawDocument::from_bytes(progress.value).ok()?.get("done").ok()??;
+            let done = RawDocument::from_bytes(progress.value).ok()?.get("done").ok()??;
             match Bson::try_from(done).ok()? {
                 Bson::Int32(done) => u64::try_from(done).ok(),
                 Bson::Int64(done) => u64::try_from(done).ok(),

@@ -1,7 +1,7 @@
 //! The tasks that insert batches: several for all collections, one more for each collection whose order is data.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -39,7 +39,14 @@ pub(super) struct Loaders {
 }
 
 impl Loaders {
-    pub(super) fn start(server: &Server, plan: &Plan, parallel: usize, progress: &Arc<dyn Progress>) -> Self {
+    /// Starts them; `early` are the ids of the collections that have indexes already.
+    pub(super) fn start(
+        server: &Server,
+        plan: &Plan,
+        early: &HashSet<u32>,
+        parallel: usize,
+        progress: &Arc<dyn Progress>,
+    ) -> Self {
         let parallel = parallel.max(1);
         let (shared, works) = mpsc::channel(parallel * AHEAD);
         let works = Arc::new(AsyncMutex::new(works));
@@ -50,7 +57,10 @@ impl Loaders {
             loaders.spawn(Arc::clone(&works), progress);
         }
         for (index, planned) in plan.collections().enumerate() {
-            let target = Target::new(server.clone(), planned.data.clone(), planned.is_ordered());
+            let mut target = Target::new(server.clone(), planned.data.clone(), planned.is_ordered());
+            if early.contains(&planned.id) {
+                target = target.with_indexes();
+            }
             loaders.targets.insert(planned.id, (index, Arc::new(target)));
             if planned.is_ordered() {
                 let (lane, works) = mpsc::channel(AHEAD);
