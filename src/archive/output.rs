@@ -208,3 +208,26 @@ fn sync_directory(path: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_the_name_meanwhile_stays_and_so_does_the_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.tlz");
+        let finish = |replace| {
+            let mut output = Destination::File { path: path.clone(), replace }.open().unwrap();
+            output.write_all(b"the archive").unwrap();
+            fs::write(&path, "another's").unwrap();
+            output.publish()
+        };
+        let error = finish(false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
+        assert_eq!(fs::read(partial_name(&path)).unwrap(), b"the archive");
+        finish(true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"the archive");
+    }
+}
