@@ -30,7 +30,7 @@ pub use plan::{Existing, Plan, Planned};
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
     batch::Budget,
-    catalog::{self, Footprint},
+    catalog::{self, BuildWatch, Footprint},
     connect::Server,
     error::{Error, ErrorKind, Result},
     load::Loaded,
@@ -301,8 +301,6 @@ impl Restore<'_> {
     /// After the documents: indexes, then views.
     async fn complete(&self, plan: Plan, contents: &Contents, loaded: Vec<Loaded>) -> Result<Done> {
         let begun = Instant::now();
-        let documents = loaded.iter().map(|loaded| loaded.inserted).sum();
-        self.progress.stage("building indexes", Some(documents), None);
         let unbuilt = self.build_indexes(&plan, &loaded).await?;
         let index_time = begun.elapsed();
         let mut views: Vec<_> = plan
@@ -325,21 +323,27 @@ impl Restore<'_> {
 
     /// Builds the indexes of each collection; gives back, by collection, which were not built, and why.
     async fn build_indexes(&self, plan: &Plan, loaded: &[Loaded]) -> Result<Vec<Vec<Option<String>>>> {
+        let with_indexes = plan.collections().zip(loaded).filter(|(planned, _)| !planned.indexes.build.is_empty());
+        let watch =
+            BuildWatch::new(&*self.progress, with_indexes.map(|(planned, loaded)| (&planned.target, loaded.inserted)));
+        self.progress.stage("building indexes", Some(watch.documents()), None);
         let one = async |(planned, loaded): (&Planned, &Loaded)| {
             let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
             // What was there before counts too.
             let documents = if planned.create { loaded.inserted } else { u64::MAX };
-            catalog::create_indexes(self.server, &planned.target, &specs, documents).await
+            let unbuilt = catalog::create_indexes(self.server, &planned.target, &specs, documents).await?;
+            watch.done(&planned.target);
+            Ok(unbuilt)
         };
         let all =
             stream::iter(plan.collections().zip(loaded)).map(one).buffered(self.options.parallel.max(1)).try_collect();
-        let watch = async {
-            catalog::watch_builds(self.server, &*self.progress).await;
+        let watching = async {
+            watch.watch(self.server).await;
             std::future::pending().await
         };
         tokio::select! {
             built = all => built,
-            never = watch => never,
+            never = watching => never,
         }
     }
 }

@@ -92,8 +92,24 @@ async fn every_command_of_a_dump_is_tried_again() {
             assert_eq!(parts, [2, 2], "{command} {data}");
         }
     }
+    // The sample is taken by an aggregation as well, after one for the catalog of each collection.
+    let after_the_catalog = doc! { "skip": 2 };
+    for data in [doc! { "closeConnection": true }, doc! { "errorCode": 189 }] {
+        source.fail(&["aggregate"], after_the_catalog.clone(), data.clone()).await;
+        let archive = Archive::new();
+        let mut options = archive.options();
+        options.part_bytes = 8 << 20;
+        let no_more = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            source.fail_no_more().await;
+        };
+        let (dumped, ()) = tokio::join!(archive.dump_as(&source, options), no_more);
+        let dumped = dumped.unwrap();
+        assert!(dumped.retries >= 1, "{data}");
+        assert_eq!((dumped.namespaces[0].parts, dumped.namespaces[1].parts), (2, 2), "{data}");
+    }
     // What only evens out the parts must not stop the dump.
-    source.fail(&["aggregate"], doc! { "times": 1 }, doc! { "errorCode": 28799 }).await;
+    source.fail(&["aggregate"], after_the_catalog, doc! { "errorCode": 28799 }).await;
     let archive = Archive::new();
     let mut options = archive.options();
     options.part_bytes = 8 << 20;

@@ -11,6 +11,7 @@ use mongodb::options::Hint;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_util::sync::CancellationToken;
 use transload::{
+    catalog::sidecar::{Sidecar, sidecar_path},
     indexes::{Action, IndexesOptions, Plan, RepairReport, RepairResult, plan_server},
     progress::Silent,
     sandbox::{Release, ReplicaSet},
@@ -20,7 +21,7 @@ use transload::{
 use crate::{
     copy::{Archive, Side, copy},
     odd_documents::numbered,
-    servers::own,
+    servers::{own, shared},
 };
 
 /// A set of this release for tests with failpoints, one after the other.
@@ -272,14 +273,92 @@ async fn a_dump_of_a_server_that_cannot_list_its_indexes_has_them_all() {
         "{:?}",
         dumped.warnings
     );
-    let contents = archive.open();
-    let orders = contents.contents().namespaces().iter().find(|it| it.collection.namespace == "unlistable.orders");
-    let specs: Vec<Document> =
-        orders.unwrap().collection.indexes.iter().map(|spec| bson::deserialize_from_slice(spec).unwrap()).collect();
+    let specs = archived(&archive);
     assert_eq!(specs[0].get_str("name").unwrap(), "_id_");
     assert_eq!(specs[1], unique_a());
     assert_eq!(specs[2], plain_b());
     // Once they are repaired, it is a source like any other.
     assert!(repair(&side).await.is_whole());
     copy(&side, &Side::new(set, "unlistable_copy")).await;
+}
+
+/// The specs of `orders` as an archive has them.
+fn archived(archive: &Archive) -> Vec<Document> {
+    let file = archive.open();
+    let is_orders = |it: &&transload_format::Namespace| it.collection.namespace.ends_with(".orders");
+    let orders = file.contents().namespaces().iter().find(is_orders).unwrap();
+    orders.collection.indexes.iter().map(|spec| bson::deserialize_from_slice(spec).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_dump_has_what_a_server_hides_and_names_it() {
+    let mut made = vec![plain_b(), unique_a()];
+    made.push(doc! { "v": 2, "key": { "a": 1, "b": -1 }, "name": "A last one" });
+    for release in [Release::V6_0_5, Release::V6_0_27] {
+        let (_turn, set) = set(release).await;
+        let side = Side::new(set, "hidden_junk");
+        fill(&side, &made).await;
+        assert!(listed(&side).await.iter().all(|spec| !spec.contains_key("safe") && !spec.contains_key("w")));
+        let archive = Archive::new();
+        let dumped = archive.dump(&side).await.unwrap();
+        assert_eq!((&dumped.warnings, &dumped.missing), (&vec![], &vec![]), "{release}");
+        let bad: Vec<_> =
+            dumped.bad_indexes.iter().map(|bad| (bad.index.as_str(), bad.repairs[0].field.as_str())).collect();
+        assert_eq!(bad, [("b_1", "w"), ("a_1", "safe")], "{release}");
+        assert_eq!(archived(&archive)[1..], made, "{release}");
+        let sidecar = Sidecar::read(&sidecar_path(&archive.path())).unwrap();
+        let indexes = &sidecar.collection("hidden_junk.orders").unwrap().indexes;
+        let original: Document = bson::deserialize_from_slice(indexes[1].original.as_ref().unwrap()).unwrap();
+        assert_eq!(original, unique_a(), "{release}");
+        assert!(indexes[1].repairs.iter().any(|repair| repair.field == "safe" && repair.after.is_none()));
+        let database = format!("hidden_junk_{release}").replace('.', "_");
+        let target = Side::new(shared(Release::V6_0_5).await, &database);
+        let restored = archive.restore(&target).await.unwrap();
+        assert!(restored.is_whole(), "{release} {:?}", restored.failed_indexes);
+        assert_eq!(restored.repaired_indexes.len(), 2, "{release}");
+        assert_eq!(names(&target).await, ["A last one", "_id_", "a_1", "b_1"], "{release}");
+    }
+}
+
+#[tokio::test]
+async fn a_dump_by_whoever_may_not_read_the_catalog_is_whole_and_says_so_once() {
+    let (_turn, set) = set(Release::V6_0_5).await;
+    let side = Side::new(set, "hidden_from_me");
+    fill(&side, &[unique_a(), plain_b()]).await;
+    side.fail(&["aggregate"], doc! { "times": 1000 }, doc! { "errorCode": 13 }).await;
+    let archive = Archive::new();
+    let dumped = archive.dump(&side).await.unwrap();
+    side.fail_no_more().await;
+    assert!(dumped.missing.is_empty() && dumped.bad_indexes.is_empty(), "{dumped:?}");
+    assert_eq!(dumped.warnings.len(), 1, "{:?}", dumped.warnings);
+    let says = "hidden_from_me.good and 1 more: options that the server does not know may be there";
+    assert!(dumped.warnings[0].starts_with(says), "{:?}", dumped.warnings);
+    assert_eq!(archived(&archive), listed(&side).await);
+}
+
+#[tokio::test]
+async fn indexes_that_cannot_be_listed_come_in_the_order_in_which_they_were_made() {
+    let (_turn, set) = set(Release::V5_0_4).await;
+    let side = Side::new(set, "creation_order");
+    let names = ["zulu", "mike", "alpha", "Yankee", "x10", "x9", "bravo"];
+    let spec = |name: &str| doc! { "v": 2, "key": { name: 1 }, "name": name };
+    let mut made: Vec<Document> = names.iter().map(|name| spec(name)).collect();
+    made[2].insert("safe", Bson::Null);
+    fill(&side, &made).await;
+    // What is made again comes last.
+    side.run(doc! { "dropIndexes": "orders", "index": "mike" }).await;
+    side.run(doc! { "createIndexes": "orders", "indexes": [spec("mike")] }).await;
+    let order = ["_id_", "zulu", "alpha", "Yankee", "x10", "x9", "bravo", "mike"];
+    let of = |archive: &Archive| {
+        archived(archive).iter().map(|spec| spec.get_str("name").unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let archive = Archive::new();
+    archive.dump(&side).await.unwrap();
+    assert_eq!(of(&archive), order);
+    // Whoever may not ask for sizes has them by their names.
+    side.fail(&["collStats"], doc! { "times": 1000 }, doc! { "errorCode": 13 }).await;
+    let archive = Archive::new();
+    archive.dump(&side).await.unwrap();
+    side.fail_no_more().await;
+    assert_eq!(of(&archive), ["_id_", "Yankee", "alpha", "bravo", "mike", "x10", "x9", "zulu"]);
 }

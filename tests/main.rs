@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_indexes;
+mod build_progress;
 mod catalog;
 mod cli;
 mod copy;

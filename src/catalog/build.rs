@@ -1,25 +1,20 @@
 //! Builds indexes on a server: all of a collection in one command, and none at the cost of another.
 
-use std::time::Duration;
-
-use bson::{Bson, RawDocument, RawDocumentBuf, rawdoc};
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use serde::Serialize;
 
 use super::apply::ddl;
 use crate::{
     connect::{Doing, Server, Version},
-    document::{self, RawBuilder},
+    document::RawBuilder,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    progress::Progress,
 };
 
 /// The first release that knows `commitQuorum`. A standalone server refuses it.
 const COMMIT_QUORUM: Version = Version::new(4, 4, 0);
 /// Up to so many documents a build takes no time on any member, and nobody need wait for the others to say so.
 const FEW_DOCUMENTS: u64 = 10_000;
-/// How often the server is asked how far it is.
-const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// An index that was not built.
 #[derive(Clone, Debug, Serialize)]
@@ -114,34 +109,4 @@ async fn send(
     // No error means success here: servers answer a spec that they have already with none, and a conflict of one
     // spec says nothing about the others in the command.
     ddl(server, namespace, command, &doing, &[]).await
-}
-
-/// Tells `progress` how many documents the builds under way have read, for as long as it is polled. Whoever may not
-/// ask for other operations (the action `inprog`) does without.
-pub async fn watch_builds(server: &Server, progress: &dyn Progress) {
-    let mut told = 0;
-    loop {
-        tokio::time::sleep(ASK_EVERY).await;
-        let pipeline = rawdoc! {
-            "aggregate": 1,
-            "pipeline": [{ "$currentOp": { "allUsers": true } }, { "$match": { "msg": { "$regex": "^Index Build" } } }],
-            "cursor": {},
-        };
-        let doing = Doing::new("ask how far the index builds are", "inprog", "admin");
-        let Ok(operations) = server.documents("admin", pipeline, &doing).await else {
-            return;
-        };
-        let done = |operation: &Vec<u8>| {
-            let progress = document::find(operation, b"progress")?;
-            let done = RawDocument::from_bytes(progress.value).ok()?.get("done").ok()??;
-            match Bson::try_from(done).ok()? {
-                Bson::Int32(done) => u64::try_from(done).ok(),
-                Bson::Int64(done) => u64::try_from(done).ok(),
-                _ => None,
-            }
-        };
-        let sum: u64 = operations.iter().filter_map(done).sum();
-        progress.advance(sum.saturating_sub(told), 0);
-        told = told.max(sum);
-    }
 }

@@ -6,7 +6,10 @@ use bson::{Bson, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
-use super::{prove::is_scratch, truth::index_specs};
+use super::{
+    prove::is_scratch,
+    truth::{index_specs, not_unhidden, unhidden},
+};
 use crate::{
     connect::{Doing, Server},
     document::{self, Element, kind},
@@ -74,7 +77,19 @@ pub struct Entry {
     pub bytes: Option<u64>,
 }
 
-/// Reads the catalog of what `selection` takes.
+/// What was found out about a namespace.
+struct Found {
+    entry: Entry,
+    /// What of it the user may not know.
+    missing: Option<String>,
+    /// What the user should know.
+    warning: Option<String>,
+    /// Why its index specs are no more than what the server lists.
+    listed_only: Option<String>,
+}
+
+/// Reads the catalog of what `selection` takes. Index specs are as the server keeps them, where this user may read that,
+/// and else as it lists them, which is enough to build the indexes.
 ///
 /// # Errors
 /// When the server refuses, the database is not there, or the selection matches nothing.
@@ -94,18 +109,15 @@ pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     catalog.warnings.extend(resolved.warnings);
     let taken: std::collections::HashSet<_> = resolved.selected.iter().map(|selected| &selected.source).collect();
     listed.retain(|(namespace, _)| taken.contains(namespace));
-    catalog.entries = stream::iter(listed)
-        .map(|(namespace, info)| entry(server, namespace, info))
-        .buffered(CONCURRENCY)
-        .try_collect::<Vec<_>>()
-        .await?
-        .into_iter()
-        .map(|(entry, missing, warning)| {
-            catalog.missing.extend(missing);
-            catalog.warnings.extend(warning);
-            entry
-        })
-        .collect();
+    let entries = stream::iter(listed).map(|(namespace, info)| entry(server, namespace, info)).buffered(CONCURRENCY);
+    let mut notes = Vec::new();
+    for found in entries.try_collect::<Vec<_>>().await? {
+        catalog.missing.extend(found.missing);
+        catalog.warnings.extend(found.warning);
+        notes.extend(found.listed_only.map(|note| (found.entry.namespace.clone(), note)));
+        catalog.entries.push(found.entry);
+    }
+    catalog.warnings.extend(not_unhidden(notes));
     Ok(catalog)
 }
 
@@ -212,12 +224,8 @@ fn left_out(collection: &str) -> Option<&'static str> {
     }
 }
 
-/// What is to be known of a namespace before it is read, what of it the user may not know, and what the user should.
-async fn entry(
-    server: &Server,
-    namespace: Namespace,
-    info: Vec<u8>,
-) -> Result<(Entry, Option<String>, Option<String>)> {
+/// What is to be known of a namespace before it is read.
+async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<Found> {
     let collection_type = collection_type(&info);
     let options = document::find(&info, b"options").map_or(document::EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
@@ -231,7 +239,7 @@ async fn entry(
         let data = namespace.clone();
         let (order, nothing) = (Order::Nothing, Some(0));
         let entry = Entry { namespace, data, collection, uuid: None, order, documents: nothing, bytes: nothing };
-        return Ok((entry, None, None));
+        return Ok(Found { entry, missing: None, warning: None, listed_only: None });
     }
     let (database, name) = (namespace.database(), namespace.collection());
     let mut missing = None;
@@ -244,11 +252,21 @@ async fn entry(
         }
         indexes => indexes?,
     };
-    collection.indexes = indexes;
     let data = match collection_type {
         CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
         _ => namespace.clone(),
     };
+    let truth = async {
+        match warning {
+            // They are as they are kept already.
+            Some(_) => Ok((indexes, None)),
+            None => unhidden(server, &namespace, indexes).await,
+        }
+    };
+    // Together they take no longer than one of them.
+    let (truth, (documents, bytes)) = futures_util::join!(truth, size(server, &data));
+    let (indexes, listed_only) = truth?;
+    collection.indexes = indexes;
     // What is listed for a time-series collection are not the indexes of its buckets.
     let is_time_series = collection_type == CollectionType::TimeSeries;
     let order =
@@ -258,13 +276,13 @@ async fn entry(
         } else {
             Order::Id
         };
-    let (documents, bytes) = size(server, &data).await;
     let uuid = match collection_type {
         // What is listed under the collection's own name is a view on the buckets, and has none.
         CollectionType::TimeSeries => uuid_if_allowed(server, &data).await?,
         _ => collection.uuid,
     };
-    Ok((Entry { namespace, data, collection, uuid, order, documents, bytes }, missing, warning))
+    let entry = Entry { namespace, data, collection, uuid, order, documents, bytes };
+    Ok(Found { entry, missing, warning, listed_only })
 }
 
 /// What an entry of `listCollections` is about.

@@ -3,13 +3,16 @@
 //! What `listIndexes` says is not always that. 4.2 lists a spec as it is; 5.0 fails with code 5254501 on the whole
 //! collection when one of its specs holds what it does not know, and does not say which; 6.0 leaves that out without a
 //! word. The catalog itself is shown by `$listCatalog` (6.0, to whoever may list) and, in no order, by `$indexStats`,
-//! which wants an action of its own that neither `read` nor `dbAdmin` has.
+//! which wants an action of its own that neither `read` nor `dbAdmin` has. Their order is that of `collStats`.
+
+use std::collections::BTreeMap;
 
 use bson::{RawDocumentBuf, rawdoc};
 
+use super::build::reason;
 use crate::{
     connect::{Doing, Server, Version},
-    document,
+    document::{self, Element},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -25,9 +28,8 @@ const SHOWS_CATALOG: Version = Version::new(6, 0, 0);
 /// What lets a user read the specs where they are.
 const HINT: &str = "the role 'clusterMonitor' on the database 'admin' gives the action 'indexStats', which is enough";
 
-/// The index specs of a collection, and a word about them where the server could not list them and they were found
-/// elsewhere: then the index on `_id` comes first, and the others by their names. What a server hides in its list
-/// stays hidden; no target would take it. See [`unhidden`].
+/// The index specs of a collection in the order in which they were made, and a word about them where the server could
+/// not list them and they were found elsewhere. What a server hides in its list is not among them: see [`unhidden`].
 ///
 /// # Errors
 /// What the server says. [`ErrorKind::Authorization`] also where it cannot list them because of a bad one, and the
@@ -41,7 +43,10 @@ pub async fn index_specs(server: &Server, namespace: &Namespace) -> Result<(Vec<
         return Ok((specs, None));
     }
     match kept(server, namespace).await {
-        Ok(specs) => {
+        Ok(mut specs) => {
+            if server.version() < SHOWS_CATALOG {
+                in_order_of_creation(server, namespace, &mut specs).await;
+            }
             let note = "the server cannot list its indexes, because it does not know what stands in the spec of one; \
                         they were read from its catalog";
             Ok((specs, Some(format!("{namespace}: {note}"))))
@@ -57,7 +62,7 @@ pub async fn index_specs(server: &Server, namespace: &Namespace) -> Result<(Vec<
     }
 }
 
-/// The same specs as `listed`, with what the server does not show in its list; and why that could not be read, if it
+/// The same specs as `listed`, each with what the server does not show of it in its list; and why that could not be read, if it
 /// could not.
 ///
 /// # Errors
@@ -76,16 +81,29 @@ pub async fn unhidden(
             return Ok((listed, Some(format!("this user may not read the server's catalog; {HINT}"))));
         }
         Err(error) if error.kind() == ErrorKind::Server => {
-            return Ok((listed, Some(format!("its catalog cannot be read: {}", error.message()))));
+            return Ok((listed, Some(format!("its catalog cannot be read: {}", reason(&error)))));
         }
         Err(error) => return Err(error),
     };
     for spec in &mut listed {
-        if let Some(found) = whole.iter().find(|other| name(other) == name(spec)) {
+        let found = whole.iter().find(|other| name(other) == name(spec));
+        if let Some(found) = found.filter(|found| has_more(found, spec)) {
             spec.clone_from(found);
         }
     }
     Ok((listed, None))
+}
+
+/// Warnings about collections whose catalog could not be read, one for all that have the same reason.
+pub(super) fn not_unhidden(notes: Vec<(Namespace, String)>) -> impl Iterator<Item = String> {
+    let mut of: BTreeMap<String, (Namespace, usize)> = BTreeMap::new();
+    for (namespace, note) in notes {
+        of.entry(note).or_insert((namespace, 0)).1 += 1;
+    }
+    of.into_iter().map(|(note, (first, count))| {
+        let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        format!("{first}{more}: options that the server does not know may be there, and it does not list them: {note}")
+    })
 }
 
 /// The specs as the server keeps them.
@@ -114,7 +132,8 @@ async fn in_catalog(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8
     Ok(specs)
 }
 
-/// The specs that come along with the counters of `$indexStats`, where they are in no order.
+/// The specs that come along with the counters of `$indexStats`, where they are in no order: by their names, but the
+/// index on `_id` first.
 async fn in_statistics(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
     let mut specs = Vec::new();
     for counters in aggregate(server, namespace, rawdoc! { "$indexStats": {} }, "indexStats").await? {
@@ -125,6 +144,21 @@ async fn in_statistics(server: &Server, namespace: &Namespace) -> Result<Vec<Vec
     }
     specs.sort_by(|one, other| (name(one) != Some(ID), name(one)).cmp(&(name(other) != Some(ID), name(other))));
     Ok(specs)
+}
+
+/// Puts specs that are sorted by their names into the order in which their indexes were made. The keys of
+/// `indexSizes` are in that order. Whoever may not ask has them by their names: the order decides only which of two
+/// equal indexes is the one that is built.
+async fn in_order_of_creation(server: &Server, namespace: &Namespace, specs: &mut [Vec<u8>]) {
+    let doing = Doing::new(format!("ask for the size of {namespace}"), "collStats", namespace.database());
+    let command = rawdoc! { "collStats": namespace.collection() };
+    let Ok(reply) = server.run(namespace.database(), command, &doing).await else {
+        return;
+    };
+    let names: Vec<&[u8]> =
+        reply.get_document("indexSizes").map_or(Vec::new(), |sizes| sizes.keys().map(String::as_bytes).collect());
+    let place = |spec: &Vec<u8>| names.iter().position(|known| name(spec) == Some(*known)).unwrap_or(usize::MAX);
+    specs.sort_by_cached_key(|spec| (name(spec) != Some(ID), place(spec)));
 }
 
 async fn aggregate(
@@ -140,6 +174,15 @@ async fn aggregate(
 }
 
 const ID: &[u8] = b"_id_";
+
+/// Whether the spec as it is kept says what the listed one does not. The order of fields alone is nobody's concern: it
+/// is that of whoever made the index.
+fn has_more(kept: &[u8], listed: &[u8]) -> bool {
+    let differs = |field: Element<'_>| {
+        document::find(listed, field.name).is_none_or(|other| (other.kind, other.value) != (field.kind, field.value))
+    };
+    document::elements(kept).map_while(Result::ok).any(differs)
+}
 
 fn add(specs: &mut Vec<Vec<u8>>, spec: &[u8]) {
     if !specs.iter().any(|other| name(other) == name(spec)) {

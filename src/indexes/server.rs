@@ -1,8 +1,7 @@
 //! Specs on a server: read as it really keeps them, and repaired one index after the other.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use transload_format::CollectionType;
 
@@ -20,12 +19,8 @@ use crate::{
     },
     connect::Server,
     error::Result,
-    namespace::Namespace,
     progress::Progress,
 };
-
-/// Collections whose catalog is read at the same time.
-const CONCURRENCY: usize = 8;
 
 /// The collections of a server.
 #[derive(Debug)]
@@ -44,25 +39,12 @@ impl ServerPlan {
         progress.stage("reading indexes", None, None);
         let catalog = catalog::read(server, &options.selection).await?;
         let with_indexes = catalog.entries.into_iter().filter(|it| it.collection.kind != CollectionType::View);
-        let read: Vec<(Collection, Option<String>)> = stream::iter(with_indexes)
-            .map(|entry| async move {
-                let (specs, note) = catalog::unhidden(server, &entry.namespace, entry.collection.indexes).await?;
-                let kept = &entry.collection.options;
-                let collection = Collection::check_good_first(entry.namespace, specs, kept, options.target);
-                Ok((collection, note)) as Result<_>
-            })
-            .buffered(CONCURRENCY)
-            .try_collect()
-            .await?;
+        let check = |entry: catalog::Entry| {
+            let specs = entry.collection.indexes;
+            Collection::check_good_first(entry.namespace, specs, &entry.collection.options, options.target)
+        };
+        let collections: Vec<Collection> = with_indexes.map(check).collect();
         let mut warnings = catalog.warnings;
-        let mut notes: BTreeMap<String, Vec<Namespace>> = BTreeMap::new();
-        for (collection, note) in &read {
-            if let Some(note) = note {
-                notes.entry(note.clone()).or_default().push(collection.namespace.clone());
-            }
-        }
-        warnings.extend(notes.into_iter().filter_map(|(note, of)| hidden(&note, &of)));
-        let collections: Vec<Collection> = read.into_iter().map(|(collection, _)| collection).collect();
         warnings.extend(collections.iter().flat_map(left_over));
         Ok((ServerPlan { server: server.clone(), collections }, warnings, catalog.missing))
     }
@@ -127,16 +109,4 @@ fn left_over(collection: &Collection) -> impl Iterator<Item = String> {
         };
         format!("{}: {} is left over from an interrupted repair of {guarded}, {rest}", collection.namespace, index.name)
     })
-}
-
-/// One warning for all collections whose catalog could not be read for the same reason.
-fn hidden(note: &str, of: &[Namespace]) -> Option<String> {
-    let more = match of.len() {
-        0 | 1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
-    let first = of.first()?;
-    Some(format!(
-        "{first}{more}: options that the server does not know may be there, and it does not list them: {note}"
-    ))
 }

@@ -19,7 +19,7 @@ use crate::{
     catalog::{Footprint, build_on_empty},
     connect::Server,
     document,
-    error::{Error, ErrorKind, Result},
+    error::{ErrorKind, Result},
 };
 
 /// A collection of more documents is loaded faster without indexes.
@@ -37,9 +37,10 @@ pub(super) async fn build(
     contents: &Contents,
     parallel: usize,
 ) -> Result<HashSet<u32>> {
-    let few = |planned: &&Planned| {
+    let few = |planned: &Planned| {
         contents.namespace(planned.id).is_some_and(|archived| archived.totals.documents <= FEW_DOCUMENTS)
     };
+    let small: Vec<_> = plan.collections().filter(|planned| can_be_early(planned) && few(planned)).collect();
     let one = async |planned: &Planned| {
         let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
         match footprint.note(build_on_empty(server, &planned.target, &specs)).await {
@@ -48,9 +49,8 @@ pub(super) async fn build(
             Err(error) => Err(error),
         }
     };
-    let built = stream::iter(plan.collections().filter(|planned| can_be_early(planned)).filter(few)).map(one);
-    let built: Vec<_> = built.buffer_unordered(parallel.max(1)).try_collect().await?;
-    Ok::<_, Error>(built.into_iter().flatten().collect())
+    let built: Vec<_> = stream::iter(small).map(one).buffer_unordered(parallel.max(1)).try_collect().await?;
+    Ok(built.into_iter().flatten().collect())
 }
 
 fn can_be_early(planned: &Planned) -> bool {

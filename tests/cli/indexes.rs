@@ -43,6 +43,18 @@ async fn a_live_server_is_checked_and_repaired() {
 }
 
 #[tokio::test]
+async fn a_dump_names_what_its_server_hides() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V6_0_27).await);
+    fill(&Side::new(set, "cli_hidden"), &[unique_a(), plain_b()]).await;
+    let target = super::data::empty("cli_hidden").await;
+    let dumped = terminal.run(&["dump", &uri(set, "cli_hidden"), "a.tlz"]).ends_with(0);
+    let restored = terminal.run(&["restore", "a.tlz", &target]).ends_with(0);
+    let orders = super::data::client().await.database("cli_hidden").collection::<bson::Document>("orders");
+    assert_eq!(orders.list_index_names().await.unwrap(), ["_id_", "a_1", "b_1"]);
+    snapshot("hidden-bad-indexes", &[dumped, restored]);
+}
+
+#[tokio::test]
 async fn on_a_terminal_it_asks() {
     let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
     let (side, uri) = (Side::new(set, "cli_indexes_ask"), uri(set, "cli_indexes_ask"));
