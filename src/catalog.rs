@@ -11,7 +11,7 @@ mod truth;
 pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
 pub use build::{IndexFailure, create_indexes, watch_builds};
 pub use prove::{Claim, Footprint, Scratches, prove};
-pub use read::{Catalog, Entry, LeftOut, Order, is_capped, read, uuid_of};
+pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, read, uuid_of};
 pub use truth::{index_specs, unhidden};
 pub(crate) use {
     apply::ddl,

@@ -7,6 +7,7 @@ mod archive;
 mod collection;
 mod files;
 mod guard;
+mod journal;
 mod place;
 mod plan;
 mod proof;
@@ -14,6 +15,7 @@ mod report;
 mod server;
 mod sidecar;
 mod swap;
+mod unfinished;
 
 pub use place::{Place, PlaceKind};
 pub use plan::{IndexesOptions, Plan, plan_file, plan_server};

@@ -2,9 +2,13 @@
 
 mod text;
 
-use std::io::{IsTerminal, stdin};
+use std::{
+    io::{IsTerminal, stdin},
+    path::PathBuf,
+};
 
 use clap::{Args, Subcommand, builder::BoolishValueParser};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -60,7 +64,9 @@ struct CheckCommand {
 ///
 /// Of an archive the sidecar is written anew, from the specs in the archive; a sidecar and the metadata files of mongodump
 /// are changed where they are bad. On a server each bad index is dropped and built again, one at a time, after the plan
-/// was shown and agreed to; a unique one is kept unique meanwhile, and one that cannot be built clean is put back. Exit code 3
+/// was shown and agreed to; a unique one is kept unique meanwhile, and one that cannot be built clean is put back. Until all is
+/// done, a journal in the current directory, transload-repair-SERVER.indexes.json, has every spec; if a repair is cut, the
+/// same command, in the same directory, goes on from there. Exit code 3
 /// says that something could not be repaired.
 #[derive(Args, Debug)]
 struct RepairCommand {
@@ -90,7 +96,8 @@ impl CheckCommand {
         let target = |_: Option<&Server>| self.target_version.unwrap_or(NEWEST);
         let plan = plan(&self.place, self.selection, self.connection, target, output, &cancel).await?;
         let report = plan.report();
-        let outcome = match (report.bad.is_empty(), report.missing.is_empty()) {
+        let is_good = report.bad.is_empty() && report.lost.is_empty() && report.guards.is_empty();
+        let outcome = match (is_good, report.missing.is_empty()) {
             (false, _) => Outcome::Different,
             (true, false) => Outcome::Incomplete,
             (true, true) => Outcome::Done,
@@ -121,6 +128,7 @@ impl RepairCommand {
             if !output.is_json() {
                 show(plan.report(), output, Outcome::Different)?;
             }
+            announce(&plan, output)?;
             if !self.yes && !output.confirm("Repair these indexes?", &cancel).await? {
                 return Err(Error::new(ErrorKind::Interrupted, "not agreed to: nothing was changed"));
             }
@@ -145,7 +153,7 @@ async fn plan(
             let server = connection.server("WHERE", &argument, CONNECTIONS, output, cancel).await?;
             let default_database = server.default_database().map(str::to_owned);
             let selection = Selection::new(&selection.options(Vec::new(), default_database))?;
-            let (options, progress) = (IndexesOptions { selection, target: target(Some(&server)) }, output.progress());
+            let (options, progress) = (options(selection, target(Some(&server))), output.progress());
             tokio::select! {
                 plan = plan_server(&server, &options, progress.as_ref()) => plan?,
                 () = cancel.cancelled() => return Err(Error::interrupted()),
@@ -153,13 +161,30 @@ async fn plan(
         }
         Place::File(kind, path) => {
             let selection = Selection::new(&selection.options(Vec::new(), None))?;
-            plan_file(kind, &path, &IndexesOptions { selection, target: target(None) })?
+            plan_file(kind, &path, &options(selection, target(None)))?
         }
     };
     let report = plan.report();
     report.warnings.iter().for_each(|warning| output.warn(warning));
     report.missing.iter().for_each(|missing| output.warn(&format!("missing: {missing}")));
     Ok(plan)
+}
+
+fn options(selection: Selection, target: Version) -> IndexesOptions {
+    IndexesOptions { selection, target, directory: PathBuf::new() }
+}
+
+/// Says where the journal is going to be, before anything is changed.
+fn announce(plan: &Plan, output: &Output) -> Result<()> {
+    let Some(path) = plan.journal() else { return Ok(()) };
+    let path = path.display().to_string();
+    if !output.is_json() {
+        return output.data(&text::journal(&path));
+    }
+    output.json_line(&json!({
+        "type": "progress", "stage": "writing the journal", "journal": path, "documents": 0, "bytes": 0,
+        "total_bytes": null, "total_documents": null, "seconds": 0.0,
+    }))
 }
 
 /// The list is what was asked for: it goes where data goes.

@@ -1,6 +1,10 @@
 //! A plan: everything read, nothing changed.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,9 +13,10 @@ use super::{
     collection::{Collection, describe},
     files::FilesPlan,
     place::PlaceKind,
-    report::{Action, CheckReport, RepairReport, RepairResult, RepairedIndex},
+    report::{Action, CheckReport, CheckedIndex, RepairReport, RepairResult, RepairedIndex},
     server::{self, ServerPlan},
     sidecar::SidecarPlan,
+    unfinished::LeftGuard,
 };
 use crate::{
     catalog::index_spec::{NEWEST, Sanitized},
@@ -29,6 +34,8 @@ pub struct IndexesOptions {
     pub selection: Selection,
     /// The version of the server that the specs must suit; [`NEWEST`] for all of them.
     pub target: Version,
+    /// Where the journal of a repair on a server stands; empty for the directory that the process runs in.
+    pub directory: PathBuf,
 }
 
 /// What is wrong in a place, and what would be done about it.
@@ -55,6 +62,14 @@ pub async fn plan_server(server: &Server, options: &IndexesOptions, progress: &d
     let how = |collection: &Collection, index: &Sanitized| server::how(collection, index);
     let mut report = report(server.place(), PlaceKind::Server, options, &plan.collections, how)?;
     (report.warnings, report.missing) = (warnings, missing);
+    report.journal = plan.journal.is_left().then(|| plan.journal.path.display().to_string());
+    report.guards = plan.unfinished.guards.iter().map(LeftGuard::name).collect();
+    for collection in &plan.unfinished.lost {
+        for index in &collection.indexes {
+            let lost = describe(&collection.namespace, index, None)?;
+            report.lost.push(CheckedIndex { action: Action::Rebuild, ..lost });
+        }
+    }
     Ok(Plan { report, work: Work::Server(plan) })
 }
 
@@ -93,19 +108,28 @@ impl Plan {
         &self.report
     }
 
+    /// Where the journal of a repair on a server is going to stand.
+    pub fn journal(&self) -> Option<&Path> {
+        match &self.work {
+            Work::Server(plan) => Some(&plan.journal.path),
+            _ => None,
+        }
+    }
+
     /// Whether there is anything to do: some bad indexes cannot be helped.
     pub fn has_work(&self) -> bool {
-        self.report.bad.iter().any(|index| index.action != Action::Refuse)
+        let unfinished = !self.report.lost.is_empty() || !self.report.guards.is_empty();
+        unfinished || self.report.bad.iter().any(|index| index.action != Action::Refuse)
     }
 
     /// Does what it says. On a server `cancel` stops it between two indexes.
     ///
     /// # Errors
-    /// When a file cannot be written. What fails on a server is in the report.
+    /// When a file, as the journal of a repair on a server, cannot be written. What fails on a server is in the report.
     pub async fn carry_out(self, progress: Arc<dyn Progress>, cancel: CancellationToken) -> Result<RepairReport> {
         let check = self.report;
         let result = |action| match action {
-            Action::Repair => RepairResult::Repaired,
+            Action::Repair | Action::Rebuild => RepairResult::Repaired,
             Action::Merge => RepairResult::Merged,
             Action::Refuse => RepairResult::Left,
         };
@@ -120,13 +144,16 @@ impl Plan {
             kind: check.kind,
             indexes: of_file.collect(),
             files: Vec::new(),
+            dropped: Vec::new(),
+            journal: None,
+            resumed: false,
             retries: 0,
             interrupted: false,
             warnings: check.warnings,
             missing: check.missing,
         };
         match self.work {
-            Work::Server(plan) => plan.carry_out(&mut report, progress.as_ref(), &cancel).await,
+            Work::Server(plan) => plan.carry_out(&mut report, progress.as_ref(), &cancel).await?,
             Work::Archive(plan) => plan.carry_out(&mut report, progress.as_ref())?,
             Work::Sidecar(plan) => plan.carry_out(&mut report)?,
             Work::Files(plan) => plan.carry_out(&mut report)?,
@@ -171,6 +198,9 @@ fn report(
         indexes: collections.iter().map(|collection| collection.indexes.len()).sum(),
         bad,
         routine,
+        lost: Vec::new(),
+        guards: Vec::new(),
+        journal: None,
         warnings: Vec::new(),
         missing: Vec::new(),
     })

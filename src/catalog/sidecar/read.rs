@@ -18,6 +18,8 @@ struct File {
     sidecar: u64,
     #[serde(default)]
     archive: Option<String>,
+    #[serde(default)]
+    server: Option<String>,
     collections: Vec<Collection>,
 }
 
@@ -25,6 +27,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Collection {
     namespace: String,
+    #[serde(default)]
+    uuid: Option<String>,
     indexes: Vec<Index>,
     #[serde(default)]
     not_built: Vec<Left>,
@@ -93,7 +97,7 @@ impl Sidecar {
             let line = line_of(text, "\"sidecar\"");
             return Err(unfit(line, &format!("its version is {}, not {VERSION}", file.sidecar)));
         }
-        let mut sidecar = Sidecar { archive: file.archive, collections: Vec::new() };
+        let mut sidecar = Sidecar { archive: file.archive, server: file.server, collections: Vec::new() };
         for collection in file.collections {
             if sidecar.collection(&collection.namespace).is_some() {
                 let name = Value::from(collection.namespace.as_str()).to_string();
@@ -123,8 +127,7 @@ impl Sidecar {
 
 impl Collection {
     fn read(self, text: &str) -> Result<CollectionIndexes> {
-        let mut collection =
-            CollectionIndexes { namespace: self.namespace, indexes: Vec::new(), not_built: Vec::new() };
+        let mut collection = CollectionIndexes { uuid: self.uuid, ..CollectionIndexes::new(self.namespace) };
         let place = |error: Error, name: &str| error.at(format!("{} of {}", name, collection.namespace));
         for index in self.indexes {
             let name = index.spec.get("name").and_then(Value::as_str).unwrap_or("an index").to_owned();
