@@ -238,5 +238,5 @@ async fn on_scratch(
     // Whatever came of it, nothing must stay; of two errors the first is the cause.
     let dropped = drop(server, &scratch).await;
     scratches.ended(&scratch);
-    proven.and_then(|proven| dropped.map(|()| proven))
+    proven.and_then(|proven| dropped.map(|()| proven)).map_err(|error| error.at(collection.namespace))
 }

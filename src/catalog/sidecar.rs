@@ -7,6 +7,7 @@
 
 mod json;
 mod read;
+mod words;
 
 pub use json::spec_value;
 
