@@ -18,5 +18,5 @@ mod swap;
 mod unfinished;
 
 pub use place::{Place, PlaceKind};
-pub use plan::{IndexesOptions, Plan, plan_file, plan_server};
+pub use plan::{IndexesOptions, Plan, check_file, plan_file, plan_server};
 pub use report::{Action, CheckReport, CheckedIndex, RepairReport, RepairResult, RepairedIndex};

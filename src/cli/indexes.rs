@@ -19,7 +19,7 @@ use crate::{
     catalog::index_spec::NEWEST,
     connect::{Server, Version},
     error::{Error, ErrorKind, Result},
-    indexes::{CheckReport, IndexesOptions, Place, Plan, RepairReport, plan_file, plan_server},
+    indexes::{CheckReport, IndexesOptions, Place, Plan, RepairReport, check_file, plan_file, plan_server},
     selection::Selection,
 };
 
@@ -45,7 +45,8 @@ enum IndexesSubcommand {
 /// List bad index specs, and what would be done about each
 ///
 /// Changes nothing. Exit code 4 says that there are bad ones; -v lists those too that are good, and only written in
-/// another way today. On servers since 5.0, which hide what they do not know, the specs are read from the catalog.
+/// another way today. On servers since 5.0, which hide what they do not know, the specs are read from the catalog. Of an
+/// archive, what a restore would build from is looked at: the sidecar beside it, if there is one.
 #[derive(Args, Debug)]
 struct CheckCommand {
     /// A server (a connection string, env:NAME or @FILE), an archive, a sidecar NAME.indexes.json, or a directory or metadata file of mongodump
@@ -93,9 +94,20 @@ impl IndexesCommand {
 
 impl CheckCommand {
     async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
-        let target = |_: Option<&Server>| self.target_version.unwrap_or(NEWEST);
-        let plan = plan(&self.place, self.selection, self.connection, target, output, &cancel).await?;
-        let report = plan.report();
+        let target = self.target_version.unwrap_or(NEWEST);
+        let report = match Place::of(&self.place)? {
+            Place::Server(_) => {
+                let plan = plan(&self.place, self.selection, self.connection, |_| target, output, &cancel).await?;
+                plan.report().clone()
+            }
+            Place::File(kind, path) => {
+                let selection = Selection::new(&self.selection.options(Vec::new(), None))?;
+                let report = check_file(kind, &path, &options(selection, target))?;
+                tell(&report, output);
+                report
+            }
+        };
+        let report = &report;
         let is_good = report.bad.is_empty() && report.lost.is_empty() && report.guards.is_empty();
         let outcome = match (is_good, report.missing.is_empty()) {
             (false, _) => Outcome::Different,
@@ -164,10 +176,14 @@ async fn plan(
             plan_file(kind, &path, &options(selection, target(None)))?
         }
     };
-    let report = plan.report();
+    tell(plan.report(), output);
+    Ok(plan)
+}
+
+/// Says what the user should know of what was looked at.
+fn tell(report: &CheckReport, output: &Output) {
     report.warnings.iter().for_each(|warning| output.warn(warning));
     report.missing.iter().for_each(|missing| output.warn(&format!("missing: {missing}")));
-    Ok(plan)
 }
 
 fn options(selection: Selection, target: Version) -> IndexesOptions {

@@ -9,7 +9,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    archive::ArchivePlan,
+    archive::{ArchivePlan, Beside},
     collection::{Collection, describe},
     files::FilesPlan,
     place::PlaceKind,
@@ -47,7 +47,7 @@ pub struct Plan {
 
 #[derive(Debug)]
 enum Work {
-    Server(ServerPlan),
+    Server(Box<ServerPlan>),
     Archive(ArchivePlan),
     Sidecar(SidecarPlan),
     Files(FilesPlan),
@@ -70,7 +70,7 @@ pub async fn plan_server(server: &Server, options: &IndexesOptions, progress: &d
             report.lost.push(CheckedIndex { action: Action::Rebuild, ..lost });
         }
     }
-    Ok(Plan { report, work: Work::Server(plan) })
+    Ok(Plan { report, work: Work::Server(Box::new(plan)) })
 }
 
 /// Looks at the indexes in a file or directory of this kind.
@@ -100,6 +100,24 @@ pub fn plan_file(kind: PlaceKind, path: &Path, options: &IndexesOptions) -> Resu
     let mut report = report(path.display().to_string(), kind, options, &collections, |_, _| None)?;
     report.warnings = warnings;
     Ok(Plan { report, work })
+}
+
+/// The same for one that is not going to be repaired: of an archive, what a restore would build from counts, and that is
+/// the sidecar beside it if there is one.
+///
+/// # Errors
+/// As [`plan_file`], and when a restore would refuse the sidecar.
+pub fn check_file(kind: PlaceKind, path: &Path, options: &IndexesOptions) -> Result<CheckReport> {
+    let mut warnings = Vec::new();
+    if kind == PlaceKind::Archive
+        && let Some(beside) = Beside::read(path, options, &mut warnings)?
+    {
+        let mut report = report(path.display().to_string(), kind, options, &beside.collections, |_, _| None)?;
+        report.sidecar = Some(beside.path.display().to_string());
+        (report.bad_in_archive, report.warnings) = (Some(beside.bad_in_archive), warnings);
+        return Ok(report);
+    }
+    Ok(plan_file(kind, path, options)?.report)
 }
 
 impl Plan {
@@ -201,6 +219,8 @@ fn report(
         lost: Vec::new(),
         guards: Vec::new(),
         journal: None,
+        sidecar: None,
+        bad_in_archive: None,
         warnings: Vec::new(),
         missing: Vec::new(),
     })

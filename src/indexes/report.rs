@@ -69,6 +69,10 @@ pub struct CheckReport {
     pub guards: Vec<String>,
     /// The journal that such a repair has left.
     pub journal: Option<String>,
+    /// The sidecar beside an archive, which a restore builds from: then it is what was looked at.
+    pub sidecar: Option<String>,
+    /// How many specs are bad in that archive itself.
+    pub bad_in_archive: Option<usize>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// What could not be looked at.

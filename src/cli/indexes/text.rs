@@ -29,6 +29,17 @@ pub(super) fn checked(report: &CheckReport, verbose: bool) -> String {
     let target = report.target_version.as_ref().map_or_else(String::new, |target| format!(" for a server {target}"));
     let collections = if report.collections == 1 { "collection" } else { "collections" };
     text.push_str(&format!("{}: {found}{target}, in {} {collections}\n", report.place, report.collections));
+    if let Some(sidecar) = &report.sidecar {
+        text.push_str(&format!(
+            "looked at: {}, which stands beside it, and which a restore builds from",
+            printable(sidecar)
+        ));
+        text.push_str(&match report.bad_in_archive {
+            None | Some(0) => "\n".to_owned(),
+            Some(1) => "; in the archive itself 1 is bad\n".to_owned(),
+            Some(bad) => format!("; in the archive itself {bad} are bad\n"),
+        });
+    }
     match report.lost.len() {
         0 => {}
         1 => text.push_str("1 index is MISSING since a repair that was cut\n"),
