@@ -16,5 +16,5 @@ pub use truth::{index_specs, unhidden};
 pub(crate) use {
     apply::ddl,
     build::{build, reason},
-    prove::scratch,
+    prove::{is_scratch, scratch},
 };

@@ -46,6 +46,8 @@ pub struct Sidecar {
     pub archive: Option<String>,
     /// The server whose indexes are repaired, if it is the journal of a repair.
     pub server: Option<String>,
+    /// The collections that such a repair tries specs on, and drops again.
+    pub scratch: Vec<String>,
     /// The collections, in the order of the archive.
     pub collections: Vec<CollectionIndexes>,
 }
@@ -95,7 +97,7 @@ impl Sidecar {
     pub fn derive<'a>(archive: Option<String>, collections: impl IntoIterator<Item = &'a Collection>) -> Self {
         let with_indexes = collections.into_iter().filter(|collection| collection.kind != CollectionType::View);
         let collections = with_indexes.map(CollectionIndexes::derive).collect();
-        Sidecar { archive, server: None, collections }
+        Sidecar { archive, collections, ..Sidecar::default() }
     }
 
     /// The collection of this name.

@@ -108,7 +108,7 @@ impl CheckCommand {
             }
         };
         let report = &report;
-        let is_good = report.bad.is_empty() && report.lost.is_empty() && report.guards.is_empty();
+        let is_good = report.bad.is_empty() && report.lost.is_empty() && report.left_over.is_empty();
         let outcome = match (is_good, report.missing.is_empty()) {
             (false, _) => Outcome::Different,
             (true, false) => Outcome::Incomplete,

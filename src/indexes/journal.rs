@@ -15,6 +15,7 @@ use super::collection::Collection;
 use crate::{
     catalog::{
         index_spec::Verdict,
+        is_scratch,
         sidecar::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar},
     },
     connect::Server,
@@ -33,7 +34,7 @@ pub(super) struct Journal {
     /// What an earlier repair has left, as it was read.
     before: Option<(String, Sidecar)>,
     /// Locked while this repair is under way.
-    held: Option<File>,
+    held: Vec<File>,
 }
 
 impl Journal {
@@ -55,12 +56,17 @@ impl Journal {
             Ok((text, listed)) as Result<_>
         };
         let before = before.map(read).transpose()?;
-        Ok(Journal { path, server: identity, before, held: None })
+        Ok(Journal { path, server: identity, before, held: Vec::new() })
     }
 
     /// The collections that an earlier repair has left in it.
     pub(super) fn left(&self) -> &[CollectionIndexes] {
         self.before.as_ref().map_or(&[], |(_, listed)| &listed.collections)
+    }
+
+    /// The collections on which an earlier repair has tried specs.
+    pub(super) fn scratches(&self) -> &[String] {
+        self.before.as_ref().map_or(&[], |(_, listed)| &listed.scratch)
     }
 
     /// Whether an earlier repair has left it.
@@ -74,14 +80,15 @@ impl Journal {
             && File::open(&self.path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
-    /// Writes it, before anything is changed, with all these indexes: those that were left in it are among them. When
+    /// Writes it, before anything is changed, with all these indexes, and the collections that specs are going to
+    /// be tried on: what was left in it is among them. When
     /// it returns, it is on the disk, and no other repair has it.
     ///
     /// # Errors
     /// When it cannot be written, or another repair is under way.
-    pub(super) fn begin(&mut self, collections: Vec<CollectionIndexes>) -> Result<()> {
+    pub(super) fn begin(&mut self, collections: Vec<CollectionIndexes>, scratch: Vec<String>) -> Result<()> {
         let place = || self.path.display().to_string();
-        let all = Sidecar { archive: None, server: Some(self.server.clone()), collections };
+        let all = Sidecar { archive: None, server: Some(self.server.clone()), scratch, collections };
         let text = all.to_json()?;
         let before = match &self.before {
             None => None,
@@ -102,7 +109,8 @@ impl Journal {
             }
         };
         let held = put_locked(&self.path, text.as_bytes(), before.is_some()).map_err(unwritten)?;
-        self.held = Some(held);
+        // Another repair may be waiting with the one that it has read, which has another lock.
+        self.held = [Some(held), before].into_iter().flatten().collect();
         Ok(())
     }
 
@@ -161,6 +169,11 @@ fn file_name(identity: &str) -> String {
 
 fn understand(text: &str, identity: &str) -> Result<Sidecar> {
     let listed = Sidecar::parse(text)?;
+    // These are dropped: nothing else may stand there.
+    let other = listed.scratch.iter().find(|name| !name.split_once('.').is_some_and(|(_, name)| is_scratch(name)));
+    if let Some(other) = other {
+        return Err(Error::new(ErrorKind::Usage, format!("\"scratch\" lists {other}, which no repair has made")));
+    }
     match &listed.server {
         Some(server) if is_same(server, identity) => Ok(listed),
         Some(server) => {
@@ -222,6 +235,9 @@ mod tests {
             "it is of a repair of rs/b:2, and this is rs/a:1"
         );
         assert_eq!(read(of(None)).unwrap_err().to_string(), "it is a sidecar, and not the journal of a repair");
+        let scratch = |name: &str| Sidecar { scratch: vec![name.to_owned()], ..of(Some("rs/a:1")) };
+        assert!(read(scratch("shop.transload_scratch_0123456789abcdef")).is_ok());
+        assert!(read(scratch("shop.orders")).is_err() && read(scratch("orders")).is_err());
         assert!(understand("", "rs/a:1").is_err());
     }
 }

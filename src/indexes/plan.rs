@@ -16,7 +16,6 @@ use super::{
     report::{Action, CheckReport, CheckedIndex, RepairReport, RepairResult, RepairedIndex},
     server::{self, ServerPlan},
     sidecar::SidecarPlan,
-    unfinished::LeftGuard,
 };
 use crate::{
     catalog::index_spec::{NEWEST, Sanitized},
@@ -63,7 +62,7 @@ pub async fn plan_server(server: &Server, options: &IndexesOptions, progress: &d
     let mut report = report(server.place(), PlaceKind::Server, options, &plan.collections, how)?;
     (report.warnings, report.missing) = (warnings, missing);
     report.journal = plan.journal.is_left().then(|| plan.journal.path.display().to_string());
-    report.guards = plan.unfinished.guards.iter().map(LeftGuard::name).collect();
+    report.left_over = plan.unfinished.left().collect();
     for collection in &plan.unfinished.lost {
         for index in &collection.indexes {
             let lost = describe(&collection.namespace, index, None)?;
@@ -136,7 +135,7 @@ impl Plan {
 
     /// Whether there is anything to do: some bad indexes cannot be helped.
     pub fn has_work(&self) -> bool {
-        let unfinished = !self.report.lost.is_empty() || !self.report.guards.is_empty();
+        let unfinished = !self.report.lost.is_empty() || !self.report.left_over.is_empty();
         unfinished || self.report.bad.iter().any(|index| index.action != Action::Refuse)
     }
 
@@ -217,7 +216,7 @@ fn report(
         bad,
         routine,
         lost: Vec::new(),
-        guards: Vec::new(),
+        left_over: Vec::new(),
         journal: None,
         sidecar: None,
         bad_in_archive: None,

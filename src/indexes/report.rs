@@ -65,8 +65,9 @@ pub struct CheckReport {
     pub routine: Vec<CheckedIndex>,
     /// What the server lacks since a repair that was cut: it is in that repair's journal.
     pub lost: Vec<CheckedIndex>,
-    /// Guards that such a repair has left, and that are dropped once their indexes are there.
-    pub guards: Vec<String>,
+    /// What such a repair has left on the server: guards, which are dropped once their indexes are there, and collections
+    /// that it tried specs on.
+    pub left_over: Vec<String>,
     /// The journal that such a repair has left.
     pub journal: Option<String>,
     /// The sidecar beside an archive, which a restore builds from: then it is what was looked at.
@@ -135,7 +136,7 @@ pub struct RepairReport {
     pub indexes: Vec<RepairedIndex>,
     /// The files that were written anew.
     pub files: Vec<String>,
-    /// Guards of a repair that was cut, which were dropped.
+    /// What a repair that was cut had left, and what was dropped.
     pub dropped: Vec<String>,
     /// The journal, if not all that it lists is there: the same command, in the same directory, goes on from it.
     pub journal: Option<String>,

@@ -1,7 +1,7 @@
 //! Specs on a server: read as it really keeps them, and repaired one index after the other. What a repair that was cut
 //! has dropped is built first, out of its journal.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,8 @@ impl ServerPlan {
     ) -> Result<(Self, Vec<String>, Vec<String>)> {
         progress.stage("reading indexes", None, None);
         let journal = Journal::read(server, &options.directory).await?;
-        let unfinished = Unfinished::look(server, journal.left()).await?;
+        let unfinished = Unfinished::look(server, journal.left(), journal.scratches()).await;
+        let unfinished = unfinished.map_err(|error| error.at(journal.path.display().to_string()))?;
         let catalog = catalog::read(server, &options.selection).await?;
         let with_indexes = catalog.entries.into_iter().filter(|it| it.collection.kind != CollectionType::View);
         let read: Vec<(Collection, Option<String>)> = stream::iter(with_indexes)
@@ -94,18 +95,20 @@ impl ServerPlan {
         let listed = self.to_list();
         if listed.is_empty() && !self.journal.is_left() {
             // Nothing is going to be dropped.
-            self.repair_all(report, progress, cancel).await;
+            self.repair_all(&[], report, progress, cancel).await;
             return Ok(());
         }
         if !self.unfinished.gone.is_empty() {
             let old = self.journal.keep_old()?;
             warn(report, progress, format!("what is not done about them is kept in {}", old.display()));
         }
-        self.journal.begin(listed.clone())?;
+        let scratches = self.scratches()?;
+        let names = scratches.iter().chain(&self.unfinished.scratches).map(Namespace::to_string).collect::<Vec<_>>();
+        self.journal.begin(listed.clone(), names.clone())?;
         report.resumed = self.journal.is_left();
         for collection in &self.unfinished.lost {
             for index in &collection.indexes {
-                let swap = Swap { server: &self.server, collection };
+                let swap = Swap { server: &self.server, collection, scratches: &scratches };
                 let stopped = (RepairResult::Lost, Some("stopped before it was built".to_owned()));
                 progress.stage(&format!("{} {}", collection.namespace, index.name), None, None);
                 report.interrupted |= cancel.is_cancelled();
@@ -113,9 +116,9 @@ impl ServerPlan {
                 report.indexes.push(RepairedIndex::new(collection, index, done));
             }
         }
-        self.repair_all(report, progress, cancel).await;
+        self.repair_all(&scratches, report, progress, cancel).await;
         let kept = self.journal.path.display().to_string();
-        let finished = finish(&self.server, &listed, report).await;
+        let finished = finish(&self.server, &listed, &names, report).await;
         report.retries = self.server.retries();
         let stays = match finished {
             Ok(true) => match self.journal.end() {
@@ -130,7 +133,13 @@ impl ServerPlan {
         Ok(())
     }
 
-    async fn repair_all(&self, report: &mut RepairReport, progress: &dyn Progress, cancel: &CancellationToken) {
+    async fn repair_all(
+        &self,
+        scratches: &[Namespace],
+        report: &mut RepairReport,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) {
         for collection in &self.collections {
             let mut failed: HashSet<&str> = HashSet::new();
             for index in collection.bad() {
@@ -139,7 +148,7 @@ impl ServerPlan {
                     (RepairResult::Left, Some("stopped before it was its turn".to_owned()))
                 } else {
                     progress.stage(&format!("{} {}", collection.namespace, index.name), None, None);
-                    self.repair(collection, index, &failed).await
+                    self.repair(collection, index, scratches, &failed).await
                 };
                 if !done.0.is_good() {
                     failed.insert(&index.name);
@@ -148,6 +157,13 @@ impl ServerPlan {
             }
         }
         report.retries = self.server.retries();
+    }
+
+    /// A name for a collection in each database in which a spec is going to be tried.
+    fn scratches(&self) -> Result<Vec<Namespace>> {
+        let has_specs = |collection: &&Collection| collection.bad().any(|index| index.to_build().is_some());
+        let databases = self.collections.iter().filter(has_specs).map(|collection| collection.namespace.database());
+        databases.collect::<BTreeSet<_>>().into_iter().map(catalog::scratch).collect()
     }
 
     /// What the journal lists: what is left in it, but for collections that are gone, and what is going to be done. An
@@ -175,20 +191,30 @@ impl ServerPlan {
         &self,
         collection: &Collection,
         index: &Sanitized,
+        scratches: &[Namespace],
         failed: &HashSet<&str>,
     ) -> (RepairResult, Option<String>) {
         match &index.verdict {
             Verdict::Merged(other) if failed.contains(other.as_str()) => {
                 (RepairResult::Left, Some(format!("{other}, which is to serve for it, could not be repaired")))
             }
-            _ => Swap { server: &self.server, collection }.repair(index).await,
+            _ => Swap { server: &self.server, collection, scratches }.repair(index).await,
         }
     }
 }
 
-/// Drops the guards of what is there, and tells whether everything is that the journal lists.
-async fn finish(server: &Server, listed: &[CollectionIndexes], report: &mut RepairReport) -> Result<bool> {
-    let now = Unfinished::look(server, listed).await?;
+/// Drops what specs were tried on, and the guards of what is there, and tells whether everything is that the journal lists.
+async fn finish(
+    server: &Server,
+    listed: &[CollectionIndexes],
+    scratches: &[String],
+    report: &mut RepairReport,
+) -> Result<bool> {
+    let now = Unfinished::look(server, listed, scratches).await?;
+    for scratch in &now.scratches {
+        catalog::drop(server, scratch).await?;
+        report.dropped.push(scratch.to_string());
+    }
     for guard in now.guards.iter().filter(|guard| !guard.is_needed) {
         drop_index(server, &guard.namespace, &guard.spec).await?;
         report.dropped.push(guard.name());

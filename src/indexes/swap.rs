@@ -86,6 +86,8 @@ impl fmt::Display for Steps {
 pub(super) struct Swap<'a> {
     pub(super) server: &'a Server,
     pub(super) collection: &'a Collection,
+    /// Where specs are tried, in each database.
+    pub(super) scratches: &'a [Namespace],
 }
 
 type Done = (RepairResult, Option<String>);
@@ -141,7 +143,11 @@ impl Swap<'_> {
     /// # Errors
     /// When the bad index is there as it was.
     async fn rebuild(&self, index: &Sanitized, clean: &[u8], steps: &Steps) -> Result<Done> {
-        if let Err(error) = prove(self.server, self.collection, index, clean).await {
+        let scratch = self.scratches.iter().find(|scratch| scratch.database() == self.namespace().database());
+        let Some(scratch) = scratch else {
+            return Err(Error::new(ErrorKind::Internal, "there is no collection to try its spec on"));
+        };
+        if let Err(error) = prove(self.server, scratch, self.collection, index, clean).await {
             let why = format!("its clean spec is not taken on an empty collection: {}", said(&error));
             return Ok((RepairResult::Left, Some(why)));
         }

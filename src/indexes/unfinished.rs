@@ -26,6 +26,8 @@ pub(super) struct Unfinished {
     pub(super) lost: Vec<Collection>,
     /// The guards that are there.
     pub(super) guards: Vec<LeftGuard>,
+    /// The collections that specs were tried on, and that are there still.
+    pub(super) scratches: Vec<Namespace>,
     /// What cannot be finished, because the collection is not the one that it was, and why.
     pub(super) gone: Vec<(String, String)>,
     /// Where someone has built another index of the same key meanwhile.
@@ -51,9 +53,15 @@ impl Unfinished {
     ///
     /// # Errors
     /// What the server says.
-    pub(super) async fn look(server: &Server, journal: &[CollectionIndexes]) -> Result<Self> {
+    pub(super) async fn look(server: &Server, journal: &[CollectionIndexes], scratches: &[String]) -> Result<Self> {
         let server = server.reading_primary();
         let mut all = Unfinished::default();
+        for scratch in scratches {
+            let scratch = Namespace::parse(scratch)?;
+            if catalog::found(&server, &scratch).await?.is_some() {
+                all.scratches.push(scratch);
+            }
+        }
         for listed in journal {
             let namespace = Namespace::parse(&listed.namespace)?;
             let uuid = catalog::found(&server, &namespace).await?.map(|uuid| uuid.map(hexadecimal));
@@ -74,6 +82,11 @@ impl Unfinished {
             all.hold(listed, namespace, &live, server.version());
         }
         Ok(all)
+    }
+
+    /// What is left on the server that is not its users'.
+    pub(super) fn left(&self) -> impl Iterator<Item = String> {
+        self.guards.iter().map(LeftGuard::name).chain(self.scratches.iter().map(Namespace::to_string))
     }
 
     /// Whether nothing can be done about a collection.

@@ -121,8 +121,37 @@ async fn at_whatever_moment_it_is_killed() {
         terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0);
         assert_eq!(names(&side).await, ["_id_", "a_1", "b_1"], "{moment}");
         assert_eq!(journals(&terminal), Vec::<String>::new(), "{moment}");
+        let mut collections = side.open().await.list_collection_names().await.unwrap();
+        collections.sort();
+        assert_eq!(collections, ["good", "orders"], "{moment}");
         terminal.run(&["indexes", "check", &uri]).ends_with(0);
     }
+}
+
+#[tokio::test]
+async fn what_specs_were_tried_on_is_dropped_by_the_same_command_too() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_trial"), uri(set, "cli_cut_trial"));
+    fill(&side, &[unique_a(), plain_b()]).await;
+    hold(&side, 1).await;
+    let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+    let collections = async || side.open().await.list_collection_names().await.unwrap();
+    while collections().await.len() < 3 {
+        sleep(Duration::from_millis(10));
+    }
+    send(&repair, Signal::KILL);
+    finish(repair, "transload indexes repair URI --yes").ends_with(1009);
+    side.fail_no_more().await;
+    let summary = terminal.run(&["--json", "indexes", "check", &uri]).ends_with(4).lines().pop().unwrap();
+    let left = summary["left_over"][0].as_str().unwrap();
+    assert!(left.starts_with("cli_cut_trial.transload_scratch_"), "{left}");
+    let address = set.uri().split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    // Another name of the same set.
+    let alias = format!("mongodb://localhost:{address}/cli_cut_trial?directConnection=true");
+    let repaired = terminal.run(&["--json", "indexes", "repair", &alias, "--yes"]).ends_with(0).lines().pop().unwrap();
+    assert_eq!(repaired["dropped"], serde_json::json!([left]));
+    assert_eq!(collections().await.len(), 2);
+    assert_eq!(journals(&terminal), Vec::<String>::new());
 }
 
 #[tokio::test]

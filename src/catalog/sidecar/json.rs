@@ -22,6 +22,9 @@ impl Sidecar {
         if let Some(server) = &self.server {
             text.push_str(&format!("  \"server\": {},\n", Value::from(server.as_str())));
         }
+        if !self.scratch.is_empty() {
+            text.push_str(&format!("  \"scratch\": {},\n", json!(self.scratch)));
+        }
         text.push_str("  \"collections\": [");
         for (number, collection) in self.collections.iter().enumerate() {
             text.push_str(if number == 0 { "\n" } else { ",\n" });

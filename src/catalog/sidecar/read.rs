@@ -24,6 +24,8 @@ struct File {
     archive: Option<String>,
     #[serde(default)]
     server: Option<String>,
+    #[serde(default)]
+    scratch: Vec<String>,
     collections: Vec<Collection>,
 }
 
@@ -97,7 +99,8 @@ impl Sidecar {
             let line = line_of(text, "\"sidecar\"");
             return Err(unfit(line, &format!("its version is {}, not {VERSION}", file.sidecar)));
         }
-        let mut sidecar = Sidecar { archive: file.archive, server: file.server, collections: Vec::new() };
+        let (archive, server, scratch) = (file.archive, file.server, file.scratch);
+        let mut sidecar = Sidecar { archive, server, scratch, collections: Vec::new() };
         for collection in file.collections {
             if sidecar.collection(&collection.namespace).is_some() {
                 let name = Value::from(collection.namespace.as_str()).to_string();

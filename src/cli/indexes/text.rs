@@ -13,9 +13,9 @@ pub(super) fn checked(report: &CheckReport, verbose: bool) -> String {
     text.extend(report.bad.iter().map(|index| bad(index, report.kind)));
     text.extend(
         report
-            .guards
+            .left_over
             .iter()
-            .map(|guard| format!("{} is left over from that repair, and would be dropped\n", printable(guard))),
+            .map(|left| format!("{} is left over from that repair, and would be dropped\n", printable(left))),
     );
     if verbose {
         text.extend(report.routine.iter().map(|index| block(index, "is good, and is written in another way today")));
@@ -91,8 +91,8 @@ pub(super) fn repaired(report: &RepairReport) -> String {
     for file in &report.files {
         text.push_str(&format!("written: {file}\n"));
     }
-    for guard in &report.dropped {
-        text.push_str(&format!("dropped: {}\n", printable(guard)));
+    for left in &report.dropped {
+        text.push_str(&format!("dropped: {}\n", printable(left)));
     }
     if report.resumed && report.journal.is_none() {
         text.push_str("the repair that was cut is finished, and its journal is removed\n");
