@@ -84,7 +84,7 @@ impl ServerPlan {
     /// Builds what is lost, and repairs one bad index after the other. What fails is in the report, and costs no other.
     ///
     /// # Errors
-    /// When the journal cannot be written. Then nothing was changed.
+    /// When the journal cannot be written, or while a build that goes on is waited for. Then nothing was changed.
     pub(super) async fn carry_out(
         mut self,
         report: &mut RepairReport,
@@ -92,6 +92,8 @@ impl ServerPlan {
         cancel: &CancellationToken,
     ) -> Result<()> {
         report.indexes.clear();
+        let left = (self.journal.left(), self.journal.scratches());
+        self.unfinished = Unfinished::settled(&self.server, left, progress, cancel).await?;
         let listed = self.to_list();
         if listed.is_empty() && !self.journal.is_left() {
             // Nothing is going to be dropped.
@@ -118,7 +120,7 @@ impl ServerPlan {
         }
         self.repair_all(&scratches, report, progress, cancel).await;
         let kept = self.journal.path.display().to_string();
-        let finished = finish(&self.server, &listed, &names, report).await;
+        let finished = finish(&self.server, (&listed, &names), report, progress, cancel).await;
         report.retries = self.server.retries();
         let stays = match finished {
             Ok(true) => match self.journal.end() {
@@ -206,11 +208,12 @@ impl ServerPlan {
 /// Drops what specs were tried on, and the guards of what is there, and tells whether everything is that the journal lists.
 async fn finish(
     server: &Server,
-    listed: &[CollectionIndexes],
-    scratches: &[String],
+    listed: (&[CollectionIndexes], &[String]),
     report: &mut RepairReport,
+    progress: &dyn Progress,
+    cancel: &CancellationToken,
 ) -> Result<bool> {
-    let now = Unfinished::look(server, listed, scratches).await?;
+    let now = Unfinished::settled(server, listed, progress, cancel).await?;
     for scratch in &now.scratches {
         catalog::drop(server, scratch).await?;
         report.dropped.push(scratch.to_string());
@@ -232,6 +235,8 @@ fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
     let mut warnings: Vec<String> =
         unfinished.gone.iter().map(|(_, why)| why).chain(&unfinished.others).cloned().collect();
+    let building = unfinished.building.iter();
+    warnings.extend(building.map(|index| format!("{index} is being built still: a repair waits for it")));
     if journal.is_held() {
         warnings.push(format!("{path} is in use: a repair is under way, and what is missing may be built already"));
     } else if journal.is_left() {

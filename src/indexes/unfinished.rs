@@ -1,7 +1,10 @@
 //! What a repair that was cut has left to do: indexes of its journal that the server lacks, and guards that stand in
 //! for them.
 
-use std::slice;
+use std::{slice, time::Duration};
+
+use bson::{Bson, rawdoc};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     collection::Collection,
@@ -13,11 +16,15 @@ use crate::{
         index_spec::{Author, Context, Sanitized, Verdict, sanitize},
         sidecar::{CollectionIndexes, index_name},
     },
-    connect::{Server, Version},
+    connect::{Doing, Server, Version},
     document,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     namespace::Namespace,
+    progress::Progress,
 };
+
+/// How often the server is asked whether a build has ended.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// The indexes of a journal, held against the server.
 #[derive(Debug, Default)]
@@ -28,6 +35,8 @@ pub(super) struct Unfinished {
     pub(super) guards: Vec<LeftGuard>,
     /// The collections that specs were tried on, and that are there still.
     pub(super) scratches: Vec<Namespace>,
+    /// Indexes that the server is building still: it does not stop when whoever began it is gone, and lists them already.
+    pub(super) building: Vec<String>,
     /// What cannot be finished, because the collection is not the one that it was, and why.
     pub(super) gone: Vec<(String, String)>,
     /// Where someone has built another index of the same key meanwhile.
@@ -79,9 +88,37 @@ impl Unfinished {
             }
             let (live, _) = catalog::index_specs(&server, &namespace).await?;
             let (live, _) = catalog::unhidden(&server, &namespace, live).await?;
+            let is_ours = |name: &String| {
+                name.starts_with(PREFIX) || listed.indexes.iter().any(|index| index_name(&index.spec) == *name)
+            };
+            let building = building(&server, &namespace).await?;
+            all.building.extend(building.into_iter().filter(is_ours).map(|name| format!("{namespace} {name}")));
             all.hold(listed, namespace, &live, server.version());
         }
         Ok(all)
+    }
+
+    /// The same once nothing is being built any more.
+    ///
+    /// # Errors
+    /// What the server says, and when it is cancelled.
+    pub(super) async fn settled(
+        server: &Server,
+        (journal, scratches): (&[CollectionIndexes], &[String]),
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        loop {
+            let all = Unfinished::look(server, journal, scratches).await?;
+            let Some(first) = all.building.first() else {
+                return Ok(all);
+            };
+            progress.stage(&format!("{first} is being built"), None, None);
+            tokio::select! {
+                () = tokio::time::sleep(ASK_EVERY) => {}
+                () = cancel.cancelled() => return Err(Error::interrupted()),
+            }
+        }
     }
 
     /// What is left on the server that is not its users'.
@@ -129,6 +166,22 @@ impl Unfinished {
             self.lost.push(Collection { namespace, uuid: listed.uuid.clone(), indexes: lost });
         }
     }
+}
+
+/// The names of the indexes that are being built. Who may not ask is told of none.
+async fn building(server: &Server, namespace: &Namespace) -> Result<Vec<String>> {
+    let doing = Doing::new(format!("ask what is built on {namespace}"), "collStats", namespace.database());
+    let command = rawdoc! { "collStats": namespace.collection() };
+    let statistics = match server.run(namespace.database(), command, &doing).await {
+        // A view has none.
+        Err(error) if [ErrorKind::Authorization, ErrorKind::Server].contains(&error.kind()) => return Ok(Vec::new()),
+        statistics => statistics?,
+    };
+    // A sharded cluster tells of each shard.
+    let shards = statistics.get_document("shards").into_iter().flat_map(|shards| shards.values());
+    let all = shards.filter_map(Bson::as_document).chain([&statistics]);
+    let names = all.filter_map(|of| of.get_array("indexBuilds").ok()).flatten();
+    Ok(names.filter_map(|name| name.as_str().map(str::to_owned)).collect())
 }
 
 /// What an index that is there is for one that should be.

@@ -25,9 +25,10 @@ fn journals(terminal: &Terminal) -> Vec<String> {
     names.filter(|name| name.starts_with("transload-repair-")).collect()
 }
 
+/// The indexes; none while the server cannot list them, because of one of them.
 async fn names(side: &Side<'_>) -> Vec<String> {
     let orders = side.open().await.collection::<Document>("orders");
-    let mut names = orders.list_index_names().await.unwrap();
+    let mut names = orders.list_index_names().await.unwrap_or_default();
     names.sort();
     names
 }
@@ -243,4 +244,43 @@ async fn without_a_journal_nothing_is_dropped() {
     repair().ends_with(0);
     assert_eq!(journals(&terminal), Vec::<String>::new());
     snapshot("indexes-no-journal", &runs);
+}
+
+/// A server does not stop a build when whoever began it is gone, and lists the index from the beginning.
+#[tokio::test]
+async fn a_build_that_goes_on_after_the_kill_is_waited_for() {
+    for release in [Release::V4_2_6, Release::V5_0_4, Release::V6_0_27] {
+        let (terminal, (_turn, set)) = (Terminal::new(), set(release).await);
+        let (side, uri) = (Side::new(set, "cli_cut_build"), uri(set, "cli_cut_build"));
+        fill(&side, &[unique_a()]).await;
+        let hang = |mode: &str| doc! { "configureFailPoint": "hangAfterStartingIndexBuild", "mode": mode };
+        // The server stops in the build of the clean index, but not in those before it.
+        hold(&side, 2).await;
+        let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        while names(&side).await != ["_id_", "transload_guard_a_1"] {
+            sleep(Duration::from_millis(10));
+        }
+        set.fail_point(hang("alwaysOn")).await.unwrap();
+        side.fail_no_more().await;
+        while !names(&side).await.contains(&"a_1".to_owned()) {
+            sleep(Duration::from_millis(10));
+        }
+        send(&repair, Signal::KILL);
+        finish(repair, "transload indexes repair URI --yes").ends_with(1009);
+        let says = "cli_cut_build.orders a_1 is being built still: a repair waits for it";
+        terminal.run(&["indexes", "check", &uri]).ends_with(4).says(says);
+        let mut again = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        sleep(Duration::from_millis(1500));
+        assert!(again.try_wait().unwrap().is_none(), "{release}");
+        assert_eq!(names(&side).await, ["_id_", "a_1", "transload_guard_a_1"], "{release}");
+        let mut stopped = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        sleep(Duration::from_millis(500));
+        assert!(stopped.try_wait().unwrap().is_none(), "{release}");
+        send(&stopped, Signal::INT);
+        finish(stopped, "transload indexes repair URI --yes").ends_with(130);
+        set.fail_point(hang("off")).await.unwrap();
+        finish(again, "transload indexes repair URI --yes").ends_with(0);
+        assert_eq!(names(&side).await, ["_id_", "a_1"], "{release}");
+        assert_eq!(journals(&terminal), Vec::<String>::new(), "{release}");
+    }
 }
