@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{Error, Result};
 
@@ -55,7 +55,8 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// A file beside `target` with these bytes, which are on the disk.
 fn staged(target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new_in(folder(target))?;
+    // What a kill leaves of it says whose it is.
+    let mut file = Builder::new().prefix(".transload-").tempfile_in(folder(target))?;
     // A temporary file is for its owner alone.
     #[cfg(unix)]
     {
