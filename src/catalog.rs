@@ -12,11 +12,11 @@ mod watch;
 pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
 pub use build::{IndexFailure, create_indexes};
 pub use prove::{Claim, Footprint, Scratches, prove};
-pub use read::{Catalog, Entry, LeftOut, Order, is_capped, read, uuid_of};
+pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, read, uuid_of};
 pub use truth::{index_specs, unhidden};
 pub use watch::BuildWatch;
 pub(crate) use {
     apply::ddl,
     build::{build, build_on_empty, reason},
-    prove::scratch,
+    prove::{is_scratch, scratch},
 };

@@ -321,6 +321,22 @@ impl Server {
         Ok(operation.max(cluster))
     }
 
+    /// The name of its replica set with the members that it shows, `SET/HOST:PORT,HOST:PORT`; without a set, the hosts
+    /// of the connection string.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn identity(&self) -> Result<String> {
+        let doing = Doing::unprivileged("ask for the replica set");
+        // Servers before 4.4.2 do not know `hello`.
+        let reply = self.run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+        let Ok(set) = reply.get_str("setName") else {
+            return Ok(self.place());
+        };
+        let hosts = reply.get_array("hosts").into_iter().flatten().filter_map(bson::Bson::as_str);
+        Ok(format!("{set}/{}", hosts.collect::<Vec<_>>().join(",")))
+    }
+
     async fn times(&self) -> Result<(u64, u64)> {
         let doing = Doing::unprivileged("ask for the cluster time");
         let reply = self.run("admin", rawdoc! { "ping": 1 }, &doing).await?;

@@ -7,6 +7,7 @@ mod archive;
 mod collection;
 mod files;
 mod guard;
+mod journal;
 mod place;
 mod plan;
 mod proof;
@@ -14,7 +15,8 @@ mod report;
 mod server;
 mod sidecar;
 mod swap;
+mod unfinished;
 
 pub use place::{Place, PlaceKind};
-pub use plan::{IndexesOptions, Plan, plan_file, plan_server};
+pub use plan::{IndexesOptions, Plan, check_file, plan_file, plan_server};
 pub use report::{Action, CheckReport, CheckedIndex, RepairReport, RepairResult, RepairedIndex};

@@ -2,9 +2,11 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::Path,
 };
+
+use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{Error, Result};
 
@@ -17,25 +19,62 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let fail = |error| Error::io(path, error);
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
         Err(error) => return Err(fail(error)),
     };
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let file = staged(&target, bytes).map_err(fail)?;
+    file.persist(&target).map_err(|failed| fail(failed.error))?;
+    sync_folder(&target).map_err(fail)
+}
+
+/// The same for a file that is locked as long as what is given back is kept: whoever sees it under its name sees it
+/// locked. Unless it `may_replace` the file that is there, there must be none.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn put_locked(path: &Path, bytes: &[u8], may_replace: bool) -> Result<File> {
+    let fail = |error| Error::io(path, error);
+    let file = staged(path, bytes).map_err(fail)?;
+    // Nobody else has it yet. Some file systems know no locks: then two users are not kept apart.
+    let _ = file.as_file().lock();
+    let file = if may_replace { file.persist(path) } else { file.persist_noclobber(path) };
+    let file = file.map_err(|failed| fail(failed.error))?;
+    sync_folder(path).map_err(fail)?;
+    Ok(file)
+}
+
+/// Removes a file for good.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let fail = |error| Error::io(path, error);
+    fs::remove_file(path).map_err(fail)?;
+    sync_folder(path).map_err(fail)
+}
+
+/// A file beside `target` with these bytes, which are on the disk.
+fn staged(target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    // What a kill leaves of it says whose it is.
+    let mut file = Builder::new().prefix(".transload-").tempfile_in(folder(target))?;
     // A temporary file is for its owner alone.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(&target).map_or(0o644, |metadata| metadata.permissions().mode());
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+        let mode = fs::metadata(target).map_or(0o644, |metadata| metadata.permissions().mode());
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     }
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(&target).map_err(|failed| fail(failed.error))?;
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
-    }
-    Ok(())
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder(path))?.sync_all() } else { Ok(()) }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(all(test, unix))]

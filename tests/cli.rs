@@ -8,6 +8,7 @@ mod data;
 mod databases;
 mod help;
 mod indexes;
+mod journal;
 mod json;
 mod privileges;
 mod refusing;

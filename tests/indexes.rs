@@ -1,8 +1,12 @@
 //! Bad index specs on real servers: found as the server keeps them, repaired one by one, and never lost in silence.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use bson::{Bson, Document, doc};
@@ -68,11 +72,20 @@ pub(crate) fn plain_b() -> Document {
     doc! { "v": 1, "key": { "b": 1 }, "name": "b_1", "w": 1 }
 }
 
+/// Where the journal of a test stands: empty when it begins.
+fn journals(side: &Side<'_>) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("journals").join(side.database);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
 async fn plan(side: &Side<'_>) -> Plan {
     let server = side.server().await;
     let selection =
         SelectionOptions { default_database: Some(side.database.to_owned()), ..SelectionOptions::default() };
-    let options = IndexesOptions { selection: Selection::new(&selection).unwrap(), target: server.version() };
+    let (selection, directory) = (Selection::new(&selection).unwrap(), journals(side));
+    let options = IndexesOptions { selection, target: server.version(), directory };
     plan_server(&server, &options, &Silent).await.unwrap()
 }
 

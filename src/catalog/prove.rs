@@ -30,7 +30,7 @@ use crate::{
 const SCRATCH: &str = "transload_scratch_";
 
 /// Whether a name is one of a scratch collection. One that is left over from a crash is not copied.
-pub(super) fn is_scratch(name: &str) -> bool {
+pub(crate) fn is_scratch(name: &str) -> bool {
     let digits = name.strip_prefix(SCRATCH);
     digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -238,5 +238,5 @@ async fn on_scratch(
     // Whatever came of it, nothing must stay; of two errors the first is the cause.
     let dropped = drop(server, &scratch).await;
     scratches.ended(&scratch);
-    proven.and_then(|proven| dropped.map(|()| proven))
+    proven.and_then(|proven| dropped.map(|()| proven)).map_err(|error| error.at(collection.namespace))
 }

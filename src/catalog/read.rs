@@ -346,10 +346,18 @@ fn text<'a>(document: &'a [u8], name: &[u8]) -> Result<&'a str> {
 /// # Errors
 /// When the server refuses to list it.
 pub async fn uuid_of(server: &Server, namespace: &Namespace) -> Result<Option<[u8; 16]>> {
+    Ok(found(server, namespace).await?.flatten())
+}
+
+/// Whether a namespace is there, and its UUID: views and time-series collections have none.
+///
+/// # Errors
+/// What the server says.
+pub async fn found(server: &Server, namespace: &Namespace) -> Result<Option<Option<[u8; 16]>>> {
     let (database, name) = (namespace.database(), namespace.collection());
     let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
     let command = rawdoc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
-    Ok(server.documents(database, command, &doing).await?.first().and_then(|info| uuid(info)))
+    Ok(server.documents(database, command, &doing).await?.first().map(|info| uuid(info)))
 }
 
 async fn uuid_if_allowed(server: &Server, namespace: &Namespace) -> Result<Option<[u8; 16]>> {

@@ -1,10 +1,13 @@
 //! The sidecar `NAME.indexes.json`: the index specs beside an archive, clean, with what was repaired and why.
 //!
+//! The journal of a repair on a server has the same form (`indexes/journal.rs`).
+//!
 //! People may read and edit it: a restore builds what it says. The archive keeps the specs as they came from the
 //! server, so a sidecar that is lost can be made again.
 
 mod json;
 mod read;
+mod words;
 
 pub use json::spec_value;
 
@@ -41,6 +44,10 @@ pub fn index_name(spec: &[u8]) -> String {
 pub struct Sidecar {
     /// The id of the archive it stands beside, in hexadecimal digits; none if it is for any.
     pub archive: Option<String>,
+    /// The server whose indexes are repaired, if it is the journal of a repair.
+    pub server: Option<String>,
+    /// The collections that such a repair tries specs on, and drops again.
+    pub scratch: Vec<String>,
     /// The collections, in the order of the archive.
     pub collections: Vec<CollectionIndexes>,
 }
@@ -50,6 +57,8 @@ pub struct Sidecar {
 pub struct CollectionIndexes {
     /// `database.collection`.
     pub namespace: String,
+    /// The UUID of the collection, in hexadecimal digits, in the journal of a repair.
+    pub uuid: Option<String>,
     /// What is built, in this order.
     pub indexes: Vec<CleanIndex>,
     /// What is not.
@@ -87,7 +96,8 @@ impl Sidecar {
     /// out when it is restored to.
     pub fn derive<'a>(archive: Option<String>, collections: impl IntoIterator<Item = &'a Collection>) -> Self {
         let with_indexes = collections.into_iter().filter(|collection| collection.kind != CollectionType::View);
-        Sidecar { archive, collections: with_indexes.map(CollectionIndexes::derive).collect() }
+        let collections = with_indexes.map(CollectionIndexes::derive).collect();
+        Sidecar { archive, collections, ..Sidecar::default() }
     }
 
     /// The collection of this name.
@@ -105,10 +115,14 @@ impl Sidecar {
 }
 
 impl CollectionIndexes {
+    /// A collection without indexes.
+    pub fn new(namespace: String) -> Self {
+        CollectionIndexes { namespace, uuid: None, indexes: Vec::new(), not_built: Vec::new() }
+    }
+
     fn derive(collection: &Collection) -> Self {
         let context = Context { options: &collection.options, target: NEWEST, author: Author::Server };
-        let mut derived =
-            CollectionIndexes { namespace: collection.namespace.clone(), indexes: Vec::new(), not_built: Vec::new() };
+        let mut derived = CollectionIndexes::new(collection.namespace.clone());
         for sanitized in sanitize(&collection.indexes, &context) {
             let (name, original, repairs) = (sanitized.name, sanitized.original, sanitized.repairs);
             match sanitized.verdict {

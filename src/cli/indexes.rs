@@ -2,9 +2,13 @@
 
 mod text;
 
-use std::io::{IsTerminal, stdin};
+use std::{
+    io::{IsTerminal, stdin},
+    path::PathBuf,
+};
 
 use clap::{Args, Subcommand, builder::BoolishValueParser};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,7 +19,7 @@ use crate::{
     catalog::index_spec::NEWEST,
     connect::{Server, Version},
     error::{Error, ErrorKind, Result},
-    indexes::{CheckReport, IndexesOptions, Place, Plan, RepairReport, plan_file, plan_server},
+    indexes::{CheckReport, IndexesOptions, Place, Plan, RepairReport, check_file, plan_file, plan_server},
     selection::Selection,
 };
 
@@ -41,7 +45,8 @@ enum IndexesSubcommand {
 /// List bad index specs, and what would be done about each
 ///
 /// Changes nothing. Exit code 4 says that there are bad ones; -v lists those too that are good, and only written in
-/// another way today. On servers since 5.0, which hide what they do not know, the specs are read from the catalog.
+/// another way today. On servers since 5.0, which hide what they do not know, the specs are read from the catalog. Of an
+/// archive, what a restore would build from is looked at: the sidecar beside it, if there is one.
 #[derive(Args, Debug)]
 struct CheckCommand {
     /// A server (a connection string, env:NAME or @FILE), an archive, a sidecar NAME.indexes.json, or a directory or metadata file of mongodump
@@ -60,7 +65,9 @@ struct CheckCommand {
 ///
 /// Of an archive the sidecar is written anew, from the specs in the archive; a sidecar and the metadata files of mongodump
 /// are changed where they are bad. On a server each bad index is dropped and built again, one at a time, after the plan
-/// was shown and agreed to; a unique one is kept unique meanwhile, and one that cannot be built clean is put back. Exit code 3
+/// was shown and agreed to; a unique one is kept unique meanwhile, and one that cannot be built clean is put back. Until all is
+/// done, a journal in the current directory, transload-repair-SERVER.indexes.json, has every spec; if a repair is cut, the
+/// same command, in the same directory, goes on from there. Exit code 3
 /// says that something could not be repaired.
 #[derive(Args, Debug)]
 struct RepairCommand {
@@ -87,10 +94,22 @@ impl IndexesCommand {
 
 impl CheckCommand {
     async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
-        let target = |_: Option<&Server>| self.target_version.unwrap_or(NEWEST);
-        let plan = plan(&self.place, self.selection, self.connection, target, output, &cancel).await?;
-        let report = plan.report();
-        let outcome = match (report.bad.is_empty(), report.missing.is_empty()) {
+        let target = self.target_version.unwrap_or(NEWEST);
+        let report = match Place::of(&self.place)? {
+            Place::Server(_) => {
+                let plan = plan(&self.place, self.selection, self.connection, |_| target, output, &cancel).await?;
+                plan.report().clone()
+            }
+            Place::File(kind, path) => {
+                let selection = Selection::new(&self.selection.options(Vec::new(), None))?;
+                let report = check_file(kind, &path, &options(selection, target))?;
+                tell(&report, output);
+                report
+            }
+        };
+        let report = &report;
+        let is_good = report.bad.is_empty() && report.lost.is_empty() && report.left_over.is_empty();
+        let outcome = match (is_good, report.missing.is_empty()) {
             (false, _) => Outcome::Different,
             (true, false) => Outcome::Incomplete,
             (true, true) => Outcome::Done,
@@ -121,6 +140,7 @@ impl RepairCommand {
             if !output.is_json() {
                 show(plan.report(), output, Outcome::Different)?;
             }
+            announce(&plan, output)?;
             if !self.yes && !output.confirm("Repair these indexes?", &cancel).await? {
                 return Err(Error::new(ErrorKind::Interrupted, "not agreed to: nothing was changed"));
             }
@@ -145,7 +165,7 @@ async fn plan(
             let server = connection.server("WHERE", &argument, CONNECTIONS, output, cancel).await?;
             let default_database = server.default_database().map(str::to_owned);
             let selection = Selection::new(&selection.options(Vec::new(), default_database))?;
-            let (options, progress) = (IndexesOptions { selection, target: target(Some(&server)) }, output.progress());
+            let (options, progress) = (options(selection, target(Some(&server))), output.progress());
             tokio::select! {
                 plan = plan_server(&server, &options, progress.as_ref()) => plan?,
                 () = cancel.cancelled() => return Err(Error::interrupted()),
@@ -153,13 +173,34 @@ async fn plan(
         }
         Place::File(kind, path) => {
             let selection = Selection::new(&selection.options(Vec::new(), None))?;
-            plan_file(kind, &path, &IndexesOptions { selection, target: target(None) })?
+            plan_file(kind, &path, &options(selection, target(None)))?
         }
     };
-    let report = plan.report();
+    tell(plan.report(), output);
+    Ok(plan)
+}
+
+/// Says what the user should know of what was looked at.
+fn tell(report: &CheckReport, output: &Output) {
     report.warnings.iter().for_each(|warning| output.warn(warning));
     report.missing.iter().for_each(|missing| output.warn(&format!("missing: {missing}")));
-    Ok(plan)
+}
+
+fn options(selection: Selection, target: Version) -> IndexesOptions {
+    IndexesOptions { selection, target, directory: PathBuf::new() }
+}
+
+/// Says where the journal is going to be, before anything is changed.
+fn announce(plan: &Plan, output: &Output) -> Result<()> {
+    let Some(path) = plan.journal() else { return Ok(()) };
+    let path = path.display().to_string();
+    if !output.is_json() {
+        return output.data(&text::journal(&path));
+    }
+    output.json_line(&json!({
+        "type": "progress", "stage": "writing the journal", "journal": path, "documents": 0, "bytes": 0,
+        "total_bytes": null, "total_documents": null, "seconds": 0.0,
+    }))
 }
 
 /// The list is what was asked for: it goes where data goes.

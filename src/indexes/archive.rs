@@ -24,6 +24,53 @@ use crate::{
     replace::replace,
 };
 
+/// What a restore of an archive builds from, if that is the sidecar beside it.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub(super) path: PathBuf,
+    pub(super) collections: Vec<Collection>,
+    /// How many specs are bad in the archive itself.
+    pub(super) bad_in_archive: usize,
+}
+
+impl Beside {
+    /// # Errors
+    /// When there is one, and a restore would refuse it.
+    pub(super) fn read(path: &Path, options: &IndexesOptions, warnings: &mut Vec<String>) -> Result<Option<Self>> {
+        let archive = ArchiveFile::open(path)?;
+        let path = sidecar_path(path);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let contents = archive.contents();
+        let all = || contents.namespaces().iter().map(|namespace| &namespace.collection);
+        let known: Vec<_> = all().map(|collection| (collection.namespace.as_str(), collection.kind)).collect();
+        let sidecar = Sidecar::read_for(&path, &contents.header().id.to_string(), &known)?;
+        let names: Vec<Namespace> =
+            all().map(|collection| Namespace::parse(&collection.namespace)).collect::<Result<_>>()?;
+        let chosen = selected(&names, options, warnings)?;
+        let mut beside = Beside { path, collections: Vec::new(), bad_in_archive: 0 };
+        let with_indexes = names.into_iter().zip(all());
+        for (name, it) in with_indexes.filter(|(name, it)| chosen.contains(name) && it.kind != CollectionType::View) {
+            let check =
+                |specs: &[Vec<u8>], author| Collection::check(name.clone(), specs, &it.options, options.target, author);
+            beside.bad_in_archive += check(&it.indexes, Author::Server).bad().count();
+            let listed = sidecar.collection(&it.namespace);
+            let specs: Vec<_> =
+                listed.iter().flat_map(|listed| &listed.indexes).map(|index| index.spec.clone()).collect();
+            let mut collection = check(&specs, Author::Person);
+            let not_built = listed.iter().flat_map(|listed| &listed.not_built);
+            // What another one serves for is not missed; what no new server builds, an old one may.
+            for left in not_built.filter(|left| left.served_by.is_none()) {
+                let again = check(std::slice::from_ref(&left.original), Author::Server);
+                collection.indexes.extend(again.indexes.into_iter().filter(|index| index.to_build().is_none()));
+            }
+            beside.collections.push(collection);
+        }
+        Ok(Some(beside))
+    }
+}
+
 /// The sidecar that an archive is to have.
 #[derive(Debug)]
 pub(super) struct ArchivePlan {

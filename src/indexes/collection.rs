@@ -13,6 +13,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Collection {
     pub(super) namespace: Namespace,
+    /// Its UUID in hexadecimal digits, of a server that tells.
+    pub(super) uuid: Option<String>,
     pub(super) indexes: Vec<Sanitized>,
 }
 
@@ -25,7 +27,7 @@ impl Collection {
         target: Version,
         author: Author,
     ) -> Self {
-        Collection { namespace, indexes: sanitize(specs, &Context { options, target, author }) }
+        Collection { namespace, uuid: None, indexes: sanitize(specs, &Context { options, target, author }) }
     }
 
     /// The same where a bad index can be dropped for a good one that is there already: the good ones are looked at
@@ -35,7 +37,7 @@ impl Collection {
         let is_good = |spec: &Vec<u8>| !sanitize(std::slice::from_ref(spec), &context).iter().any(Sanitized::is_bad);
         let (mut sorted, bad): (Vec<_>, Vec<_>) = specs.into_iter().partition(is_good);
         sorted.extend(bad);
-        Collection { namespace, indexes: sanitize(&sorted, &context) }
+        Collection { namespace, uuid: None, indexes: sanitize(&sorted, &context) }
     }
 
     pub(super) fn bad(&self) -> impl Iterator<Item = &Sanitized> {

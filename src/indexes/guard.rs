@@ -5,7 +5,7 @@
 //! too, but not on 4.2, and not together with `sparse`.)
 
 use crate::{
-    catalog::index_spec::Sanitized,
+    catalog::{index_spec::Sanitized, sidecar::index_name},
     document::{self, Element, RawBuilder, kind},
 };
 
@@ -27,6 +27,20 @@ pub(super) fn is_unique(spec: &[u8]) -> bool {
     document::find(spec, b"unique").is_some_and(|unique| unique.kind == kind::BOOL && unique.value != [0])
 }
 
+/// Whether an index is a guard of this unique one.
+pub(super) fn is_of(spec: &[u8], clean: &[u8]) -> bool {
+    let fields = |spec: &[u8]| {
+        let key = document::find(spec, b"key").map_or(Vec::new(), |key| directions(key.value));
+        key.into_iter().map(|(field, _)| field.to_vec()).collect::<Vec<_>>()
+    };
+    index_name(spec) == name(clean) && fields(spec) == fields(clean)
+}
+
+/// Old servers take names of 127 bytes together with that of the collection.
+fn name(clean: &[u8]) -> String {
+    format!("{PREFIX}{}", index_name(clean).chars().take(20).collect::<String>())
+}
+
 /// The guard of a unique index among these others, if there can be one.
 pub(super) fn guard(clean: &[u8], others: &[Sanitized]) -> Option<Guard> {
     let key = document::find(clean, b"key")?.value;
@@ -41,9 +55,7 @@ pub(super) fn guard(clean: &[u8], others: &[Sanitized]) -> Option<Guard> {
             .any(|other| same(&other.original) || other.to_build().is_some_and(same))
     };
     let turned = (0..fields.len()).filter_map(|which| turn(&fields, which)).find(|turned| !is_taken(turned))?;
-    let name = document::find(clean, b"name").and_then(|name| name.string().map(String::from_utf8_lossy))?;
-    // Old servers take names of 127 bytes together with that of the collection.
-    let name = format!("{PREFIX}{}", name.chars().take(20).collect::<String>());
+    let name = name(clean);
     let mut spec = RawBuilder::new();
     spec.document("key", &turned).string("name", &name);
     let same = document::elements(clean).map_while(Result::ok).filter(|option| SAME.contains(&option.name));

@@ -53,13 +53,21 @@ impl Place {
     }
 }
 
+/// Bytes of a file that are looked at.
+const HEAD: u64 = 4096;
+
+/// Whether it begins as an object does; some editors put a mark before the first character.
+fn is_json(head: &[u8]) -> bool {
+    head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start().starts_with(b"{")
+}
+
 fn kind(path: &Path) -> Result<PlaceKind> {
     let fail = |error| {
         Error::io(path, error).with_hint(
             "it is a connection string, env:NAME or @FILE, or the path of an archive, a sidecar or a mongodump directory",
         )
     };
-    let mut file = File::open(path).map_err(fail)?;
+    let file = File::open(path).map_err(fail)?;
     if file.metadata().map_err(fail)?.is_dir() {
         return Ok(PlaceKind::Mongodump);
     }
@@ -70,14 +78,18 @@ fn kind(path: &Path) -> Result<PlaceKind> {
     if name.ends_with(".indexes.json") {
         return Ok(PlaceKind::Sidecar);
     }
-    let mut first = [0; MAGIC.len()];
-    let is_archive = file.read_exact(&mut first).is_ok() && first == MAGIC;
+    let mut head = Vec::new();
+    file.take(HEAD).read_to_end(&mut head).map_err(fail)?;
+    let is_archive = head.starts_with(&MAGIC);
     // Whatever is called an archive, or is one of another tool's, is told by the reader of archives what it is.
-    if is_archive || name.ends_with(".tlz") || name.ends_with(".tlz.partial") || first.first() != Some(&b'{') {
+    if is_archive || name.ends_with(".tlz") || name.ends_with(".tlz.partial") || !is_json(&head) {
         return Ok(PlaceKind::Archive);
     }
+    if String::from_utf8_lossy(&head).contains("\"sidecar\"") {
+        return Ok(PlaceKind::Sidecar);
+    }
     Err(Error::new(ErrorKind::Usage, "is no archive, no sidecar, and no metadata of mongodump")
-        .with_hint("a sidecar is called NAME.indexes.json, a metadata file NAME.metadata.json")
+        .with_hint("a sidecar begins with \"sidecar\", or is called NAME.indexes.json; a metadata file is called NAME.metadata.json")
         .at(path.display().to_string()))
 }
 
@@ -101,7 +113,9 @@ mod tests {
         assert_eq!(at("a.indexes.json", b"{}").unwrap(), PlaceKind::Sidecar);
         assert_eq!(at("a.metadata.json", b"{}").unwrap(), PlaceKind::Mongodump);
         assert_eq!(at("a.metadata.json.gz", &[0x1f, 0x8b]).unwrap(), PlaceKind::Mongodump);
-        assert_eq!(at("notes.json", b"{\"sidecar\"").unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(at("notes.json", b"{\"notes\"").unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(at("mine.json", b"{\n \"sidecar\": 1").unwrap(), PlaceKind::Sidecar);
+        assert_eq!(at("mine", "\u{feff} {\"sidecar\": 1".as_bytes()).unwrap(), PlaceKind::Sidecar);
         assert_eq!(Place::of("no such file").unwrap_err().kind(), ErrorKind::NotFound);
         for server in ["mongodb://a/", "mongodb+srv://a/", "env:SOURCE", "@uri", "mongo://u:p@a/", "u:p@a/shop"] {
             assert_eq!(Place::of(server).unwrap(), Place::Server(server.to_owned()));

@@ -1,15 +1,19 @@
 //! A plan: everything read, nothing changed.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    archive::ArchivePlan,
+    archive::{ArchivePlan, Beside},
     collection::{Collection, describe},
     files::FilesPlan,
     place::PlaceKind,
-    report::{Action, CheckReport, RepairReport, RepairResult, RepairedIndex},
+    report::{Action, CheckReport, CheckedIndex, RepairReport, RepairResult, RepairedIndex},
     server::{self, ServerPlan},
     sidecar::SidecarPlan,
 };
@@ -29,6 +33,8 @@ pub struct IndexesOptions {
     pub selection: Selection,
     /// The version of the server that the specs must suit; [`NEWEST`] for all of them.
     pub target: Version,
+    /// Where the journal of a repair on a server stands; empty for the directory that the process runs in.
+    pub directory: PathBuf,
 }
 
 /// What is wrong in a place, and what would be done about it.
@@ -40,7 +46,7 @@ pub struct Plan {
 
 #[derive(Debug)]
 enum Work {
-    Server(ServerPlan),
+    Server(Box<ServerPlan>),
     Archive(ArchivePlan),
     Sidecar(SidecarPlan),
     Files(FilesPlan),
@@ -55,7 +61,15 @@ pub async fn plan_server(server: &Server, options: &IndexesOptions, progress: &d
     let how = |collection: &Collection, index: &Sanitized| server::how(collection, index);
     let mut report = report(server.place(), PlaceKind::Server, options, &plan.collections, how)?;
     (report.warnings, report.missing) = (warnings, missing);
-    Ok(Plan { report, work: Work::Server(plan) })
+    report.journal = plan.journal.is_left().then(|| plan.journal.path.display().to_string());
+    report.left_over = plan.unfinished.left().collect();
+    for collection in &plan.unfinished.lost {
+        for index in &collection.indexes {
+            let lost = describe(&collection.namespace, index, None)?;
+            report.lost.push(CheckedIndex { action: Action::Rebuild, ..lost });
+        }
+    }
+    Ok(Plan { report, work: Work::Server(Box::new(plan)) })
 }
 
 /// Looks at the indexes in a file or directory of this kind.
@@ -87,25 +101,52 @@ pub fn plan_file(kind: PlaceKind, path: &Path, options: &IndexesOptions) -> Resu
     Ok(Plan { report, work })
 }
 
+/// The same for one that is not going to be repaired: of an archive, what a restore would build from counts, and that is
+/// the sidecar beside it if there is one.
+///
+/// # Errors
+/// As [`plan_file`], and when a restore would refuse the sidecar.
+pub fn check_file(kind: PlaceKind, path: &Path, options: &IndexesOptions) -> Result<CheckReport> {
+    let mut warnings = Vec::new();
+    if kind == PlaceKind::Archive
+        && let Some(beside) = Beside::read(path, options, &mut warnings)?
+    {
+        let mut report = report(path.display().to_string(), kind, options, &beside.collections, |_, _| None)?;
+        report.sidecar = Some(beside.path.display().to_string());
+        (report.bad_in_archive, report.warnings) = (Some(beside.bad_in_archive), warnings);
+        return Ok(report);
+    }
+    Ok(plan_file(kind, path, options)?.report)
+}
+
 impl Plan {
     /// What it is about.
     pub fn report(&self) -> &CheckReport {
         &self.report
     }
 
+    /// Where the journal of a repair on a server is going to stand.
+    pub fn journal(&self) -> Option<&Path> {
+        match &self.work {
+            Work::Server(plan) => Some(&plan.journal.path),
+            _ => None,
+        }
+    }
+
     /// Whether there is anything to do: some bad indexes cannot be helped.
     pub fn has_work(&self) -> bool {
-        self.report.bad.iter().any(|index| index.action != Action::Refuse)
+        let unfinished = !self.report.lost.is_empty() || !self.report.left_over.is_empty();
+        unfinished || self.report.bad.iter().any(|index| index.action != Action::Refuse)
     }
 
     /// Does what it says. On a server `cancel` stops it between two indexes.
     ///
     /// # Errors
-    /// When a file cannot be written. What fails on a server is in the report.
+    /// When a file, as the journal of a repair on a server, cannot be written. What fails on a server is in the report.
     pub async fn carry_out(self, progress: Arc<dyn Progress>, cancel: CancellationToken) -> Result<RepairReport> {
         let check = self.report;
         let result = |action| match action {
-            Action::Repair => RepairResult::Repaired,
+            Action::Repair | Action::Rebuild => RepairResult::Repaired,
             Action::Merge => RepairResult::Merged,
             Action::Refuse => RepairResult::Left,
         };
@@ -120,13 +161,16 @@ impl Plan {
             kind: check.kind,
             indexes: of_file.collect(),
             files: Vec::new(),
+            dropped: Vec::new(),
+            journal: None,
+            resumed: false,
             retries: 0,
             interrupted: false,
             warnings: check.warnings,
             missing: check.missing,
         };
         match self.work {
-            Work::Server(plan) => plan.carry_out(&mut report, progress.as_ref(), &cancel).await,
+            Work::Server(plan) => plan.carry_out(&mut report, progress.as_ref(), &cancel).await?,
             Work::Archive(plan) => plan.carry_out(&mut report, progress.as_ref())?,
             Work::Sidecar(plan) => plan.carry_out(&mut report)?,
             Work::Files(plan) => plan.carry_out(&mut report)?,
@@ -171,6 +215,11 @@ fn report(
         indexes: collections.iter().map(|collection| collection.indexes.len()).sum(),
         bad,
         routine,
+        lost: Vec::new(),
+        left_over: Vec::new(),
+        journal: None,
+        sidecar: None,
+        bad_in_archive: None,
         warnings: Vec::new(),
         missing: Vec::new(),
     })

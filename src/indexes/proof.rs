@@ -2,22 +2,27 @@
 
 use super::collection::Collection;
 use crate::{
-    catalog::{self, build, index_spec::Sanitized, scratch},
+    catalog::{self, build, index_spec::Sanitized},
     connect::Server,
     document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
 
-/// Builds the clean spec of an index on an empty collection, beside clean specs of the other indexes, and drops all that
+/// Builds the clean spec of an index on `scratch`, an empty collection, beside clean specs of the other indexes, and drops all that
 /// again.
 ///
 /// # Errors
 /// What the server has against it.
-pub(super) async fn prove(server: &Server, collection: &Collection, index: &Sanitized, clean: &[u8]) -> Result<()> {
-    let scratch = scratch(collection.namespace.database())?;
-    let proven = try_on(server, &scratch, collection, index, clean).await;
-    let dropped = catalog::drop(server, &scratch).await;
+pub(super) async fn prove(
+    server: &Server,
+    scratch: &Namespace,
+    collection: &Collection,
+    index: &Sanitized,
+    clean: &[u8],
+) -> Result<()> {
+    let proven = try_on(server, scratch, collection, index, clean).await;
+    let dropped = catalog::drop(server, scratch).await;
     // Its name says nothing to anyone.
     let named = |error: Error| {
         let message = error.message().replace(&scratch.to_string(), "a new collection of the database");

@@ -112,9 +112,8 @@ mod tests {
         let twice = index(rawdoc! { "key": { "b": 1.0 }, "name": "b again" });
         let never = index(rawdoc! { "key": { "c": "nonsense" }, "name": "c" });
         let mut kept = CollectionIndexes {
-            namespace: "shop.orders".to_owned(),
             indexes: vec![repaired.clone(), good.clone(), twice, never],
-            not_built: Vec::new(),
+            ..CollectionIndexes::new("shop.orders".to_owned())
         };
         let specs: Vec<_> = kept.indexes.iter().map(|index| index.spec.clone()).collect();
         let name = Namespace::parse("shop.orders").unwrap();

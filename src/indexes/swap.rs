@@ -86,6 +86,8 @@ impl fmt::Display for Steps {
 pub(super) struct Swap<'a> {
     pub(super) server: &'a Server,
     pub(super) collection: &'a Collection,
+    /// Where specs are tried, in each database.
+    pub(super) scratches: &'a [Namespace],
 }
 
 type Done = (RepairResult, Option<String>);
@@ -118,30 +120,46 @@ impl Swap<'_> {
         }
     }
 
+    /// Builds an index that a repair which was cut has dropped.
+    pub(super) async fn build_lost(&self, index: &Sanitized) -> Done {
+        let Some(clean) = index.to_build().map(explicit) else {
+            return (RepairResult::Left, None);
+        };
+        let done = match self.build(&clean).await {
+            Ok(()) => self.judge(index).await,
+            Err(error) => self.put_back(index, &clean, &error).await,
+        };
+        if done.0 == RepairResult::Repaired { (RepairResult::Rebuilt, done.1) } else { done }
+    }
+
     async fn drop_for(&self, index: &Sanitized, other: &str) -> Result<()> {
         if self.live(other).await?.is_none() {
             let message = format!("{other}, which is to serve for it, is not there");
             return Err(Error::new(ErrorKind::Server, message));
         }
-        self.drop_index(&index.original).await
+        drop_index(self.server, self.namespace(), &index.original).await
     }
 
     /// # Errors
     /// When the bad index is there as it was.
     async fn rebuild(&self, index: &Sanitized, clean: &[u8], steps: &Steps) -> Result<Done> {
-        if let Err(error) = prove(self.server, self.collection, index, clean).await {
+        let scratch = self.scratches.iter().find(|scratch| scratch.database() == self.namespace().database());
+        let Some(scratch) = scratch else {
+            return Err(Error::new(ErrorKind::Internal, "there is no collection to try its spec on"));
+        };
+        if let Err(error) = prove(self.server, scratch, self.collection, index, clean).await {
             let why = format!("its clean spec is not taken on an empty collection: {}", said(&error));
             return Ok((RepairResult::Left, Some(why)));
         }
         if let Steps::Beside = steps {
             self.build(clean).await?;
-            self.drop_index(&index.original).await?;
+            drop_index(self.server, self.namespace(), &index.original).await?;
             return Ok(self.judge(index).await);
         }
         if let Steps::Guarded(guard) = steps {
             self.build(&explicit(&guard.spec)).await?;
         }
-        if let Err(error) = self.drop_index(&index.original).await {
+        if let Err(error) = drop_index(self.server, self.namespace(), &index.original).await {
             // Whether it was dropped before the answer was lost is not known. Of a refusal, it is.
             if error.kind() != ErrorKind::Unreachable {
                 self.drop_guard(steps).await;
@@ -224,25 +242,24 @@ impl Swap<'_> {
 
     async fn drop_guard(&self, steps: &Steps) -> Option<String> {
         let Steps::Guarded(guard) = steps else { return None };
-        let error = self.drop_index(&guard.spec).await.err()?;
+        let error = drop_index(self.server, self.namespace(), &guard.spec).await.err()?;
         Some(format!("the index {} is still there, and can be dropped: {}", guard.name, said(&error)))
     }
+}
 
-    /// Drops an index by its name; `*` would be all of them, so that one is dropped by its key.
-    async fn drop_index(&self, spec: &[u8]) -> Result<()> {
-        let namespace = self.namespace();
-        let name = document::find(spec, b"name").filter(|name| name.kind == kind::STRING);
-        let name = name.filter(|name| ![&b"*"[..], b""].contains(&name.string().unwrap_or_default()));
-        let by = name.or_else(|| document::find(spec, b"key"));
-        let by = by.ok_or_else(|| Error::new(ErrorKind::Server, "it has neither a name nor a key to drop it by"))?;
-        let mut command = RawBuilder::new();
-        command.string("dropIndexes", namespace.collection()).append_renamed(&by, "index");
-        command.document("writeConcern", self.server.write_concern().as_bytes());
-        let command = RawDocumentBuf::from_bytes(command.finish())
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
-        let doing = Doing::new(format!("drop an index of {namespace}"), "dropIndex", namespace.database());
-        ddl(self.server, namespace, command, &doing, &[INDEX_NOT_FOUND]).await
-    }
+/// Drops an index by its name; `*` would be all of them, so that one is dropped by its key.
+pub(super) async fn drop_index(server: &Server, namespace: &Namespace, spec: &[u8]) -> Result<()> {
+    let name = document::find(spec, b"name").filter(|name| name.kind == kind::STRING);
+    let name = name.filter(|name| ![&b"*"[..], b""].contains(&name.string().unwrap_or_default()));
+    let by = name.or_else(|| document::find(spec, b"key"));
+    let by = by.ok_or_else(|| Error::new(ErrorKind::Server, "it has neither a name nor a key to drop it by"))?;
+    let mut command = RawBuilder::new();
+    command.string("dropIndexes", namespace.collection()).append_renamed(&by, "index");
+    command.document("writeConcern", server.write_concern().as_bytes());
+    let command = RawDocumentBuf::from_bytes(command.finish())
+        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
+    let doing = Doing::new(format!("drop an index of {namespace}"), "dropIndex", namespace.database());
+    ddl(server, namespace, command, &doing, &[INDEX_NOT_FOUND]).await
 }
 
 /// An error for a line that names the collection and the index already.

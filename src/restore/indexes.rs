@@ -68,10 +68,13 @@ pub struct LeftIndex {
 pub(super) fn sidecar(source: &IndexSource, archive: Option<&ArchiveFile>, contents: &Contents) -> Result<Sidecar> {
     let id = contents.header().id.to_string();
     let collections = || contents.namespaces().iter().map(|namespace| &namespace.collection);
-    let names: Vec<_> = collections().map(|collection| collection.namespace.as_str()).collect();
+    let names: Vec<_> = collections().map(|collection| (collection.namespace.as_str(), collection.kind)).collect();
     let beside = archive.map(|archive| sidecar_path(archive.name().as_ref())).filter(|path| path.exists());
     match (source, beside) {
         (IndexSource::None, _) => Ok(Sidecar::default()),
+        (IndexSource::File(path), _) if path.is_dir() => {
+            Err(Error::new(ErrorKind::Usage, "is a directory: name the sidecar in it").at(path.display().to_string()))
+        }
         (IndexSource::File(path), _) => Sidecar::read_for(path, &id, &names),
         (IndexSource::Beside, Some(path)) => Sidecar::read_for(&path, &id, &names),
         (IndexSource::Beside, None) => Ok(Sidecar::derive(Some(id), collections())),

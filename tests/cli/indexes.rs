@@ -97,6 +97,8 @@ async fn an_archive_and_its_sidecar_are_checked_and_repaired() {
         terminal.run(&["indexes", "check", "a.tlz"]).ends_with(4),
         terminal.run(&["indexes", "repair", "a.tlz"]).ends_with(0),
         terminal.run(&["indexes", "check", "a.indexes.json", "-v"]).ends_with(0),
+        // What a restore would build is what counts.
+        terminal.run(&["indexes", "check", "a.tlz"]).ends_with(0),
     ];
     assert_eq!(terminal.read("a.tlz"), archive);
     let derived = terminal.read("a.indexes.json");
@@ -109,6 +111,7 @@ async fn an_archive_and_its_sidecar_are_checked_and_repaired() {
     let edited = edited.replace(from, "\"spec\":{\"v\":1,\"key\":{\"b\":true},\"wtimeout\":5");
     terminal.write("a.indexes.json", &edited);
     runs.push(terminal.run(&["indexes", "check", "a.indexes.json"]).ends_with(4));
+    runs.push(terminal.run(&["indexes", "check", "a.tlz"]).ends_with(4));
     runs.push(terminal.run(&["indexes", "repair", "a.indexes.json"]).ends_with(0));
     runs.push(terminal.run(&["indexes", "check", "a.indexes.json"]).ends_with(0));
     let repaired = String::from_utf8(terminal.read("a.indexes.json")).unwrap();
@@ -124,7 +127,35 @@ async fn an_archive_and_its_sidecar_are_checked_and_repaired() {
     terminal.write("a.indexes.json", &edited);
     terminal.run(&["indexes", "repair", "a.tlz", "--include", "*.good"]).ends_with(0);
     assert_eq!(terminal.read("a.indexes.json"), edited.as_bytes());
+    terminal.write("a.indexes.json", &edited[..edited.len() / 2]);
+    runs.push(terminal.run(&["indexes", "check", "a.tlz"]).ends_with(2));
+    let summary = terminal.run(&["--json", "indexes", "repair", "a.tlz"]).ends_with(0).lines().pop().unwrap();
+    assert_eq!(summary["files"], serde_json::json!(["a.indexes.json"]));
+    let summary = terminal.run(&["--json", "indexes", "check", "a.tlz"]).ends_with(0).lines().pop().unwrap();
+    assert_eq!((&summary["sidecar"], &summary["bad_in_archive"]), (&"a.indexes.json".into(), &2.into()));
+    // A sidecar is one under any name.
+    terminal.write("mine.json", &derived);
+    runs.push(terminal.run(&["indexes", "check", "mine.json"]).ends_with(0));
     snapshot("indexes-archive", &runs);
+}
+
+#[tokio::test]
+async fn what_a_restore_of_an_archive_would_not_build_is_bad() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_indexes_hay"), uri(set, "cli_indexes_hay"));
+    fill(&side, &[doc! { "key": { "at": "geoHaystack", "kind": 1 }, "name": "hay", "bucketSize": 1 }]).await;
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    let checked = terminal.run(&["indexes", "check", "a.tlz"]).ends_with(4);
+    let old = terminal.run(&["indexes", "check", "a.tlz", "--target-version", "4.2.6"]).ends_with(0);
+    // Whoever takes it out does not want it.
+    let text = String::from_utf8(terminal.read("a.indexes.json")).unwrap();
+    let (front, rest) = text.split_once(",\n      \"not_built\": [").unwrap();
+    let (_, rest) = rest.split_once("\n      ]").unwrap();
+    terminal.write("a.indexes.json", format!("{front}{rest}"));
+    let edited = terminal.run(&["indexes", "check", "a.tlz"]).ends_with(0);
+    let target = super::data::empty("cli_indexes_hay").await;
+    terminal.run(&["restore", "a.tlz", &target]).ends_with(0);
+    snapshot("indexes-not-built", &[checked, old, edited]);
 }
 
 fn metadata(name: &str, indexes: &str) -> String {

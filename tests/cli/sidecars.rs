@@ -7,7 +7,7 @@ use super::{
     data::{self, client, empty, uri},
     terminal::{Terminal, snapshot},
 };
-use crate::servers::own;
+use crate::servers::{own, shared};
 
 #[tokio::test]
 async fn bad_indexes_of_an_old_server_are_named_on_the_way_out_and_on_the_way_in() {
@@ -46,6 +46,7 @@ async fn a_sidecar_that_makes_no_sense_is_refused_by_line_before_anything_is_wri
         ("cli_sidecar.orders", "cli_sidecar.order"),
         ("\"spec\":", "\"specification\":"),
         ("\"archive\": \"", "\"archive\": \"00"),
+        ("\"status\":1", "\"status\":1,\"status\":-1"),
     ] {
         assert!(good.contains(from));
         terminal.write("a.indexes.json", good.replacen(from, to, 1));
@@ -53,7 +54,44 @@ async fn a_sidecar_that_makes_no_sense_is_refused_by_line_before_anything_is_wri
         assert_eq!(data::collections("cli_sidecar").await, Vec::<String>::new(), "{from}");
     }
     runs.push(terminal.run(&["restore", "a.tlz", &uri, "--indexes", "missing.json"]).ends_with(1));
+    runs.push(terminal.run(&["restore", "a.tlz", &uri, "--indexes", "."]).ends_with(2));
     snapshot("sidecars", &runs);
+}
+
+#[tokio::test]
+async fn an_index_on_a_view_is_refused_before_anything_is_written() {
+    let terminal = Terminal::new();
+    let uri = data::shop("cli_sidecar_view").await;
+    let database = client().await.database("cli_sidecar_view");
+    database.run_command(doc! { "create": "paid", "viewOn": "orders", "pipeline": [] }).await.unwrap();
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    database.drop().await.unwrap();
+    let good = String::from_utf8(terminal.read("a.indexes.json")).unwrap();
+    let view = r#"{ "namespace": "cli_sidecar_view.paid", "indexes": [{ "spec": { "key": { "a": 1 } } }] }"#;
+    terminal.write("a.indexes.json", good.replacen("\"collections\": [", &format!("\"collections\": [\n{view},"), 1));
+    let refused = terminal.run(&["restore", "a.tlz", &uri]).ends_with(2);
+    let piped = terminal.shell(&format!("cat a.tlz | \"$T\" restore - '{uri}' --indexes a.indexes.json")).ends_with(2);
+    let checked = terminal.run(&["indexes", "check", "a.tlz"]).ends_with(2);
+    assert_eq!(data::collections("cli_sidecar_view").await, Vec::<String>::new());
+    // One without indexes does no harm.
+    let empty = r#"{ "namespace": "cli_sidecar_view.paid", "indexes": [] }"#;
+    terminal.write("a.indexes.json", good.replacen("\"collections\": [", &format!("\"collections\": [\n{empty},"), 1));
+    terminal.run(&["restore", "a.tlz", &uri]).ends_with(0);
+    snapshot("sidecar-view", &[refused, piped, checked]);
+}
+
+#[tokio::test]
+async fn a_collection_that_the_target_cannot_have_is_named_where_its_indexes_are_proven() {
+    let terminal = Terminal::new();
+    let (source, target) = (empty("cli_clustered").await, uri(shared(Release::V4_2_6).await, "cli_clustered"));
+    let database = client().await.database("cli_clustered");
+    let clustered = doc! { "key": { "_id": 1 }, "unique": true };
+    database.run_command(doc! { "create": "ordered", "clusteredIndex": clustered }).await.unwrap();
+    let indexes = vec![doc! { "key": { "a": 1 }, "name": "a_1" }];
+    database.run_command(doc! { "createIndexes": "ordered", "indexes": indexes }).await.unwrap();
+    terminal.run(&["dump", &source, "a.tlz"]).ends_with(0);
+    let refused = terminal.run(&["restore", "a.tlz", &target]).ends_with(1).says("cli_clustered.ordered: ");
+    snapshot("clustered", &[refused]);
 }
 
 #[tokio::test]

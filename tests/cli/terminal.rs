@@ -194,6 +194,7 @@ pub(crate) fn redacted(text: &str) -> String {
         (r"mongodb(\+srv)?://[^\s?]*@", "mongodb$1://USER@"),
         (r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:PORT"),
         (r"replicaSet=[\w-]+", "replicaSet=SET"),
+        (r"transload-sandbox-\w+", "SET"),
         (r"&appName=\w+", ""),
         (r"\d[\d,]*(\.\d+)? (B|KiB|MiB)\b", "SIZE"),
         (r"\d[\d,]* bytes", "N bytes"),

@@ -19,6 +19,12 @@ impl Sidecar {
         if let Some(archive) = &self.archive {
             text.push_str(&format!("  \"archive\": \"{archive}\",\n"));
         }
+        if let Some(server) = &self.server {
+            text.push_str(&format!("  \"server\": {},\n", Value::from(server.as_str())));
+        }
+        if !self.scratch.is_empty() {
+            text.push_str(&format!("  \"scratch\": {},\n", json!(self.scratch)));
+        }
         text.push_str("  \"collections\": [");
         for (number, collection) in self.collections.iter().enumerate() {
             text.push_str(if number == 0 { "\n" } else { ",\n" });
@@ -33,10 +39,11 @@ impl CollectionIndexes {
     fn push_to(&self, text: &mut String) -> Result<()> {
         let indexes = self.indexes.iter().map(CleanIndex::to_value).collect::<Result<Vec<_>>>()?;
         let not_built = self.not_built.iter().map(NotBuilt::to_value).collect::<Result<Vec<_>>>()?;
-        text.push_str(&format!(
-            "    {{ \"namespace\": {},\n      \"indexes\": [",
-            Value::from(self.namespace.as_str())
-        ));
+        text.push_str(&format!("    {{ \"namespace\": {},\n", Value::from(self.namespace.as_str())));
+        if let Some(uuid) = &self.uuid {
+            text.push_str(&format!("      \"uuid\": {},\n", Value::from(uuid.as_str())));
+        }
+        text.push_str("      \"indexes\": [");
         push_lines(text, &indexes);
         if !not_built.is_empty() {
             text.push_str(",\n      \"not_built\": [");

@@ -5,8 +5,12 @@ use std::{fs, path::Path};
 use bson::Bson;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use transload_format::CollectionType;
 
-use super::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar, VERSION};
+use super::{
+    CleanIndex, CollectionIndexes, NotBuilt, Sidecar, VERSION,
+    words::{Once, plain, plain_value},
+};
 use crate::{
     catalog::index_spec::Repair,
     error::{Error, ErrorKind, Result},
@@ -18,6 +22,10 @@ struct File {
     sidecar: u64,
     #[serde(default)]
     archive: Option<String>,
+    #[serde(default)]
+    server: Option<String>,
+    #[serde(default)]
+    scratch: Vec<String>,
     collections: Vec<Collection>,
 }
 
@@ -25,6 +33,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Collection {
     namespace: String,
+    #[serde(default)]
+    uuid: Option<String>,
     indexes: Vec<Index>,
     #[serde(default)]
     not_built: Vec<Left>,
@@ -33,9 +43,9 @@ struct Collection {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Index {
-    spec: Map<String, Value>,
+    spec: Once,
     #[serde(default)]
-    original: Option<Map<String, Value>>,
+    original: Option<Once>,
     #[serde(default)]
     repairs: Vec<Repair>,
 }
@@ -47,7 +57,7 @@ struct Left {
     reason: String,
     #[serde(default)]
     served_by: Option<String>,
-    original: Map<String, Value>,
+    original: Once,
     #[serde(default)]
     repairs: Vec<Repair>,
 }
@@ -58,16 +68,17 @@ impl Sidecar {
     /// # Errors
     /// When it cannot be read, or is no sidecar: with the line and the reason.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+        let text = text(path)?;
         Sidecar::parse(&text).map_err(|error| error.at(path.display().to_string()))
     }
 
-    /// Reads the file at `path`, which is to be for the archive with the id `archive` and these collections.
+    /// Reads the file at `path`, which is to be for the archive with the id `archive` and these namespaces.
     ///
     /// # Errors
-    /// As [`read`](Sidecar::read), and when it is for another archive, or names a collection that is not there.
-    pub fn read_for(path: &Path, archive: &str, namespaces: &[&str]) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+    /// As [`read`](Sidecar::read), and when it is for another archive, names a collection that is not there, or gives an index to a
+    /// view.
+    pub fn read_for(path: &Path, archive: &str, namespaces: &[(&str, CollectionType)]) -> Result<Self> {
+        let text = text(path)?;
         let read = || {
             let sidecar = Sidecar::parse(&text)?;
             sidecar.check(&text, archive, namespaces)?;
@@ -83,17 +94,13 @@ impl Sidecar {
     pub fn parse(text: &str) -> Result<Self> {
         // Some editors put a mark before the first character.
         let text = text.trim_start_matches('\u{feff}');
-        let file: File = serde_json::from_str(text).map_err(|error| {
-            // The library puts the place at the end.
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            unfit(error.line(), message)
-        })?;
+        let file: File = serde_json::from_str(text).map_err(|error| unfit(error.line(), &plain(&error)))?;
         if file.sidecar != VERSION {
             let line = line_of(text, "\"sidecar\"");
             return Err(unfit(line, &format!("its version is {}, not {VERSION}", file.sidecar)));
         }
-        let mut sidecar = Sidecar { archive: file.archive, collections: Vec::new() };
+        let (archive, server, scratch) = (file.archive, file.server, file.scratch);
+        let mut sidecar = Sidecar { archive, server, scratch, collections: Vec::new() };
         for collection in file.collections {
             if sidecar.collection(&collection.namespace).is_some() {
                 let name = Value::from(collection.namespace.as_str()).to_string();
@@ -104,18 +111,22 @@ impl Sidecar {
         Ok(sidecar)
     }
 
-    /// Refuses a sidecar that speaks of another archive, or of collections that this one has not.
-    pub(super) fn check(&self, text: &str, archive: &str, namespaces: &[&str]) -> Result<()> {
+    /// Refuses a sidecar that speaks of another archive, of collections that this one has not, or of indexes of views.
+    pub(super) fn check(&self, text: &str, archive: &str, namespaces: &[(&str, CollectionType)]) -> Result<()> {
         if let Some(other) = self.archive.as_deref().filter(|other| *other != archive) {
             let message = format!("it is for the archive with the id {other}, and this one has {archive}");
             return Err(unfit(line_of(text, "\"archive\""), &message));
         }
         for collection in &self.collections {
-            if !namespaces.contains(&collection.namespace.as_str()) {
-                let name = Value::from(collection.namespace.as_str()).to_string();
-                let message = format!("the archive has no collection {}", collection.namespace);
-                return Err(unfit(line_of(text, &name), &message));
-            }
+            let name = collection.namespace.as_str();
+            let found = namespaces.iter().find(|(other, _)| *other == name).map(|(_, kind)| *kind);
+            let has_indexes = !collection.indexes.is_empty() || !collection.not_built.is_empty();
+            let message = match found {
+                None => format!("the archive has no collection {name}"),
+                Some(CollectionType::View) if has_indexes => format!("{name} is a view, and views have no indexes"),
+                Some(_) => continue,
+            };
+            return Err(unfit(line_of(text, &Value::from(name).to_string()), &message));
         }
         Ok(())
     }
@@ -123,19 +134,18 @@ impl Sidecar {
 
 impl Collection {
     fn read(self, text: &str) -> Result<CollectionIndexes> {
-        let mut collection =
-            CollectionIndexes { namespace: self.namespace, indexes: Vec::new(), not_built: Vec::new() };
+        let mut collection = CollectionIndexes { uuid: self.uuid, ..CollectionIndexes::new(self.namespace) };
         let place = |error: Error, name: &str| error.at(format!("{} of {}", name, collection.namespace));
         for index in self.indexes {
-            let name = index.spec.get("name").and_then(Value::as_str).unwrap_or("an index").to_owned();
+            let name = index.spec.0.get("name").and_then(Value::as_str).unwrap_or("an index").to_owned();
             let line = line_of(text, &Value::from(name.as_str()).to_string());
-            let read = |spec| document(spec, line).map_err(|error| place(error, &name));
+            let read = |spec: Once| document(spec.0, line).map_err(|error| place(error, &name));
             let (spec, original) = (read(index.spec)?, index.original.map(read).transpose()?);
             collection.indexes.push(CleanIndex { spec, original, repairs: index.repairs });
         }
         for left in self.not_built {
             let line = line_of(text, &Value::from(left.name.as_str()).to_string());
-            let original = document(left.original, line).map_err(|error| place(error, &left.name))?;
+            let original = document(left.original.0, line).map_err(|error| place(error, &left.name))?;
             let (reason, served_by, repairs) = (left.reason, left.served_by, left.repairs);
             collection.not_built.push(NotBuilt { name: left.name, original, served_by, reason, repairs });
         }
@@ -143,12 +153,21 @@ impl Collection {
     }
 }
 
+fn text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        unfit(line, "something there is no UTF-8 text").at(path.display().to_string())
+    })
+}
+
 /// Extended JSON, canonical or relaxed, as a raw document.
 fn document(json: Map<String, Value>, line: usize) -> Result<Vec<u8>> {
     let document = match Bson::try_from(Value::Object(json)) {
         Ok(Bson::Document(document)) => document,
         Ok(_) => return Err(unfit(line, "a spec is no document")),
-        Err(error) => return Err(unfit(line, &error.to_string())),
+        Err(error) => return Err(unfit(line, &plain_value(&error))),
     };
     bson::serialize_to_vec(&document).map_err(|error| unfit(line, &error.to_string()))
 }

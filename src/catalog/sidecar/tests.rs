@@ -41,10 +41,35 @@ fn a_person_can_read_it() {
 fn what_does_not_make_sense_is_named_with_its_line() {
     let good = derived().to_json().unwrap();
     for (from, to, says) in [
-        ("\"key\":{\"b\":1,", "\"key\":{\"b\":1", "line 7: expected"),
+        ("\"key\":{\"b\":1,", "\"key\":{\"b\":1", "line 7: expected \",\" or \"}\""),
         ("\"sidecar\": 1", "\"sidecar\": 2", "line 2: its version is 2, not 1"),
-        ("\"namespace\"", "\"collection\"", "line 5: unknown field `collection`"),
-        ("{\"$numberLong\":\"5\"}", "{\"$numberLong\":\"five\"}", "b_a of shop.orders: line 7: "),
+        (
+            "\"namespace\"",
+            "\"collection\"",
+            "line 5: \"collection\" is nothing that a sidecar has here; it may be \"namespace\", ",
+        ),
+        ("\"collections\": [", "\"collections\": {", "line 4: a list […] was expected, and an object {…} was found"),
+        (
+            "\"sidecar\": 1",
+            "\"sidecar\": \"one\"",
+            "line 2: a whole number was expected, and the text \"one\" was found",
+        ),
+        ("\"namespace\": \"shop.orders\",", "", "line 12: \"namespace\" is missing in this object, which ends here"),
+        ("\"spec\":{", "\"spec\":null,\"was\":{", "line 7: an object {…} was expected, and null was found"),
+        ("\n}\n", "", "line 13: the file ends in an object, before its }"),
+        ("\n}\n", "\n}}\n", "line 14: something stands behind the end, the last }"),
+        ("\"name\":\"b_a\"", "\"name\":\"b_a\",\"key\":{\"c\":1}", "line 7: \"key\" comes twice in one object"),
+        ("{\"b\":1,", "{\"b\":1,\"b\":-1,", "line 7: \"b\" comes twice in one object"),
+        ("\"archive\"", "\"sidecar\": 1, \"archive\"", "line 3: \"sidecar\" comes twice in one object"),
+        (
+            "{\"$numberLong\":\"5\"}",
+            "{\"$numberLong\":\"five\"}",
+            "b_a of shop.orders: line 7: a value of extended JSON makes no sense: a whole number in quotation marks was expected, and the text \"five\" was found",
+        ),
+        ("{\"$numberLong\":\"5\"}", "{\"$date\":\"5\"}", "b_a of shop.orders: line 7: a value of extended JSON "),
+        ("{\"$numberLong\":\"5\"}", "{\"$oid\":\"5\"}", "b_a of shop.orders: line 7: a value of extended JSON "),
+        ("{\"$numberLong\":\"5\"}", "{\"$oid\":5}", "b_a of shop.orders: line 7: a value of extended JSON "),
+        ("{\"$numberLong\":\"5\"}", "{\"$numberLong\":5}", "b_a of shop.orders: line 7: a value of extended JSON "),
     ] {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good);
@@ -57,9 +82,12 @@ fn what_does_not_make_sense_is_named_with_its_line() {
 fn a_sidecar_of_another_archive_or_collection_is_refused() {
     let sidecar = derived();
     let text = sidecar.to_json().unwrap();
-    sidecar.check(&text, "00ff", &["shop.orders"]).unwrap();
-    let other = sidecar.check(&text, "0000", &["shop.orders"]).unwrap_err().to_string();
+    let check = |archive: &str, name: &str, kind| sidecar.check(&text, archive, &[(name, kind)]);
+    check("00ff", "shop.orders", CollectionType::Collection).unwrap();
+    let other = check("0000", "shop.orders", CollectionType::Collection).unwrap_err().to_string();
     assert_eq!(other, "line 3: it is for the archive with the id 00ff, and this one has 0000");
-    let gone = sidecar.check(&text, "00ff", &["shop.events"]).unwrap_err().to_string();
+    let gone = check("00ff", "shop.events", CollectionType::Collection).unwrap_err().to_string();
     assert_eq!(gone, "line 5: the archive has no collection shop.orders");
+    let view = check("00ff", "shop.orders", CollectionType::View).unwrap_err().to_string();
+    assert_eq!(view, "line 5: shop.orders is a view, and views have no indexes");
 }

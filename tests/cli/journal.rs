@@ -1,0 +1,286 @@
+//! A repair that is killed between dropping an index and building it: the same command again is the whole remedy.
+
+use std::{fs, thread::sleep, time::Duration};
+
+use mongodb::bson::{Document, doc};
+use rustix::process::Signal;
+use transload::sandbox::{Release, ReplicaSet};
+
+use super::{
+    signals::send,
+    terminal::{Ran, Terminal, finish, snapshot},
+};
+use crate::{
+    copy::Side,
+    indexes::{fill, lenient, plain_b, set, unique_a},
+};
+
+fn uri(set: &ReplicaSet, database: &str) -> String {
+    super::data::uri(set, database)
+}
+
+/// The journals in the directory.
+fn journals(terminal: &Terminal) -> Vec<String> {
+    let names = fs::read_dir(terminal.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("transload-repair-")).collect()
+}
+
+/// The indexes; none while the server cannot list them, because of one of them.
+async fn names(side: &Side<'_>) -> Vec<String> {
+    let orders = side.open().await.collection::<Document>("orders");
+    let mut names = orders.list_index_names().await.unwrap_or_default();
+    names.sort();
+    names
+}
+
+/// Builds fail from the one after the first `skip` on, in a way that is tried again: the repair waits there.
+async fn hold(side: &Side<'_>, skip: i32) {
+    // 4.2.6 cannot tell one client from another.
+    let data = doc! { "failCommands": ["createIndexes"], "errorCode": 189 };
+    let mode = if skip == 0 { bson::bson!("alwaysOn") } else { bson::bson!({ "skip": skip }) };
+    side.set.fail_point(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await.unwrap();
+}
+
+/// Kills a repair once the server has no index of this name.
+async fn cut(terminal: &Terminal, side: &Side<'_>, builds: i32, index: &str) {
+    let uri = uri(side.set, side.database);
+    hold(side, builds).await;
+    let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+    for _ in 0..1000 {
+        if !names(side).await.contains(&index.to_owned()) {
+            break;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    send(&repair, Signal::KILL);
+    finish(repair, "transload indexes repair URI --yes").ends_with(1009);
+    side.fail_no_more().await;
+    assert!(!names(side).await.contains(&index.to_owned()));
+    assert_eq!(journals(terminal).len(), 1);
+}
+
+#[tokio::test]
+async fn a_repair_that_is_killed_is_finished_by_the_same_command() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let mut runs: Vec<Ran> = Vec::new();
+    for (database, spec, builds, index, between) in [
+        ("cli_cut_plain", plain_b(), 1, "b_1", vec!["_id_"]),
+        ("cli_cut_unique", unique_a(), 2, "a_1", vec!["_id_", "transload_guard_a_1"]),
+    ] {
+        let side = Side::new(set, database);
+        let uri = uri(set, database);
+        fill(&side, &[spec]).await;
+        cut(&terminal, &side, builds, index).await;
+        assert_eq!(names(&side).await, between);
+        runs.push(terminal.run(&["indexes", "check", &uri]).ends_with(4));
+        runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+        assert_eq!(names(&side).await, ["_id_", index]);
+        assert_eq!(journals(&terminal), Vec::<String>::new());
+        runs.push(terminal.run(&["indexes", "check", &uri]).ends_with(0));
+    }
+    snapshot("indexes-cut", &runs);
+}
+
+#[tokio::test]
+async fn a_repair_is_killed_more_than_once() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let side = Side::new(set, "cli_cut_twice");
+    fill(&side, &[unique_a(), plain_b()]).await;
+    // The other one, the clean one, the guard.
+    cut(&terminal, &side, 3, "a_1").await;
+    // What is lost is built; then it is the turn of the other one.
+    cut(&terminal, &side, 3, "b_1").await;
+    assert_eq!(names(&side).await, ["_id_", "a_1", "transload_guard_a_1"]);
+    let uri = uri(set, "cli_cut_twice");
+    let lines = terminal.run(&["--json", "indexes", "repair", &uri, "--yes"]).ends_with(0).lines();
+    let journal = lines.iter().find_map(|line| line["journal"].as_str()).unwrap();
+    assert!(journal.starts_with("transload-repair-") && journal.ends_with(".indexes.json"), "{journal}");
+    let summary = lines.last().unwrap();
+    assert_eq!(summary["indexes"][0]["result"], "rebuilt");
+    assert_eq!(summary["dropped"], serde_json::json!(["cli_cut_twice.orders transload_guard_a_1"]));
+    assert_eq!((&summary["resumed"], &summary["journal"]), (&true.into(), &serde_json::Value::Null));
+    assert_eq!(names(&side).await, ["_id_", "a_1", "b_1"]);
+    assert_eq!(journals(&terminal), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn at_whatever_moment_it_is_killed() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_anywhere"), uri(set, "cli_cut_anywhere"));
+    for moment in 0..16 {
+        side.open().await.drop().await.unwrap();
+        fill(&side, &[unique_a(), plain_b()]).await;
+        let mut repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        while journals(&terminal).is_empty() && repair.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        sleep(Duration::from_millis(moment * 5));
+        if repair.try_wait().unwrap().is_none() {
+            send(&repair, Signal::KILL);
+        }
+        repair.wait().unwrap();
+        terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0);
+        assert_eq!(names(&side).await, ["_id_", "a_1", "b_1"], "{moment}");
+        assert_eq!(journals(&terminal), Vec::<String>::new(), "{moment}");
+        let mut collections = side.open().await.list_collection_names().await.unwrap();
+        collections.sort();
+        assert_eq!(collections, ["good", "orders"], "{moment}");
+        terminal.run(&["indexes", "check", &uri]).ends_with(0);
+    }
+}
+
+#[tokio::test]
+async fn what_specs_were_tried_on_is_dropped_by_the_same_command_too() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_trial"), uri(set, "cli_cut_trial"));
+    fill(&side, &[unique_a(), plain_b()]).await;
+    hold(&side, 1).await;
+    let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+    let collections = async || side.open().await.list_collection_names().await.unwrap();
+    while collections().await.len() < 3 {
+        sleep(Duration::from_millis(10));
+    }
+    send(&repair, Signal::KILL);
+    finish(repair, "transload indexes repair URI --yes").ends_with(1009);
+    side.fail_no_more().await;
+    let summary = terminal.run(&["--json", "indexes", "check", &uri]).ends_with(4).lines().pop().unwrap();
+    let left = summary["left_over"][0].as_str().unwrap();
+    assert!(left.starts_with("cli_cut_trial.transload_scratch_"), "{left}");
+    let address = set.uri().split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    // Another name of the same set.
+    let alias = format!("mongodb://localhost:{address}/cli_cut_trial?directConnection=true");
+    let repaired = terminal.run(&["--json", "indexes", "repair", &alias, "--yes"]).ends_with(0).lines().pop().unwrap();
+    assert_eq!(repaired["dropped"], serde_json::json!([left]));
+    assert_eq!(collections().await.len(), 2);
+    assert_eq!(journals(&terminal), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_people_have_done_meanwhile_counts() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let uri = uri(set, "cli_cut_meanwhile");
+    let side = Side::new(set, "cli_cut_meanwhile");
+    fill(&side, &[unique_a()]).await;
+    cut(&terminal, &side, 2, "a_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let text = terminal.read(&journal);
+    // By hand, under another name.
+    let by_hand = doc! { "key": { "a": 1.0 }, "name": "mine", "unique": true };
+    side.run(doc! { "createIndexes": "orders", "indexes": [by_hand] }).await;
+    let mut runs = vec![terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0)];
+    assert_eq!(names(&side).await, ["_id_", "mine"]);
+    assert_eq!(journals(&terminal), Vec::<String>::new());
+    // Nothing is left to do but to say so; nobody need be asked.
+    terminal.write(&journal, &text);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(journals(&terminal), Vec::<String>::new());
+    // Another collection of this name.
+    side.run(doc! { "drop": "orders" }).await;
+    terminal.write(&journal, &text);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    side.run(doc! { "create": "orders" }).await;
+    terminal.write(&journal, &text);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(names(&side).await, ["_id_"]);
+    assert_eq!(journals(&terminal), [format!("{journal}.old")]);
+    assert_eq!(terminal.read(&format!("{journal}.old")), text);
+    snapshot("indexes-meanwhile", &runs);
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_stays_in_the_journal_until_it_can() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_refused"), uri(set, "cli_cut_refused"));
+    fill(&side, &[unique_a()]).await;
+    cut(&terminal, &side, 2, "a_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let orders = side.open().await.collection::<Document>("orders");
+    side.run(doc! { "dropIndexes": "orders", "index": "transload_guard_a_1" }).await;
+    orders.insert_one(doc! { "_id": "twice", "a": 7 }).await.unwrap();
+    let refused = terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(3);
+    assert_eq!(journals(&terminal), [journal]);
+    orders.delete_one(doc! { "_id": "twice" }).await.unwrap();
+    let built = terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0);
+    assert_eq!(names(&side).await, ["_id_", "a_1"]);
+    snapshot("indexes-cut-refused", &[refused, built]);
+}
+
+#[tokio::test]
+async fn without_a_journal_nothing_is_dropped() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_no_journal"), uri(set, "cli_no_journal"));
+    fill(&side, &[plain_b()]).await;
+    let repair = || terminal.run(&["indexes", "repair", &uri, "--yes"]);
+    cut(&terminal, &side, 1, "b_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let text = String::from_utf8(terminal.read(&journal)).unwrap();
+    let mut runs = Vec::new();
+    let server = text.lines().find(|line| line.contains("\"server\"")).unwrap();
+    let (set_name, _) = server.split_once('/').unwrap();
+    let other = format!("{set_name}/elsewhere:1\",");
+    for bad in [&text[..text.len() / 2], &text.replace(server, ""), &text.replace(server, &other), "{}", ""] {
+        terminal.write(&journal, bad);
+        runs.push(repair());
+        assert_eq!(terminal.read(&journal), bad.as_bytes());
+    }
+    fs::remove_file(terminal.path(&journal)).unwrap();
+    // The index is back, bad again, and the journal has no place.
+    lenient(set, "alwaysOn").await;
+    side.run(doc! { "createIndexes": "orders", "indexes": [plain_b()] }).await;
+    lenient(set, "off").await;
+    fs::create_dir(terminal.path(&journal)).unwrap();
+    runs.push(repair());
+    fs::remove_dir(terminal.path(&journal)).unwrap();
+    let script = format!("mkdir d && cd d && rmdir ../d && \"$T\" indexes repair '{uri}' --yes");
+    runs.push(terminal.shell(&script).ends_with(1));
+    // Another repair has it.
+    terminal.write(&journal, &text);
+    let held = fs::File::open(terminal.path(&journal)).unwrap();
+    held.lock().unwrap();
+    runs.push(terminal.run(&["indexes", "check", &uri]).ends_with(4));
+    runs.push(repair().ends_with(1));
+    drop(held);
+    assert_eq!(names(&side).await, ["_id_", "b_1"]);
+    repair().ends_with(0);
+    assert_eq!(journals(&terminal), Vec::<String>::new());
+    snapshot("indexes-no-journal", &runs);
+}
+
+/// A server does not stop a build when whoever began it is gone, and lists the index from the beginning.
+#[tokio::test]
+async fn a_build_that_goes_on_after_the_kill_is_waited_for() {
+    for release in [Release::V4_2_6, Release::V5_0_4, Release::V6_0_27] {
+        let (terminal, (_turn, set)) = (Terminal::new(), set(release).await);
+        let (side, uri) = (Side::new(set, "cli_cut_build"), uri(set, "cli_cut_build"));
+        fill(&side, &[unique_a()]).await;
+        let hang = |mode: &str| doc! { "configureFailPoint": "hangAfterStartingIndexBuild", "mode": mode };
+        // The server stops in the build of the clean index, but not in those before it.
+        hold(&side, 2).await;
+        let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        while names(&side).await != ["_id_", "transload_guard_a_1"] {
+            sleep(Duration::from_millis(10));
+        }
+        set.fail_point(hang("alwaysOn")).await.unwrap();
+        side.fail_no_more().await;
+        while !names(&side).await.contains(&"a_1".to_owned()) {
+            sleep(Duration::from_millis(10));
+        }
+        send(&repair, Signal::KILL);
+        finish(repair, "transload indexes repair URI --yes").ends_with(1009);
+        let says = "cli_cut_build.orders a_1 is being built still: a repair waits for it";
+        terminal.run(&["indexes", "check", &uri]).ends_with(4).says(says);
+        let mut again = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        sleep(Duration::from_millis(1500));
+        assert!(again.try_wait().unwrap().is_none(), "{release}");
+        assert_eq!(names(&side).await, ["_id_", "a_1", "transload_guard_a_1"], "{release}");
+        let mut stopped = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        sleep(Duration::from_millis(500));
+        assert!(stopped.try_wait().unwrap().is_none(), "{release}");
+        send(&stopped, Signal::INT);
+        finish(stopped, "transload indexes repair URI --yes").ends_with(130);
+        set.fail_point(hang("off")).await.unwrap();
+        finish(again, "transload indexes repair URI --yes").ends_with(0);
+        assert_eq!(names(&side).await, ["_id_", "a_1"], "{release}");
+        assert_eq!(journals(&terminal), Vec::<String>::new(), "{release}");
+    }
+}
