@@ -17,6 +17,6 @@ pub use truth::{index_specs, unhidden};
 pub use watch::BuildWatch;
 pub(crate) use {
     apply::ddl,
-    build::{build, build_on_empty, reason},
+    build::{build, build_on_empty, drop_indexes, reason},
     prove::{is_scratch, scratch},
 };

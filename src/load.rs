@@ -7,6 +7,7 @@
 mod insert;
 mod obstacle;
 mod timestamps;
+mod write_error;
 
 use std::{
     collections::HashMap,
@@ -26,10 +27,10 @@ use crate::{
 };
 use insert::{COMMAND_BYTES, COMMAND_DOCUMENTS};
 use obstacle::Obstacle;
+use write_error::WriteError;
 
 /// Rejected documents that a report names for each batch.
 const NAMED: usize = 10;
-const DUPLICATE_KEY: i32 = 11000;
 
 /// What became of the documents of a batch.
 #[derive(Clone, Debug, Default)]
@@ -149,12 +150,6 @@ impl Target {
                 continue;
             };
             let mut errors = WriteError::all(&reply, pending.len())?;
-            if has_indexes && errors.values().any(|error| !error.is_duplicate_id) {
-                self.indexes.remove(&self.server, &self.namespace).await?;
-                // Which of them have arrived is found out as after a lost reply.
-                lost = true;
-                continue;
-            }
             let tried = match errors.keys().min() {
                 // The documents behind the first that failed were not tried.
                 Some(first) if self.ordered => first + 1,
@@ -169,7 +164,13 @@ impl Target {
                 );
                 return Err(Error::new(ErrorKind::Server, message).at(self.server.place()));
             }
-            let rest = pending.split_off(tried);
+            let mut rest = pending.split_off(tried);
+            if has_indexes && errors.values().any(WriteError::may_be_of_an_index) {
+                self.indexes.remove(&self.server, &self.namespace).await?;
+                let (done, again) = WriteError::apart_from_indexes(pending, &mut errors);
+                pending = done;
+                rest.extend(again);
+            }
             self.account(&pending, &mut errors, lost, loaded).await?;
             pending = rest;
         }
@@ -310,41 +311,5 @@ impl Found {
     /// Whether it has the document, but for empty timestamps that it has replaced by its clock.
     fn has_but_for_clock(&self, document: &[u8]) -> bool {
         self.under_id_of(document).is_some_and(|theirs| timestamps::equal_but_for_clock(document, theirs))
-    }
-}
-
-/// Why one document was not inserted.
-struct WriteError {
-    is_duplicate_id: bool,
-    reason: String,
-}
-
-impl WriteError {
-    /// The errors of a reply, by the index of their document.
-    fn all(reply: &Document, documents: usize) -> Result<HashMap<usize, WriteError>> {
-        let malformed = || Error::new(ErrorKind::Server, "the server's reply names a document that was not sent");
-        let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-        let one = |error: &Bson| {
-            let error = error.as_document().ok_or_else(malformed)?;
-            let index = error.get_i32("index").ok().and_then(|index| usize::try_from(index).ok());
-            let index = index.filter(|index| *index < documents).ok_or_else(malformed)?;
-            Ok((index, WriteError::new(error)))
-        };
-        errors.iter().map(one).collect()
-    }
-
-    fn new(error: &Document) -> Self {
-        let code = error.get_i32("code").unwrap_or(0);
-        let message = error.get_str("errmsg").unwrap_or_default();
-        let keys = error.get_document("keyPattern").ok();
-        let on_id = keys.is_none_or(|keys| keys.len() == 1 && keys.contains_key("_id"));
-        let reason = match keys {
-            Some(keys) if code == DUPLICATE_KEY => {
-                let fields: Vec<_> = keys.keys().map(String::as_str).collect();
-                format!("another document has the same key of the unique index on {}", fields.join(", "))
-            }
-            _ => command_text(code, error.get_str("codeName").unwrap_or_default(), message),
-        };
-        WriteError { is_duplicate_id: code == DUPLICATE_KEY && on_id, reason }
     }
 }

@@ -172,6 +172,7 @@ impl Restore<'_> {
         let mut plan = Plan::new(self.server, contents, &sidecar, self.options).await?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
+            indexes::refuse_bad(&plan, self.options.index_policy)?;
             return Ok(Done::nothing(plan, contents));
         }
         let wanted: Vec<usize> = contents
@@ -214,7 +215,9 @@ impl Restore<'_> {
             _ => return Err(early()),
         };
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
-        if !self.options.dry_run {
+        if self.options.dry_run {
+            indexes::refuse_bad(&plan, self.options.index_policy)?;
+        } else {
             self.prove_indexes(&mut plan).await?;
             self.prepare(&plan).await?;
             self.progress.stage("restoring", None, None);

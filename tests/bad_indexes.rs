@@ -92,6 +92,22 @@ async fn a_strict_restore_lists_every_bad_index_and_writes_nothing() {
     assert!(!error.to_string().contains("z_1"), "{error}");
     assert_eq!(target.state().await.indexes.len(), 0);
 
+    options.dry_run = true;
+    let planned = archive.restore_as(&target, options.clone()).await.unwrap_err();
+    assert_eq!((planned.kind(), planned.to_string()), (error.kind(), error.to_string()));
+    options.dry_run = false;
+
+    // What only the target finds is listed with what shows without it.
+    let path = sidecar_path(&archive.path());
+    let sidecar = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, sidecar.replace(r#""name":"z_1""#, r#""name":"z_1","collation":{"locale":"nowhere"}"#))
+        .unwrap();
+    let both = archive.restore_as(&target, options.clone()).await.unwrap_err().to_string();
+    for words in ["strict.orders x_1", "strict.orders z_1", "Field 'locale' is invalid"] {
+        assert!(both.contains(words), "{both}");
+    }
+    std::fs::write(&path, sidecar).unwrap();
+
     options.index_policy = IndexPolicy::Skip;
     let restored = archive.restore_as(&target, options).await.unwrap();
     let left: Vec<_> = restored.failed_indexes.iter().map(|failed| failed.index.as_str()).collect();

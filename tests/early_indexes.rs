@@ -20,6 +20,16 @@ async fn count(set: &ReplicaSet, command: &str) -> i64 {
     commands.get_document(command).unwrap().get_i64("total").unwrap()
 }
 
+/// Whether a profiled collection was given indexes before documents. A build that finds them all is not profiled.
+async fn came_early(side: &Side<'_>, collection: &str) -> bool {
+    let built = doc! { "op": "command", "command.createIndexes": collection };
+    let inserted = doc! { "op": "insert", "ns": format!("{}.{collection}", side.database) };
+    let find = doc! { "find": "system.profile", "filter": { "$or": [built, inserted] }, "sort": { "$natural": 1 } };
+    let found = side.run(find).await;
+    let first = found.get_document("cursor").unwrap().get_array("firstBatch").unwrap()[0].as_document().unwrap();
+    first.get_str("op").unwrap() == "command"
+}
+
 async fn names(side: &Side<'_>, collection: &str) -> Vec<String> {
     let listed = side.run(doc! { "listIndexes": collection }).await;
     let specs = listed.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
@@ -66,7 +76,8 @@ async fn an_early_index_that_refuses_documents_is_the_one_that_goes() {
         assert_eq!((restored.inserted, restored.refused, restored.duplicates), (500, 0, 0), "{release}");
         let failed: Vec<_> = restored.failed_indexes.iter().map(|failed| failed.index.as_str()).collect();
         assert_eq!(failed, ["x_1_y_1"], "{release}");
-        assert_eq!(count(&set, "dropIndexes").await - before, 1, "{release}: they were not there early");
+        // Once to see whether that is allowed, and once for the documents.
+        assert_eq!(count(&set, "dropIndexes").await - before, 2, "{release}: they were not there early");
         assert_eq!(names(&target, "orders").await, ["_id_", "a_1"], "{release}");
         assert!(source.state().await.hashes == target.state().await.hashes, "{release}");
     }
@@ -114,4 +125,60 @@ async fn what_is_unique_or_deletes_is_not_there_before_the_documents() {
     });
     assert_whole(&restored.unwrap());
     assert_equal(&source, &target).await;
+}
+
+#[tokio::test]
+async fn what_a_validator_refuses_is_no_matter_of_indexes() {
+    let source = Side::new(shared(Release::V6_0_5).await, "invalid_early");
+    fill(&source).await;
+    source.run(doc! { "collMod": "orders", "validator": { "a": { "$gte": 10 } } }).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let set = own(Release::V6_0_5).await;
+    let target = Side::new(&set, "invalid_early");
+    // As a user who may not pass the validator by.
+    target.fail(&["insert"], doc! { "times": 1 }, doc! { "errorCode": 13 }).await;
+    target.run(doc! { "profile": 2 }).await;
+    let before = count(&set, "dropIndexes").await;
+    let restored = archive.restore(&target).await.unwrap();
+    assert_eq!((restored.inserted, restored.refused, restored.failed_indexes.len()), (490, 10, 0));
+    assert_eq!(count(&set, "dropIndexes").await - before, 1);
+    assert!(came_early(&target, "orders").await);
+    assert_eq!(names(&target, "orders").await, ["_id_", "a_1"]);
+}
+
+#[tokio::test]
+async fn who_may_not_drop_indexes_gets_none_early() {
+    let source = Side::new(shared(Release::V6_0_5).await, "undroppable_early");
+    fill(&source).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let set = own(Release::V6_0_5).await;
+    let target = Side::new(&set, "undroppable_early");
+    target.fail(&["dropIndexes"], doc! { "times": 1 }, doc! { "errorCode": 13 }).await;
+    target.run(doc! { "profile": 2 }).await;
+    assert_whole(&archive.restore(&target).await.unwrap());
+    assert!(!came_early(&target, "orders").await);
+    assert_eq!(names(&target, "orders").await, ["_id_", "a_1"]);
+}
+
+#[tokio::test]
+async fn large_documents_come_before_their_indexes() {
+    let source = Side::new(shared(Release::V6_0_5).await, "large_early");
+    let text = "x".repeat(200_000);
+    let large = |id: i32| {
+        numbered(id, |doc| {
+            doc.string("text", &text);
+        })
+    };
+    source.insert("orders", &(0..10).map(large).collect::<Vec<_>>()).await;
+    source.run(doc! { "createIndexes": "orders", "indexes": [{ "key": { "a": 1 }, "name": "a_1" }] }).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let set = own(Release::V6_0_5).await;
+    let target = Side::new(&set, "large_early");
+    target.run(doc! { "profile": 2 }).await;
+    assert_whole(&archive.restore(&target).await.unwrap());
+    assert!(!came_early(&target, "orders").await);
+    assert_eq!(names(&target, "orders").await, ["_id_", "a_1"]);
 }

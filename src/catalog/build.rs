@@ -70,6 +70,14 @@ pub(crate) fn reason(error: &Error) -> String {
     }
 }
 
+/// Drops all indexes of a collection but the one on `_id`.
+pub(crate) async fn drop_indexes(server: &Server, namespace: &Namespace) -> Result<()> {
+    let doing = Doing::new(format!("drop indexes of {namespace}"), "dropIndex", namespace.database());
+    let concern = server.write_concern();
+    let command = rawdoc! { "dropIndexes": namespace.collection(), "index": "*", "writeConcern": concern };
+    ddl(server, namespace, command, &doing, &[]).await
+}
+
 /// Builds the indexes of a collection that was just created, all of them or none. The primary alone says so; whoever
 /// must be sure builds them again when the documents are there, which is nothing to do where they are.
 pub(crate) async fn build_on_empty(server: &Server, namespace: &Namespace, specs: &[Vec<u8>]) -> Result<()> {

@@ -16,7 +16,11 @@ use std::path::{Path, PathBuf};
 use transload_format::{Collection, CollectionType};
 
 use super::index_spec::{Author, Context, NEWEST, Repair, Verdict, sanitize};
-use crate::{document, error::Result, replace::replace};
+use crate::{
+    document::{self, RawBuilder},
+    error::Result,
+    replace::replace,
+};
 
 /// The version of the sidecar's own form.
 const VERSION: u64 = 1;
@@ -39,6 +43,10 @@ pub fn index_name(spec: &[u8]) -> String {
     name.map_or_else(|| "(without a name)".to_owned(), |name| String::from_utf8_lossy(name).into_owned())
 }
 
+/// The options of a collection that its indexes depend on: whether `_id` is an index, what a TTL may be, which
+/// collation is meant where none is given.
+const OPTIONS: [&[u8]; 4] = [b"capped", b"clusteredIndex", b"collation", b"timeseries"];
+
 /// Index specs of several collections.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sidecar {
@@ -59,6 +67,9 @@ pub struct CollectionIndexes {
     pub namespace: String,
     /// The UUID of the collection, in hexadecimal digits, in the journal of a repair.
     pub uuid: Option<String>,
+    /// The options of the collection that its indexes depend on, for whoever has the sidecar alone. A restore has
+    /// them from the archive.
+    pub options: Vec<u8>,
     /// What is built, in this order.
     pub indexes: Vec<CleanIndex>,
     /// What is not.
@@ -117,12 +128,19 @@ impl Sidecar {
 impl CollectionIndexes {
     /// A collection without indexes.
     pub fn new(namespace: String) -> Self {
-        CollectionIndexes { namespace, uuid: None, indexes: Vec::new(), not_built: Vec::new() }
+        let options = document::EMPTY.to_vec();
+        CollectionIndexes { namespace, uuid: None, options, indexes: Vec::new(), not_built: Vec::new() }
     }
 
     fn derive(collection: &Collection) -> Self {
         let context = Context { options: &collection.options, target: NEWEST, author: Author::Server };
         let mut derived = CollectionIndexes::new(collection.namespace.clone());
+        let mut options = RawBuilder::new();
+        let all = document::elements(&collection.options).map_while(Result::ok);
+        all.filter(|option| OPTIONS.contains(&option.name)).for_each(|option| {
+            options.append(&option);
+        });
+        derived.options = options.finish();
         for sanitized in sanitize(&collection.indexes, &context) {
             let (name, original, repairs) = (sanitized.name, sanitized.original, sanitized.repairs);
             match sanitized.verdict {

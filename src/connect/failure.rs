@@ -187,6 +187,9 @@ fn command_failure(command: &CommandError, doing: &Doing) -> Error {
     )
 }
 
+/// What stands between an error and its cause.
+const CAUSED_BY: &str = " :: caused by :: ";
+
 /// The text of a server's error, without what may hold data.
 pub(crate) fn command_text(code: i32, name: &str, message: &str) -> String {
     const DUPLICATE_KEY: i32 = 11000;
@@ -194,11 +197,21 @@ pub(crate) fn command_text(code: i32, name: &str, message: &str) -> String {
     if code == DUPLICATE_KEY || message.is_empty() {
         return format!("error {code}{name}");
     }
-    let short: String = without_braces(message).chars().take(400).collect();
+    let short: String = without_documents(message).chars().take(400).collect();
     format!("error {code}{name}: {short}")
 }
 
-/// Servers put keys, specs and whole documents into their messages, always in braces.
+/// Servers put keys, specs and whole documents into their messages, always in braces. A document may hold braces
+/// itself, in its texts, so all from the first to the last is left out: of each cause by itself, if that cuts no
+/// document in two.
+fn without_documents(message: &str) -> String {
+    let count = |text: &str, brace| text.matches(brace).count();
+    match message.split(CAUSED_BY).all(|cause| count(cause, '{') == count(cause, '}')) {
+        true => message.split(CAUSED_BY).map(without_braces).collect::<Vec<_>>().join(CAUSED_BY),
+        false => without_braces(message),
+    }
+}
+
 fn without_braces(message: &str) -> String {
     match message.split_once('{') {
         None => message.to_owned(),
@@ -214,6 +227,11 @@ mod tests {
     fn what_a_server_says_is_shown_without_the_documents_in_it() {
         let text = "Can't extract geo keys: { _id: 1, at: { x: \"secret\" } }  unknown GeoJSON type";
         assert_eq!(command_text(16755, "", text), "error 16755: Can't extract geo keys: {…}  unknown GeoJSON type");
+        let text = "failed for: { locale: \"xx\" } :: caused by :: Field 'locale' is invalid in: { locale: \"xx\" }";
+        let short = "error 2 BadValue: failed for: {…} :: caused by :: Field 'locale' is invalid in: {…}";
+        assert_eq!(command_text(2, "BadValue", text), short);
+        let text = "of { a: \"it is :: caused by :: me\" }, it says";
+        assert_eq!(command_text(2, "", text), "error 2: of {…}, it says");
         assert_eq!(command_text(1, "Cut", "in { name: \"sec"), "error 1 Cut: in {…}");
         assert_eq!(command_text(11000, "DuplicateKey", "dup key: secret"), "error 11000 DuplicateKey");
     }

@@ -41,7 +41,7 @@ impl SidecarPlan {
         let mut collections = Vec::new();
         for (name, kept) in names.into_iter().zip(&mut sidecar.collections).filter(|(name, _)| chosen.contains(name)) {
             let specs: Vec<Vec<u8>> = kept.indexes.iter().map(|index| index.spec.clone()).collect();
-            let collection = Collection::check(name, &specs, &crate::document::EMPTY, options.target, Author::Person);
+            let collection = Collection::check(name, &specs, &kept.options, options.target, Author::Person);
             clean(kept, &collection.indexes);
             collections.push(collection);
         }

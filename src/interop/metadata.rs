@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::file_name;
 use crate::{
-    document::RawBuilder,
+    document::EMPTY,
     error::{Error, ErrorKind, Result},
     extjson,
     namespace::Namespace,
@@ -35,7 +35,7 @@ pub struct MetadataFile {
     pub path: PathBuf,
     /// The collection.
     pub namespace: Namespace,
-    /// What matters to its indexes of the collection's options, as a raw document.
+    /// The collection's options, as a raw document.
     pub options: Vec<u8>,
     /// Its index specs, as raw documents.
     pub indexes: Vec<Vec<u8>>,
@@ -48,7 +48,8 @@ pub struct MetadataFile {
 
 #[derive(Default, Deserialize)]
 struct Metadata<'a> {
-    options: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(borrow)]
+    options: Option<&'a RawValue>,
     #[serde(borrow)]
     indexes: Option<&'a RawValue>,
     #[serde(rename = "collectionName")]
@@ -81,12 +82,10 @@ impl MetadataFile {
         let array = range(&text, array);
         let name = metadata.collection_name.or_else(|| file_name::collection(&path)).unwrap_or_default();
         let namespace = Namespace::new(database, name).map_err(at)?;
-        let mut options = RawBuilder::new();
-        // The one option that indexes depend on, by being there.
-        if metadata.options.is_some_and(|options| options.contains_key("collation")) {
-            options.embed("collation", |_| {});
-        }
-        let options = options.finish();
+        let options = match metadata.options.filter(|options| options.get() != "null") {
+            Some(options) => document(options).map_err(|error| at(error.at("options")))?,
+            None => EMPTY.to_vec(),
+        };
         Ok(MetadataFile { path, namespace, options, indexes, text, is_compressed, array, specs })
     }
 
@@ -209,7 +208,7 @@ fn document(json: &RawValue) -> Result<Vec<u8>> {
     let value: serde_json::Value = serde_json::from_str(json.get()).map_err(|error| unfit(error.to_string()))?;
     match Bson::try_from(value).map_err(|error| unfit(error.to_string()))? {
         Bson::Document(document) => bson::serialize_to_vec(&document).map_err(|error| unfit(error.to_string())),
-        _ => Err(unfit("its spec is no document".to_owned())),
+        _ => Err(unfit("it is no document".to_owned())),
     }
 }
 

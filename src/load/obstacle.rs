@@ -1,14 +1,8 @@
 //! Indexes that stand in a load's way.
 
-use bson::rawdoc;
 use tokio::sync::OnceCell;
 
-use crate::{
-    catalog::ddl,
-    connect::{Doing, Server},
-    error::Result,
-    namespace::Namespace,
-};
+use crate::{catalog, connect::Server, error::Result, namespace::Namespace};
 
 /// The indexes of a collection that the load may drop, all but the one on `_id`. Several loaders may meet them at
 /// once; the first drops them, and the others wait for that.
@@ -34,12 +28,7 @@ impl Obstacle {
     /// # Errors
     /// What the server says.
     pub(super) async fn remove(&self, server: &Server, namespace: &Namespace) -> Result<()> {
-        let drop = async || {
-            let doing = Doing::new(format!("drop indexes of {namespace}"), "dropIndex", namespace.database());
-            let concern = server.write_concern();
-            let command = rawdoc! { "dropIndexes": namespace.collection(), "index": "*", "writeConcern": concern };
-            ddl(server, namespace, command, &doing, &[]).await
-        };
+        let drop = async || catalog::drop_indexes(server, namespace).await;
         self.0.get_or_try_init(drop).await.copied()
     }
 }

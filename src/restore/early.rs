@@ -16,7 +16,7 @@ use transload_format::{CollectionType, Contents};
 
 use super::{Plan, Planned};
 use crate::{
-    catalog::{Footprint, build_on_empty},
+    catalog::{Footprint, build_on_empty, drop_indexes},
     connect::Server,
     document,
     error::{ErrorKind, Result},
@@ -24,6 +24,9 @@ use crate::{
 
 /// A collection of more documents is loaded faster without indexes.
 const FEW_DOCUMENTS: u64 = 1000;
+/// Nor are there indexes before more bytes than these. A server puts all keys of an insert into one transaction, and
+/// where they do not fit into its cache, it tries for ever (WiredTiger rolls back for eviction); a build sorts them.
+const FEW_BYTES: u64 = 1024 * 1024;
 
 /// Builds the indexes of the small collections that were created, several at once; gives back the ids of those that
 /// have theirs. Where they cannot be built they are built later, and the reason shows then.
@@ -38,12 +41,18 @@ pub(super) async fn build(
     parallel: usize,
 ) -> Result<HashSet<u32>> {
     let few = |planned: &Planned| {
-        contents.namespace(planned.id).is_some_and(|archived| archived.totals.documents <= FEW_DOCUMENTS)
+        let totals = contents.namespace(planned.id).map(|archived| archived.totals);
+        totals.is_some_and(|totals| totals.documents <= FEW_DOCUMENTS && totals.bytes <= FEW_BYTES)
     };
     let small: Vec<_> = plan.collections().filter(|planned| can_be_early(planned) && few(planned)).collect();
     let one = async |planned: &Planned| {
         let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
-        match footprint.note(build_on_empty(server, &planned.target, &specs)).await {
+        let build = async {
+            // Who may not drop them again must not have them early.
+            drop_indexes(server, &planned.target).await?;
+            build_on_empty(server, &planned.target, &specs).await
+        };
+        match footprint.note(build).await {
             Ok(()) => Ok(Some(planned.id)),
             Err(error) if [ErrorKind::Server, ErrorKind::Authorization].contains(&error.kind()) => Ok(None),
             Err(error) => Err(error),

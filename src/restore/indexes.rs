@@ -184,10 +184,6 @@ pub(super) async fn prove(
     plan: &mut Plan,
     options: &RestoreOptions,
 ) -> Result<bool> {
-    let policy = options.index_policy;
-    if policy == IndexPolicy::Strict {
-        refuse_bad(plan)?;
-    }
     let proven = {
         let with_indexes = plan.collections().filter(|planned| !planned.indexes.build.is_empty());
         let claim = |planned: &'_ Planned| {
@@ -204,6 +200,7 @@ pub(super) async fn prove(
             })
             .collect();
         let Some(reasons) = catalog::prove(server, scratches, &claims, options.parallel).await? else {
+            refuse_bad(plan, options.index_policy)?;
             return Ok(false);
         };
         owned.iter().map(|(id, ..)| *id).zip(reasons).collect::<HashMap<_, _>>()
@@ -213,14 +210,15 @@ pub(super) async fn prove(
             indexes.refuse(reasons.clone());
         }
     });
-    if policy == IndexPolicy::Strict {
-        refuse_bad(plan)?;
-    }
+    refuse_bad(plan, options.index_policy)?;
     Ok(true)
 }
 
-/// Lists everything that is wrong, if anything is.
-fn refuse_bad(plan: &Plan) -> Result<()> {
+/// Lists everything that is wrong, if anything is and the policy is strict.
+pub(super) fn refuse_bad(plan: &Plan, policy: IndexPolicy) -> Result<()> {
+    if policy != IndexPolicy::Strict {
+        return Ok(());
+    }
     let complaints: Vec<String> = plan.collections().flat_map(|planned| planned.indexes.complaints(planned)).collect();
     if complaints.is_empty() {
         return Ok(());

@@ -171,6 +171,54 @@ fn compressed(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The options of a collection say what its indexes mean, in every place that specs are kept in.
+#[test]
+fn a_good_index_is_good_for_what_its_collection_is() {
+    const OWN: &str = r#"{"v":2,"key":{"_id":1},"name":"own"}"#;
+    const CLUSTERED: &str = r#"{"v":2,"key":{"_id":1},"name":"mine","unique":true,"clustered":true}"#;
+    const EXPIRING: &str = r#"{"v":2,"key":{"at":1},"name":"at_1","expireAfterSeconds":60}"#;
+    const SIMPLE: &str = r#"{"v":2,"key":{"a":1},"name":"fr"},{"v":2,"key":{"a":1},"name":"simple"}"#;
+    let terminal = Terminal::new();
+    let cases = [
+        ("series", r#"{"timeseries":{"timeField":"t"}}"#, OWN, 0),
+        ("plain", "{}", OWN, 4),
+        ("clustered", r#"{"clusteredIndex":{"key":{"_id":1},"unique":true,"name":"mine"}}"#, CLUSTERED, 0),
+        ("capped", r#"{"capped":true,"size":4096}"#, EXPIRING, 4),
+        ("growing", "{}", EXPIRING, 0),
+        ("twice", "{}", SIMPLE, 4),
+    ];
+    for (name, options, index, code) in cases {
+        let metadata = format!(r#"{{"options":{options},"indexes":[{index}],"collectionName":"{name}"}}"#);
+        let path = format!("{name}/shop/{name}.metadata.json");
+        fs::create_dir_all(terminal.path(&format!("{name}/shop"))).unwrap();
+        terminal.write(&path, &metadata);
+        let target = ["--target-version", "6.0.5"];
+        terminal.run(&[&["indexes", "check", name][..], &target].concat()).ends_with(code);
+        if code == 0 {
+            terminal.run(&["indexes", "repair", name]).ends_with(0);
+            assert_eq!(terminal.read(&path), metadata.into_bytes());
+        }
+        let kept = match options {
+            "{}" => String::new(),
+            options => format!(r#""options":{options},"#),
+        };
+        let sidecar = format!(
+            r#"{{"sidecar":1,"collections":[{{"namespace":"shop.{name}",{kept}"indexes":[{}]}}]}}"#,
+            index.split("},{").map(|spec| format!(r#"{{"spec":{}}}"#, braced(spec))).collect::<Vec<_>>().join(",")
+        );
+        let path = format!("{name}.indexes.json");
+        terminal.write(&path, &sidecar);
+        terminal.run(&[&["indexes", "check", &path][..], &target].concat()).ends_with(code);
+    }
+}
+
+/// A spec that was cut out of a list, with its braces.
+fn braced(spec: &str) -> String {
+    let open = if spec.starts_with('{') { "" } else { "{" };
+    let close = if spec.matches('{').count() + open.len() > spec.matches('}').count() { "}" } else { "" };
+    format!("{open}{spec}{close}")
+}
+
 #[test]
 fn a_directory_of_mongodump_is_checked_and_repaired() {
     let terminal = Terminal::new();

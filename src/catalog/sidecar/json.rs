@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar, VERSION};
 use crate::{
+    document,
     error::{Error, ErrorKind, Result},
     extjson,
 };
@@ -42,6 +43,9 @@ impl CollectionIndexes {
         text.push_str(&format!("    {{ \"namespace\": {},\n", Value::from(self.namespace.as_str())));
         if let Some(uuid) = &self.uuid {
             text.push_str(&format!("      \"uuid\": {},\n", Value::from(uuid.as_str())));
+        }
+        if self.options != document::EMPTY {
+            text.push_str(&format!("      \"options\": {},\n", spec_value(&self.options)?));
         }
         text.push_str("      \"indexes\": [");
         push_lines(text, &indexes);

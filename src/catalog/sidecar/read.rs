@@ -35,6 +35,8 @@ struct Collection {
     namespace: String,
     #[serde(default)]
     uuid: Option<String>,
+    #[serde(default)]
+    options: Option<Once>,
     indexes: Vec<Index>,
     #[serde(default)]
     not_built: Vec<Left>,
@@ -135,6 +137,11 @@ impl Sidecar {
 impl Collection {
     fn read(self, text: &str) -> Result<CollectionIndexes> {
         let mut collection = CollectionIndexes { uuid: self.uuid, ..CollectionIndexes::new(self.namespace) };
+        if let Some(options) = self.options {
+            let line = line_of(text, &Value::from(collection.namespace.as_str()).to_string());
+            let place = |error: Error| error.at(format!("options of {}", collection.namespace));
+            collection.options = document(options.0, line).map_err(place)?;
+        }
         let place = |error: Error, name: &str| error.at(format!("{} of {}", name, collection.namespace));
         for index in self.indexes {
             let name = index.spec.0.get("name").and_then(Value::as_str).unwrap_or("an index").to_owned();
@@ -166,7 +173,7 @@ fn text(path: &Path) -> Result<String> {
 fn document(json: Map<String, Value>, line: usize) -> Result<Vec<u8>> {
     let document = match Bson::try_from(Value::Object(json)) {
         Ok(Bson::Document(document)) => document,
-        Ok(_) => return Err(unfit(line, "a spec is no document")),
+        Ok(_) => return Err(unfit(line, "that is no document")),
         Err(error) => return Err(unfit(line, &plain_value(&error))),
     };
     bson::serialize_to_vec(&document).map_err(|error| unfit(line, &error.to_string()))

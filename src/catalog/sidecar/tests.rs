@@ -31,6 +31,16 @@ fn a_sidecar_comes_back_as_it_was_written() {
 }
 
 #[test]
+fn a_sidecar_alone_knows_what_its_indexes_depend_on() {
+    let mut series = collection(vec![rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "own" }.into_bytes()]);
+    series.options = rawdoc! { "timeseries": { "timeField": "t" }, "validator": {} }.into_bytes();
+    let sidecar = Sidecar::derive(None, &[series]);
+    let back = Sidecar::parse(&sidecar.to_json().unwrap()).unwrap();
+    assert_eq!(back, sidecar);
+    assert_eq!(back.collections[0].options, rawdoc! { "timeseries": { "timeField": "t" } }.into_bytes());
+}
+
+#[test]
 fn a_person_can_read_it() {
     insta::with_settings!({ snapshot_path => "../../../tests/snapshots", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("sidecar", derived().to_json().unwrap());

@@ -32,7 +32,7 @@ fn nothing_but_the_specs_that_must_is_changed() {
         found.indexes[1],
         rawdoc! { "key": { "a": 1 }, "name": "a_1", "safe": bson::raw::RawBsonRef::Null }.as_bytes()
     );
-    assert!(crate::document::find(&found.options, b"collation").is_some());
+    assert_eq!(found.options, rawdoc! { "collation": { "locale": "de" } }.into_bytes());
     let clean = rawdoc! { "key": { "a": 1 }, "name": "a_1" }.into_bytes();
     found.rewrite(|number| if number == 1 { Rewrite::Replace(clean.clone()) } else { Rewrite::Keep }).unwrap();
     let expected =
@@ -86,7 +86,7 @@ fn what_is_no_metadata_is_an_error_with_its_place() {
     assert_eq!(metadata_files(folder.path()).unwrap_err().kind(), ErrorKind::NotFound);
     for (text, says) in [
         ("{\"indexes\":[", "shop/a.metadata.json: is no metadata of mongodump: EOF while parsing"),
-        ("{\"indexes\":[7]}", "shop/a.metadata.json: index 0: its spec is no document"),
+        ("{\"indexes\":[7]}", "shop/a.metadata.json: index 0: it is no document"),
         ("{\"indexes\":[{\"key\":{\"a\":{\"$numberLong\":\"x\"}}}]}", "shop/a.metadata.json: index 0: "),
     ] {
         file(folder.path(), "shop/a.metadata.json", text);
