@@ -52,9 +52,14 @@ pub async fn index_specs(server: &Server, namespace: &Namespace) -> Result<(Vec<
             Ok((specs, Some(format!("{namespace}: {note}"))))
         }
         Err(error) if error.kind() == ErrorKind::Authorization => {
+            let names = names(server, namespace).await;
+            let one = match names.iter().filter(|name| name.as_bytes() != ID).cloned().collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "one".to_owned(),
+                names => format!("one of {names}"),
+            };
             let message = format!(
                 "the server cannot list the indexes of {namespace}, because it does not know what stands in the spec of \
-                 one, and this user may not read them from its catalog"
+                 {one}, and this user may not read them from its catalog"
             );
             Err(Error::new(ErrorKind::Authorization, message).with_hint(HINT).at(server.place()))
         }
@@ -146,19 +151,24 @@ async fn in_statistics(server: &Server, namespace: &Namespace) -> Result<Vec<Vec
     Ok(specs)
 }
 
-/// Puts specs that are sorted by their names into the order in which their indexes were made. The keys of
-/// `indexSizes` are in that order. Whoever may not ask has them by their names: the order decides only which of two
-/// equal indexes is the one that is built.
+/// Puts specs that are sorted by their names into the order in which their indexes were made. Whoever may not ask for
+/// it has them by their names: the order decides only which of two equal indexes is the one that is built.
 async fn in_order_of_creation(server: &Server, namespace: &Namespace, specs: &mut [Vec<u8>]) {
+    let names = names(server, namespace).await;
+    let place =
+        |spec: &Vec<u8>| names.iter().position(|known| name(spec) == Some(known.as_bytes())).unwrap_or(usize::MAX);
+    specs.sort_by_cached_key(|spec| (name(spec) != Some(ID), place(spec)));
+}
+
+/// The names of the indexes of a collection, in the order in which they were made, which the keys of `indexSizes` are
+/// in; none for whoever may not ask.
+async fn names(server: &Server, namespace: &Namespace) -> Vec<String> {
     let doing = Doing::new(format!("ask for the size of {namespace}"), "collStats", namespace.database());
     let command = rawdoc! { "collStats": namespace.collection() };
     let Ok(reply) = server.run(namespace.database(), command, &doing).await else {
-        return;
+        return Vec::new();
     };
-    let names: Vec<&[u8]> =
-        reply.get_document("indexSizes").map_or(Vec::new(), |sizes| sizes.keys().map(String::as_bytes).collect());
-    let place = |spec: &Vec<u8>| names.iter().position(|known| name(spec) == Some(*known)).unwrap_or(usize::MAX);
-    specs.sort_by_cached_key(|spec| (name(spec) != Some(ID), place(spec)));
+    reply.get_document("indexSizes").map_or(Vec::new(), |sizes| sizes.keys().cloned().collect())
 }
 
 async fn aggregate(
