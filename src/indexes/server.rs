@@ -13,7 +13,7 @@ use super::{
     plan::IndexesOptions,
     report::{RepairReport, RepairResult, RepairedIndex},
     swap::{Steps, Swap, drop_index},
-    unfinished::{LeftGuard, Unfinished, hexadecimal},
+    unfinished::{Blocked, LeftGuard, Unfinished, hexadecimal},
 };
 use crate::{
     catalog::{
@@ -98,7 +98,11 @@ impl ServerPlan {
                 let stopped = (RepairResult::Lost, Some("stopped before it was built".to_owned()));
                 progress.stage(&format!("{} {}", collection.namespace, index.name), None, None);
                 report.interrupted |= cancel.is_cancelled();
-                let done = if report.interrupted { stopped } else { swap.build_lost(index).await };
+                let done = match self.unfinished.blocked(&collection.namespace, &index.name) {
+                    _ if report.interrupted => stopped,
+                    Some(why) => (RepairResult::Lost, Some(format!("IT IS MISSING NOW: {why}"))),
+                    None => swap.build_lost(index).await,
+                };
                 report.indexes.push(RepairedIndex::new(collection, index, done));
             }
         }
@@ -217,8 +221,8 @@ fn warn(report: &mut RepairReport, progress: &dyn Progress, warning: String) {
 /// What is said of the journal of a repair that was cut.
 fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
-    let mut warnings: Vec<String> =
-        unfinished.gone.iter().map(|(_, why)| why).chain(&unfinished.others).cloned().collect();
+    let mut warnings: Vec<String> = unfinished.gone.iter().map(|(_, why)| why).cloned().collect();
+    warnings.extend(unfinished.blocked.iter().map(Blocked::to_string));
     let building = unfinished.building.iter();
     warnings.extend(building.map(|index| format!("{index} is being built still: a repair waits for it")));
     if journal.is_held() {

@@ -1,7 +1,7 @@
 //! What a repair that was cut has left to do: indexes of its journal that the server lacks, and guards that stand in
 //! for them.
 
-use std::{slice, time::Duration};
+use std::{fmt, slice, time::Duration};
 
 use bson::{Bson, rawdoc};
 use tokio_util::sync::CancellationToken;
@@ -39,8 +39,8 @@ pub(super) struct Unfinished {
     pub(super) building: Vec<String>,
     /// What cannot be finished, because the collection is not the one that it was, and why.
     pub(super) gone: Vec<(String, String)>,
-    /// Where someone has built another index of the same key meanwhile.
-    pub(super) others: Vec<String>,
+    /// What of that cannot be built, because someone has built another index in its place meanwhile.
+    pub(super) blocked: Vec<Blocked>,
 }
 
 /// A guard, and whether the index is there that it stands in for.
@@ -49,6 +49,22 @@ pub(super) struct LeftGuard {
     pub(super) namespace: Namespace,
     pub(super) spec: Vec<u8>,
     pub(super) is_needed: bool,
+    is_blocked: bool,
+}
+
+/// An index that the server lacks and takes from nobody, while another one is there.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    namespace: Namespace,
+    index: String,
+    /// The other one, and what to do about it.
+    why: String,
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} cannot be built: {}", self.namespace, self.index, self.why)
+    }
 }
 
 impl LeftGuard {
@@ -121,9 +137,16 @@ impl Unfinished {
         }
     }
 
-    /// What is left on the server that is not its users'.
+    /// What is left on the server that is not its users', and can go.
     pub(super) fn left(&self) -> impl Iterator<Item = String> {
-        self.guards.iter().map(LeftGuard::name).chain(self.scratches.iter().map(Namespace::to_string))
+        let guards = self.guards.iter().filter(|guard| !guard.is_blocked);
+        guards.map(LeftGuard::name).chain(self.scratches.iter().map(Namespace::to_string))
+    }
+
+    /// Why this index, which the server lacks, cannot be built.
+    pub(super) fn blocked(&self, namespace: &Namespace, index: &str) -> Option<&str> {
+        let of = |blocked: &&Blocked| blocked.namespace == *namespace && blocked.index == index;
+        self.blocked.iter().find(of).map(|blocked| blocked.why.as_str())
     }
 
     /// Whether nothing can be done about a collection.
@@ -140,26 +163,31 @@ impl Unfinished {
     fn hold(&mut self, listed: &CollectionIndexes, namespace: Namespace, live: &[Vec<u8>], version: Version) {
         let mut lost = Vec::new();
         for index in &listed.indexes {
-            let found = live.iter().find_map(|live| held_by(live, &index.spec, version));
+            let found: Vec<Held> = live.iter().filter_map(|live| held_by(live, &index.spec, version)).collect();
+            let is_needed = !found.contains(&Held::Same);
+            let other = found.into_iter().find_map(|held| if let Held::Other(name) = held { Some(name) } else { None });
+            let other = other.filter(|_| is_needed);
+            let is_guard = |live: &&Vec<u8>| is_unique(&index.spec) && guard::is_of(live, &index.spec);
+            let guards: Vec<_> = live.iter().filter(is_guard).cloned().collect();
             let name = index_name(&index.spec);
-            if is_unique(&index.spec) {
-                let is_guard = |live: &&Vec<u8>| guard::is_of(live, &index.spec);
-                let is_needed = found.is_none();
-                let guards = live.iter().filter(is_guard).map(|spec| (namespace.clone(), spec.clone()));
-                self.guards.extend(guards.map(|(namespace, spec)| LeftGuard { namespace, spec, is_needed }));
+            if let Some(other) = &other {
+                let mut why = format!(
+                    "the index {other} that is there now does not do what the {name} of the journal did, and stands in its \
+                     way: drop it, and run the same command again (or take {name} out of the journal, if it is not wanted any more)"
+                );
+                why.extend(guards.iter().map(|guard| format!("; {} still keeps its keys unique", index_name(guard))));
+                self.blocked.push(Blocked { namespace: namespace.clone(), index: name.clone(), why });
             }
-            match found {
-                Some(Held::Same) => {}
-                Some(Held::Other(other)) => {
-                    self.others
-                        .push(format!("{namespace}: an index of the key of {name} is there, {other}, and does less"));
-                }
-                None => lost.push(Sanitized {
+            let is_blocked = other.is_some();
+            let guard = |spec| LeftGuard { namespace: namespace.clone(), spec, is_needed, is_blocked };
+            self.guards.extend(guards.into_iter().map(guard));
+            if is_needed {
+                lost.push(Sanitized {
                     name,
                     original: index.original.as_ref().unwrap_or(&index.spec).clone(),
                     verdict: Verdict::Build(index.spec.clone()),
                     repairs: index.repairs.clone(),
-                }),
+                });
             }
         }
         if !lost.is_empty() {
@@ -187,9 +215,9 @@ async fn building(server: &Server, namespace: &Namespace) -> Result<Vec<String>>
 /// What an index that is there is for one that should be.
 #[derive(Debug, PartialEq)]
 enum Held {
-    /// The same one, clean or as it was.
+    /// The same one, clean or as it was, or one that does all that it did.
     Same,
-    /// The one of this name, beside which the server takes no other.
+    /// The one of this name, which does less, and beside which the server does not take it.
     Other(String),
 }
 
@@ -200,12 +228,20 @@ fn held_by(live: &Vec<u8>, clean: &Vec<u8>, target: Version) -> Option<Held> {
         return None;
     }
     let context = Context { options: &document::EMPTY, target, author: Author::Server };
-    let is_alone = |spec: &Vec<u8>| sanitize(slice::from_ref(spec), &context).iter().all(|it| it.to_build().is_some());
-    if !is_alone(live) || !is_alone(clean) {
-        return (name == index_name(clean)).then_some(Held::Same);
+    let is_namesake = name == index_name(clean);
+    let alone = sanitize(slice::from_ref(live), &context);
+    let is_built = |spec: &Vec<u8>| sanitize(slice::from_ref(spec), &context).iter().all(|it| it.to_build().is_some());
+    let Some(own) = alone.first().and_then(Sanitized::to_build).filter(|_| is_built(clean)) else {
+        return is_namesake.then_some(Held::Same);
+    };
+    // A bad one is as it was before the repair, whatever else was modified since: servers take no new one.
+    let is_bad = alone.iter().any(Sanitized::is_bad);
+    if is_namesake && is_bad && (is_unique(own) || !is_unique(clean)) {
+        return Some(Held::Same);
     }
     let pair = sanitize(&[live.clone(), clean.clone()], &context);
     match pair.iter().find(|it| it.to_build().is_none()).map(|it| &it.verdict) {
+        None if is_namesake => Some(Held::Other(name)),
         None => None,
         Some(Verdict::Refused(_)) => Some(Held::Other(name)),
         // The clean one would serve for it, and not the other way round.
@@ -241,7 +277,14 @@ mod tests {
             let guard = rawdoc! { "v": 1, "key": { "a": -1 }, "name": "transload_guard_a_1", "unique": true };
             assert_eq!(held(guard, target), None);
             assert_eq!(held(rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }, target), None);
-            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1" }, target), None);
+            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_b" }, target), None);
+            // Two indexes of one name no release takes.
+            let in_its_way = Some(Held::Other("a_1".to_owned()));
+            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1" }, target), in_its_way);
+            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1 }, "name": "a_1" }, target), in_its_way);
+            // Only what a repair has not come to has words that servers do not take.
+            let bad = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a_1", "unique": true, "expireAfterSeconds": "9" };
+            assert_eq!(held(bad, target), Some(Held::Same));
         }
         let plain = || rawdoc! { "v": 2, "key": { "a": 1 }, "name": "plain" };
         assert_eq!(held(plain(), old), Some(Held::Other("plain".to_owned())));

@@ -2,6 +2,7 @@
 
 use std::{fs, thread::sleep, time::Duration};
 
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use rustix::process::Signal;
 use transload::sandbox::{Release, ReplicaSet};
@@ -185,6 +186,54 @@ async fn what_people_have_done_meanwhile_counts() {
     assert_eq!(journals(&terminal), [format!("{journal}.old")]);
     assert_eq!(terminal.read(&format!("{journal}.old")), text);
     snapshot("indexes-meanwhile", &runs);
+}
+
+/// Two releases: one that takes no two indexes of one key, and one that does if one of them alone is unique.
+#[tokio::test]
+async fn an_index_that_does_less_does_not_count_as_the_one_that_was_dropped() {
+    let ttl_b = doc! { "v": 1, "key": { "b": 1 }, "name": "b_1", "expireAfterSeconds": 1_000_000, "w": 1 };
+    let mut runs = Vec::new();
+    for (release, spec, name, field, is_beside) in [
+        (Release::V4_2_6, unique_a(), "a_1", "unique", false),
+        (Release::V4_2_6, unique_a(), "mine", "unique", false),
+        (Release::V4_2_6, ttl_b.clone(), "mine", "expireAfterSeconds", false),
+        (Release::V6_0_27, unique_a(), "a_1", "unique", false),
+        (Release::V6_0_27, unique_a(), "mine", "unique", true),
+        (Release::V6_0_27, ttl_b, "mine", "expireAfterSeconds", false),
+    ] {
+        let (terminal, (_turn, set)) = (Terminal::new(), set(release).await);
+        let (side, uri) = (Side::new(set, "cli_cut_less"), uri(set, "cli_cut_less"));
+        side.open().await.drop().await.unwrap();
+        let (index, key) = (spec.get_str("name").unwrap().to_owned(), spec.get_document("key").unwrap().clone());
+        let is_unique = field == "unique";
+        fill(&side, &[spec]).await;
+        cut(&terminal, &side, if is_unique { 2 } else { 1 }, &index).await;
+        side.run(doc! { "createIndexes": "orders", "indexes": [{ "key": key, "name": name }] }).await;
+        let guarded = || async { names(&side).await.contains(&"transload_guard_a_1".to_owned()) };
+        if !is_beside {
+            let journal = journals(&terminal);
+            let checked = terminal.run(&["--json", "indexes", "check", &uri]).ends_with(4).lines().pop().unwrap();
+            assert!(
+                checked["lost"][0]["reason"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with(&format!("the index {name} that is there now ")),
+                "{checked}"
+            );
+            let repaired = terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(3);
+            assert_eq!((guarded().await, journals(&terminal)), (is_unique, journal), "{release} {name}");
+            runs.push(repaired);
+            side.run(doc! { "dropIndexes": "orders", "index": name }).await;
+        }
+        terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0);
+        assert_eq!((guarded().await, journals(&terminal)), (false, vec![]), "{release} {name}");
+        let indexes = side.open().await.run_cursor_command(doc! { "listIndexes": "orders" }).await.unwrap();
+        let indexes: Vec<Document> = indexes.try_collect().await.unwrap();
+        let found = indexes.iter().find(|found| found.get_str("name").unwrap() == index).unwrap();
+        assert!(found.contains_key(field), "{release} {found}");
+    }
+    runs.truncate(3);
+    snapshot("indexes-cut-less", &runs);
 }
 
 #[tokio::test]
