@@ -20,7 +20,7 @@ use crate::{
     },
     connect::Server,
     error::{Error, ErrorKind, Result},
-    replace::{put_locked, remove, replace},
+    replace::{put_locked, remove},
 };
 
 /// Characters of a journal's name: file systems take 255 bytes.
@@ -114,17 +114,29 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps a copy of what an earlier repair has left, under another name.
+    /// Keeps a copy of what an earlier repair has left, under a name that nothing else has.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(super) fn keep_old(&self) -> Result<PathBuf> {
-        let mut old = self.path.as_os_str().to_owned();
-        old.push(".old");
-        let old = PathBuf::from(old);
         let text = self.before.as_ref().map_or("", |(text, _)| text);
-        replace(&old, text.as_bytes()).map_err(unwritten)?;
-        Ok(old)
+        let mut number = 0_u32;
+        loop {
+            let mut old = self.path.as_os_str().to_owned();
+            old.push(if number == 0 { ".old".to_owned() } else { format!(".old.{number}") });
+            let old = PathBuf::from(old);
+            match put_locked(&old, text.as_bytes(), false) {
+                // What was kept by a repair that was cut after that need not be kept twice.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    if fs::read(&old).is_ok_and(|kept| kept == text.as_bytes()) {
+                        return Ok(old);
+                    }
+                }
+                Err(error) => return Err(unwritten(error)),
+                Ok(_) => return Ok(old),
+            }
+            number = number.saturating_add(1);
+        }
     }
 
     /// Every index is there: it has done its work.

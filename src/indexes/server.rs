@@ -159,8 +159,7 @@ impl ServerPlan {
     /// What the journal lists: what is left in it, but for collections that are gone, and what is going to be done. An
     /// index that was repaired in between is listed as it is now.
     fn to_list(&self) -> Vec<CollectionIndexes> {
-        let is_there = |listed: &&CollectionIndexes| !self.unfinished.is_gone(&listed.namespace);
-        let mut all: Vec<CollectionIndexes> = self.journal.left().iter().filter(is_there).cloned().collect();
+        let mut all = self.unfinished.listed.clone();
         for new in self.collections.iter().filter_map(record) {
             let Some(old) = all.iter_mut().find(|old| old.namespace == new.namespace) else {
                 all.push(new);
@@ -221,7 +220,7 @@ fn warn(report: &mut RepairReport, progress: &dyn Progress, warning: String) {
 /// What is said of the journal of a repair that was cut.
 fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
-    let mut warnings: Vec<String> = unfinished.gone.iter().map(|(_, why)| why).cloned().collect();
+    let mut warnings: Vec<String> = unfinished.renamed.iter().chain(&unfinished.gone).cloned().collect();
     warnings.extend(unfinished.blocked.iter().map(Blocked::to_string));
     let building = unfinished.building.iter();
     warnings.extend(building.map(|index| format!("{index} is being built still: a repair waits for it")));

@@ -3,7 +3,7 @@
 
 use std::{fmt, slice, time::Duration};
 
-use bson::{Bson, rawdoc};
+use bson::{Binary, Bson, Uuid, rawdoc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,8 +37,12 @@ pub(super) struct Unfinished {
     pub(super) scratches: Vec<Namespace>,
     /// Indexes that the server is building still: it does not stop when whoever began it is gone, and lists them already.
     pub(super) building: Vec<String>,
+    /// The journal under the names that its collections have now, but for those that are gone.
+    pub(super) listed: Vec<CollectionIndexes>,
+    /// Which collections have another name now.
+    pub(super) renamed: Vec<String>,
     /// What cannot be finished, because the collection is not the one that it was, and why.
-    pub(super) gone: Vec<(String, String)>,
+    pub(super) gone: Vec<String>,
     /// What of that cannot be built, because someone has built another index in its place meanwhile.
     pub(super) blocked: Vec<Blocked>,
 }
@@ -88,22 +92,33 @@ impl Unfinished {
             }
         }
         for listed in journal {
-            let namespace = Namespace::parse(&listed.namespace)?;
-            let uuid = catalog::found(&server, &namespace).await?.map(|uuid| uuid.map(hexadecimal));
-            let is_same = match (&uuid, &listed.uuid) {
-                (None, _) => false,
-                (Some(Some(now)), Some(then)) => now == then,
-                _ => true,
+            let then = Namespace::parse(&listed.namespace)?;
+            let namespace = match whereabouts(&server, &then, listed.uuid.as_deref()).await? {
+                Whereabouts::There => then,
+                Whereabouts::Renamed(now) => {
+                    all.renamed.push(format!("{then} is called {now} now: what is left to do about it is done there"));
+                    now
+                }
+                Whereabouts::Nowhere => {
+                    all.gone.push(format!("{then} is not there any more: nothing is done about its indexes"));
+                    continue;
+                }
+                Whereabouts::Replaced { has_indexes } => {
+                    let live = if has_indexes { live(&server, &then).await? } else { Vec::new() };
+                    let is_there = |clean: &Vec<u8>| {
+                        live.iter().any(|live| held_by(live, clean, server.version()) == Some(Held::Same))
+                    };
+                    let lacks = listed.indexes.iter().filter(|index| !is_there(&index.spec));
+                    let lacks: Vec<String> = lacks.map(|index| index_name(&index.spec)).collect();
+                    if !lacks.is_empty() {
+                        let lacks = lacks.join(", ");
+                        all.gone.push(format!("{then} is another collection now: nothing is done about {lacks}"));
+                    }
+                    continue;
+                }
             };
-            if !is_same {
-                let is = if uuid.is_none() { "is not there any more" } else { "is another collection now" };
-                let of: Vec<String> = listed.indexes.iter().map(|index| index_name(&index.spec)).collect();
-                let why = format!("{namespace} {is}: nothing is done about {}", of.join(", "));
-                all.gone.push((listed.namespace.clone(), why));
-                continue;
-            }
-            let (live, _) = catalog::index_specs(&server, &namespace).await?;
-            let (live, _) = catalog::unhidden(&server, &namespace, live).await?;
+            all.list(listed, &namespace);
+            let live = live(&server, &namespace).await?;
             let is_ours = |name: &String| {
                 name.starts_with(PREFIX) || listed.indexes.iter().any(|index| index_name(&index.spec) == *name)
             };
@@ -149,15 +164,22 @@ impl Unfinished {
         self.blocked.iter().find(of).map(|blocked| blocked.why.as_str())
     }
 
-    /// Whether nothing can be done about a collection.
-    pub(super) fn is_gone(&self, namespace: &str) -> bool {
-        self.gone.iter().any(|gone| gone.0 == namespace)
-    }
-
     /// Whether the server lacks this index.
     pub(super) fn is_lost(&self, namespace: &str, index: &str) -> bool {
         let of = |collection: &&Collection| collection.namespace.to_string() == namespace;
         self.lost.iter().filter(of).any(|collection| collection.indexes.iter().any(|lost| lost.name == index))
+    }
+
+    /// Lists it by the name that it has now: a journal has each name once.
+    fn list(&mut self, listed: &CollectionIndexes, now: &Namespace) {
+        let now = now.to_string();
+        match self.listed.iter_mut().find(|other| other.namespace == now) {
+            Some(other) => {
+                other.indexes.extend(listed.indexes.iter().cloned());
+                other.not_built.extend(listed.not_built.iter().cloned());
+            }
+            None => self.listed.push(CollectionIndexes { namespace: now, ..listed.clone() }),
+        }
     }
 
     fn hold(&mut self, listed: &CollectionIndexes, namespace: Namespace, live: &[Vec<u8>], version: Version) {
@@ -194,6 +216,51 @@ impl Unfinished {
             self.lost.push(Collection { namespace, uuid: listed.uuid.clone(), indexes: lost });
         }
     }
+}
+
+/// Where a collection of the journal is now.
+enum Whereabouts {
+    There,
+    Renamed(Namespace),
+    Nowhere,
+    /// Another one has its name.
+    Replaced {
+        /// A view has none.
+        has_indexes: bool,
+    },
+}
+
+/// Looks for a collection by its UUID, which stays when it gets another name, and which another one of its name has not.
+async fn whereabouts(server: &Server, then: &Namespace, uuid: Option<&str>) -> Result<Whereabouts> {
+    let found = catalog::found(server, then).await?;
+    let Some(uuid) = uuid else {
+        return Ok(if found.is_some() { Whereabouts::There } else { Whereabouts::Nowhere });
+    };
+    let now = found.flatten().map(hexadecimal);
+    if now.as_deref() == Some(uuid) {
+        return Ok(Whereabouts::There);
+    }
+    Ok(match (named(server, then.database(), uuid).await?, found) {
+        (Some(now), _) => Whereabouts::Renamed(now),
+        (None, None) => Whereabouts::Nowhere,
+        (None, Some(other)) => Whereabouts::Replaced { has_indexes: other.is_some() },
+    })
+}
+
+/// The collection of a database that has this UUID.
+async fn named(server: &Server, database: &str, uuid: &str) -> Result<Option<Namespace>> {
+    let Ok(uuid) = Uuid::parse_str(uuid) else { return Ok(None) };
+    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+    let command = rawdoc! { "listCollections": 1, "filter": { "info.uuid": Binary::from(uuid) }, "cursor": {} };
+    let found = server.documents(database, command, &doing).await?;
+    let name = found.first().and_then(|info| document::find(info, b"name")?.string());
+    name.map(|name| Namespace::new(database, String::from_utf8_lossy(name))).transpose()
+}
+
+/// The specs of a collection as they are really kept.
+async fn live(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
+    let (specs, _) = catalog::index_specs(server, namespace).await?;
+    Ok(catalog::unhidden(server, namespace, specs).await?.0)
 }
 
 /// The names of the indexes that are being built. Who may not ask is told of none.

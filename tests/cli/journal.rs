@@ -48,7 +48,8 @@ async fn cut(terminal: &Terminal, side: &Side<'_>, builds: i32, index: &str) {
     hold(side, builds).await;
     let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
     for _ in 0..1000 {
-        if !names(side).await.contains(&index.to_owned()) {
+        let names = names(side).await;
+        if !names.is_empty() && !names.contains(&index.to_owned()) {
             break;
         }
         sleep(Duration::from_millis(20));
@@ -185,7 +186,46 @@ async fn what_people_have_done_meanwhile_counts() {
     assert_eq!(names(&side).await, ["_id_"]);
     assert_eq!(journals(&terminal), [format!("{journal}.old")]);
     assert_eq!(terminal.read(&format!("{journal}.old")), text);
+    // Another journal, which must not take the place of what is kept.
+    let other = [text.as_slice(), b"\n"].concat();
+    terminal.write(&journal, &other);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(terminal.read(&format!("{journal}.old")), text);
+    assert_eq!(terminal.read(&format!("{journal}.old.1")), other);
+    assert_eq!(journals(&terminal).len(), 2);
+    // The other collection has all that the journal lists.
+    side.run(doc! { "createIndexes": "orders", "indexes": [{ "key": { "a": 1 }, "name": "a_1", "unique": true }] })
+        .await;
+    terminal.write(&journal, &other);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(journals(&terminal).len(), 2);
     snapshot("indexes-meanwhile", &runs);
+}
+
+#[tokio::test]
+async fn a_collection_that_has_another_name_now_is_finished_under_it() {
+    let mut runs = Vec::new();
+    for (release, is_name_taken) in [(Release::V4_2_6, false), (Release::V5_0_4, false), (Release::V6_0_27, true)] {
+        let (terminal, (_turn, set)) = (Terminal::new(), set(release).await);
+        let (side, uri) = (Side::new(set, "cli_cut_renamed"), uri(set, "cli_cut_renamed"));
+        fill(&side, &[unique_a()]).await;
+        cut(&terminal, &side, 2, "a_1").await;
+        let rename = doc! { "renameCollection": "cli_cut_renamed.orders", "to": "cli_cut_renamed.sold" };
+        set.client().await.unwrap().database("admin").run_command(rename).await.unwrap();
+        if is_name_taken {
+            side.run(doc! { "create": "orders" }).await;
+        }
+        let says = "cli_cut_renamed.orders is called cli_cut_renamed.sold now";
+        terminal.run(&["indexes", "check", &uri]).ends_with(4).says(says);
+        runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+        let mut names = side.open().await.collection::<Document>("sold").list_index_names().await.unwrap();
+        names.sort();
+        assert_eq!(names, ["_id_", "a_1"], "{release}");
+        assert_eq!(journals(&terminal), Vec::<String>::new(), "{release}");
+        terminal.run(&["indexes", "check", &uri]).ends_with(0);
+    }
+    runs.truncate(1);
+    snapshot("indexes-cut-renamed", &runs);
 }
 
 /// Two releases: one that takes no two indexes of one key, and one that does if one of them alone is unique.
