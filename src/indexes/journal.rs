@@ -95,9 +95,7 @@ impl Journal {
             Some((before, _)) => {
                 let file = File::open(&self.path).map_err(|error| unwritten(Error::io(&self.path, error)))?;
                 if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-                    return Err(Error::new(ErrorKind::AlreadyExists, "another repair of this server has it")
-                        .with_hint("wait for it to end; nothing was changed")
-                        .at(place()));
+                    return Err(held_by_another().at(place()));
                 }
                 let now = fs::read_to_string(&self.path).map_err(|error| unwritten(Error::io(&self.path, error)))?;
                 if now != *before {
@@ -108,7 +106,11 @@ impl Journal {
                 Some(file)
             }
         };
-        let held = put_locked(&self.path, text.as_bytes(), before.is_some()).map_err(unwritten)?;
+        let held = put_locked(&self.path, text.as_bytes(), before.is_some()).map_err(|error| match error.kind() {
+            // There was none when this repair looked: one that has begun at the same moment was first.
+            ErrorKind::AlreadyExists => held_by_another().at(place()),
+            _ => unwritten(error),
+        })?;
         // Another repair may be waiting with the one that it has read, which has another lock.
         self.held = [Some(held), before].into_iter().flatten().collect();
         Ok(())
@@ -205,6 +207,11 @@ fn is_same(one: &str, other: &str) -> bool {
     }
 }
 
+fn held_by_another() -> Error {
+    Error::new(ErrorKind::AlreadyExists, "another repair of this server has it")
+        .with_hint("wait for it to end; nothing was changed")
+}
+
 fn unusable(error: Error) -> Error {
     error.with_hint(
         "the journal of a repair of this server has this name: mend it, or move it away if every index that it lists is \
@@ -235,6 +242,20 @@ mod tests {
         assert!(is_same("rs/a:1,b:2", "rs/b:2,c:3"));
         assert!(!is_same("rs/a:1", "rs/b:2") && !is_same("rs/a:1", "other/a:1") && !is_same("rs/a:1", "a:1"));
         assert!(is_same("a:1", "a:1"));
+    }
+
+    #[test]
+    fn of_two_repairs_begun_at_one_moment_the_second_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transload-repair-rs.indexes.json");
+        let none = || Journal { path: path.clone(), server: "rs/a:1".to_owned(), before: None, held: Vec::new() };
+        let (mut first, mut second) = (none(), none());
+        first.begin(Vec::new(), Vec::new()).unwrap();
+        let text = fs::read(&path).unwrap();
+        let refused = second.begin(Vec::new(), vec!["shop.transload_scratch_0123456789abcdef".to_owned()]).unwrap_err();
+        assert_eq!(refused.to_string(), format!("{}: another repair of this server has it", path.display()));
+        assert_eq!(refused.hint(), Some("wait for it to end; nothing was changed"));
+        assert_eq!(fs::read(&path).unwrap(), text);
     }
 
     #[test]
