@@ -25,6 +25,9 @@ use crate::{
 
 /// Characters of a journal's name: file systems take 255 bytes.
 const NAME: usize = 150;
+/// What stands before and behind what is of the server in it.
+const PREFIX: &str = "transload-repair-";
+const SUFFIX: &str = ".indexes.json";
 
 /// The journal of repairs of one server.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Journal {
     server: String,
     /// What an earlier repair has left, as it was read.
     before: Option<(String, Sidecar)>,
+    /// A word about each other journal in the directory: it may be of this server under another name.
+    pub(super) others: Vec<String>,
     /// Locked while this repair is under way.
     held: Vec<File>,
 }
@@ -56,7 +61,8 @@ impl Journal {
             Ok((text, listed)) as Result<_>
         };
         let before = before.map(read).transpose()?;
-        Ok(Journal { path, server: identity, before, held: Vec::new() })
+        let others = others(directory, &path, &identity);
+        Ok(Journal { path, server: identity, before, others, held: Vec::new() })
     }
 
     /// The collections that an earlier repair has left in it.
@@ -76,8 +82,7 @@ impl Journal {
 
     /// Whether that repair is under way still.
     pub(super) fn is_held(&self) -> bool {
-        self.is_left()
-            && File::open(&self.path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        self.is_left() && is_locked(&self.path)
     }
 
     /// Writes it, before anything is changed, with all these indexes, and the collections that specs are going to
@@ -178,7 +183,36 @@ pub(super) fn record(collection: &Collection) -> Option<CollectionIndexes> {
 fn file_name(identity: &str) -> String {
     let name = identity.split_once('/').map_or(identity, |(set, _)| set);
     let plain = |char: char| if char.is_ascii_alphanumeric() || "-.".contains(char) { char } else { '_' };
-    format!("transload-repair-{}.indexes.json", name.chars().map(plain).take(NAME).collect::<String>())
+    format!("{PREFIX}{}{SUFFIX}", name.chars().map(plain).take(NAME).collect::<String>())
+}
+
+/// What is said of the other journals in a directory. One that cannot be listed has none that could be told of.
+fn others(directory: &Path, own: &Path, identity: &str) -> Vec<String> {
+    let listed = fs::read_dir(if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
+    let names = listed.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_journal = |name: &String| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+    let mut paths: Vec<PathBuf> = names.filter(is_journal).map(|name| directory.join(name)).collect();
+    paths.retain(|path| path != own);
+    paths.sort();
+    let of = |path: PathBuf| {
+        let shown = path.display();
+        let read = fs::read_to_string(&path).map_err(|error| Error::io(&path, error));
+        let server = read.and_then(|text| Sidecar::parse(&text)).map(|listed| listed.server);
+        let Ok(Some(server)) = server else {
+            return format!("{shown} has the name of the journal of a repair, and cannot be read as one");
+        };
+        let how = if is_locked(&path) { "is under way" } else { "was cut" };
+        format!(
+            "{shown} is the journal of a repair that {how}, of {server}: another server than {identity}, or another \
+             spelling of this one; the repair of a server that is spelled as it is there goes on from it"
+        )
+    };
+    paths.into_iter().map(of).collect()
+}
+
+/// Whether a repair has it that is under way.
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn understand(text: &str, identity: &str) -> Result<Sidecar> {
@@ -248,7 +282,14 @@ mod tests {
     fn of_two_repairs_begun_at_one_moment_the_second_waits_for_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("transload-repair-rs.indexes.json");
-        let none = || Journal { path: path.clone(), server: "rs/a:1".to_owned(), before: None, held: Vec::new() };
+        let server = "rs/a:1".to_owned();
+        let none = || Journal {
+            path: path.clone(),
+            server: server.clone(),
+            before: None,
+            others: Vec::new(),
+            held: Vec::new(),
+        };
         let (mut first, mut second) = (none(), none());
         first.begin(Vec::new(), Vec::new()).unwrap();
         let text = fs::read(&path).unwrap();

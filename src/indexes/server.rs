@@ -221,6 +221,7 @@ fn warn(report: &mut RepairReport, progress: &dyn Progress, warning: String) {
 fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
     let mut warnings: Vec<String> = unfinished.renamed.iter().chain(&unfinished.gone).cloned().collect();
+    warnings.extend(journal.others.iter().cloned());
     warnings.extend(unfinished.blocked.iter().map(Blocked::to_string));
     let building = unfinished.building.iter();
     warnings.extend(building.map(|index| format!("{index} is being built still: a repair waits for it")));

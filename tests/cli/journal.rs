@@ -294,6 +294,46 @@ async fn what_cannot_be_built_stays_in_the_journal_until_it_can() {
     snapshot("indexes-cut-refused", &[refused, built]);
 }
 
+/// Hosts are not looked up: a server without a set is whatever it is called.
+#[tokio::test]
+async fn a_journal_of_another_spelling_of_a_server_is_told_of() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_spelled"), uri(set, "cli_cut_spelled"));
+    fill(&side, &[plain_b()]).await;
+    cut(&terminal, &side, 1, "b_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let text = String::from_utf8(terminal.read(&journal)).unwrap();
+    let server = text.lines().find(|line| line.contains("\"server\"")).unwrap();
+    let other = "transload-repair-localhost_27017.indexes.json";
+    terminal.write(other, text.replace(server, "\"server\": \"localhost:27017\","));
+    terminal.write("transload-repair-torn.indexes.json", "{");
+    fs::remove_file(terminal.path(&journal)).unwrap();
+    let mut runs = vec![terminal.run(&["indexes", "check", &uri]).ends_with(0)];
+    let held = fs::File::open(terminal.path(other)).unwrap();
+    held.lock().unwrap();
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    snapshot("indexes-spelled", &runs);
+}
+
+#[tokio::test]
+async fn a_journal_is_taken_for_no_sidecar() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_sidecar"), uri(set, "cli_cut_sidecar"));
+    fill(&side, &[plain_b()]).await;
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    cut(&terminal, &side, 1, "b_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let text = terminal.read(&journal);
+    let mut runs = vec![terminal.run(&["indexes", "check", &journal]).ends_with(2)];
+    runs.push(terminal.run(&["indexes", "repair", &journal]).ends_with(2));
+    runs.push(terminal.run(&["restore", "a.tlz", &uri, "--drop", "--indexes", &journal]).ends_with(2));
+    terminal.write("a.indexes.json", &text);
+    runs.push(terminal.run(&["restore", "a.tlz", &uri, "--drop"]).ends_with(2));
+    runs.push(terminal.run(&["indexes", "check", "a.tlz"]).ends_with(2));
+    assert_eq!(terminal.read(&journal), text);
+    snapshot("indexes-no-sidecar", &runs);
+}
+
 #[tokio::test]
 async fn without_a_journal_nothing_is_dropped() {
     let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
