@@ -308,8 +308,8 @@ fn held_by(live: &Vec<u8>, clean: &Vec<u8>, target: Version) -> Option<Held> {
     }
     let pair = sanitize(&[live.clone(), clean.clone()], &context);
     match pair.iter().find(|it| it.to_build().is_none()).map(|it| &it.verdict) {
-        None if is_namesake => Some(Held::Other(name)),
-        None => None,
+        // Whatever else differs, the server is asked: where it sees no difference, it has nothing to build.
+        None => (is_namesake && is_unique(clean) && !is_unique(own)).then_some(Held::Other(name)),
         Some(Verdict::Refused(_)) => Some(Held::Other(name)),
         // The clean one would serve for it, and not the other way round.
         Some(_) if pair.last().is_some_and(|clean| clean.to_build().is_some()) => Some(Held::Other(name)),
@@ -349,6 +349,8 @@ mod tests {
             let in_its_way = Some(Held::Other("a_1".to_owned()));
             assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1" }, target), in_its_way);
             assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1 }, "name": "a_1" }, target), in_its_way);
+            let unique = rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1", "unique": true };
+            assert_eq!(held(unique, target), None);
             // Only what a repair has not come to has words that servers do not take.
             let bad = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a_1", "unique": true, "expireAfterSeconds": "9" };
             assert_eq!(held(bad, target), Some(Held::Same));
