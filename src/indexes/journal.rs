@@ -20,11 +20,14 @@ use crate::{
     },
     connect::Server,
     error::{Error, ErrorKind, Result},
-    replace::{put_locked, remove, replace},
+    replace::{put_locked, remove},
 };
 
 /// Characters of a journal's name: file systems take 255 bytes.
 const NAME: usize = 150;
+/// What stands before and behind what is of the server in it.
+const PREFIX: &str = "transload-repair-";
+const SUFFIX: &str = ".indexes.json";
 
 /// The journal of repairs of one server.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Journal {
     server: String,
     /// What an earlier repair has left, as it was read.
     before: Option<(String, Sidecar)>,
+    /// A word about each other journal in the directory: it may be of this server under another name.
+    pub(super) others: Vec<String>,
     /// Locked while this repair is under way.
     held: Vec<File>,
 }
@@ -56,7 +61,8 @@ impl Journal {
             Ok((text, listed)) as Result<_>
         };
         let before = before.map(read).transpose()?;
-        Ok(Journal { path, server: identity, before, held: Vec::new() })
+        let others = others(directory, &path, &identity);
+        Ok(Journal { path, server: identity, before, others, held: Vec::new() })
     }
 
     /// The collections that an earlier repair has left in it.
@@ -76,8 +82,7 @@ impl Journal {
 
     /// Whether that repair is under way still.
     pub(super) fn is_held(&self) -> bool {
-        self.is_left()
-            && File::open(&self.path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        self.is_left() && is_locked(&self.path)
     }
 
     /// Writes it, before anything is changed, with all these indexes, and the collections that specs are going to
@@ -95,9 +100,7 @@ impl Journal {
             Some((before, _)) => {
                 let file = File::open(&self.path).map_err(|error| unwritten(Error::io(&self.path, error)))?;
                 if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-                    return Err(Error::new(ErrorKind::AlreadyExists, "another repair of this server has it")
-                        .with_hint("wait for it to end; nothing was changed")
-                        .at(place()));
+                    return Err(held_by_another().at(place()));
                 }
                 let now = fs::read_to_string(&self.path).map_err(|error| unwritten(Error::io(&self.path, error)))?;
                 if now != *before {
@@ -108,23 +111,39 @@ impl Journal {
                 Some(file)
             }
         };
-        let held = put_locked(&self.path, text.as_bytes(), before.is_some()).map_err(unwritten)?;
+        let held = put_locked(&self.path, text.as_bytes(), before.is_some()).map_err(|error| match error.kind() {
+            // There was none when this repair looked: one that has begun at the same moment was first.
+            ErrorKind::AlreadyExists => held_by_another().at(place()),
+            _ => unwritten(error),
+        })?;
         // Another repair may be waiting with the one that it has read, which has another lock.
         self.held = [Some(held), before].into_iter().flatten().collect();
         Ok(())
     }
 
-    /// Keeps a copy of what an earlier repair has left, under another name.
+    /// Keeps a copy of what an earlier repair has left, under a name that nothing else has.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(super) fn keep_old(&self) -> Result<PathBuf> {
-        let mut old = self.path.as_os_str().to_owned();
-        old.push(".old");
-        let old = PathBuf::from(old);
         let text = self.before.as_ref().map_or("", |(text, _)| text);
-        replace(&old, text.as_bytes()).map_err(unwritten)?;
-        Ok(old)
+        let mut number = 0_u32;
+        loop {
+            let mut old = self.path.as_os_str().to_owned();
+            old.push(if number == 0 { ".old".to_owned() } else { format!(".old.{number}") });
+            let old = PathBuf::from(old);
+            match put_locked(&old, text.as_bytes(), false) {
+                // What was kept by a repair that was cut after that need not be kept twice.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    if fs::read(&old).is_ok_and(|kept| kept == text.as_bytes()) {
+                        return Ok(old);
+                    }
+                }
+                Err(error) => return Err(unwritten(error)),
+                Ok(_) => return Ok(old),
+            }
+            number = number.saturating_add(1);
+        }
     }
 
     /// Every index is there: it has done its work.
@@ -164,7 +183,36 @@ pub(super) fn record(collection: &Collection) -> Option<CollectionIndexes> {
 fn file_name(identity: &str) -> String {
     let name = identity.split_once('/').map_or(identity, |(set, _)| set);
     let plain = |char: char| if char.is_ascii_alphanumeric() || "-.".contains(char) { char } else { '_' };
-    format!("transload-repair-{}.indexes.json", name.chars().map(plain).take(NAME).collect::<String>())
+    format!("{PREFIX}{}{SUFFIX}", name.chars().map(plain).take(NAME).collect::<String>())
+}
+
+/// What is said of the other journals in a directory. One that cannot be listed has none that could be told of.
+fn others(directory: &Path, own: &Path, identity: &str) -> Vec<String> {
+    let listed = fs::read_dir(if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
+    let names = listed.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_journal = |name: &String| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+    let mut paths: Vec<PathBuf> = names.filter(is_journal).map(|name| directory.join(name)).collect();
+    paths.retain(|path| path != own);
+    paths.sort();
+    let of = |path: PathBuf| {
+        let shown = path.display();
+        let read = fs::read_to_string(&path).map_err(|error| Error::io(&path, error));
+        let server = read.and_then(|text| Sidecar::parse(&text)).map(|listed| listed.server);
+        let Ok(Some(server)) = server else {
+            return format!("{shown} has the name of the journal of a repair, and cannot be read as one");
+        };
+        let how = if is_locked(&path) { "is under way" } else { "was cut" };
+        format!(
+            "{shown} is the journal of a repair that {how}, of {server}: another server than {identity}, or another \
+             spelling of this one; the repair of a server that is spelled as it is there goes on from it"
+        )
+    };
+    paths.into_iter().map(of).collect()
+}
+
+/// Whether a repair has it that is under way.
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn understand(text: &str, identity: &str) -> Result<Sidecar> {
@@ -191,6 +239,11 @@ fn is_same(one: &str, other: &str) -> bool {
         }
         _ => one == other,
     }
+}
+
+fn held_by_another() -> Error {
+    Error::new(ErrorKind::AlreadyExists, "another repair of this server has it")
+        .with_hint("wait for it to end; nothing was changed")
 }
 
 fn unusable(error: Error) -> Error {
@@ -223,6 +276,27 @@ mod tests {
         assert!(is_same("rs/a:1,b:2", "rs/b:2,c:3"));
         assert!(!is_same("rs/a:1", "rs/b:2") && !is_same("rs/a:1", "other/a:1") && !is_same("rs/a:1", "a:1"));
         assert!(is_same("a:1", "a:1"));
+    }
+
+    #[test]
+    fn of_two_repairs_begun_at_one_moment_the_second_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transload-repair-rs.indexes.json");
+        let server = "rs/a:1".to_owned();
+        let none = || Journal {
+            path: path.clone(),
+            server: server.clone(),
+            before: None,
+            others: Vec::new(),
+            held: Vec::new(),
+        };
+        let (mut first, mut second) = (none(), none());
+        first.begin(Vec::new(), Vec::new()).unwrap();
+        let text = fs::read(&path).unwrap();
+        let refused = second.begin(Vec::new(), vec!["shop.transload_scratch_0123456789abcdef".to_owned()]).unwrap_err();
+        assert_eq!(refused.to_string(), format!("{}: another repair of this server has it", path.display()));
+        assert_eq!(refused.hint(), Some("wait for it to end; nothing was changed"));
+        assert_eq!(fs::read(&path).unwrap(), text);
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub async fn plan_server(server: &Server, options: &IndexesOptions, progress: &d
     for collection in &plan.unfinished.lost {
         for index in &collection.indexes {
             let lost = describe(&collection.namespace, index, None)?;
-            report.lost.push(CheckedIndex { action: Action::Rebuild, ..lost });
+            let reason = plan.unfinished.blocked(&collection.namespace, &index.name).map(str::to_owned);
+            report.lost.push(CheckedIndex { action: Action::Rebuild, reason, ..lost });
         }
     }
     Ok(Plan { report, work: Work::Server(Box::new(plan)) })
@@ -133,9 +134,10 @@ impl Plan {
         }
     }
 
-    /// Whether there is anything to do: some bad indexes cannot be helped.
+    /// Whether there is anything to do: some bad indexes cannot be helped, and some lost ones not yet.
     pub fn has_work(&self) -> bool {
-        let unfinished = !self.report.lost.is_empty() || !self.report.left_over.is_empty();
+        let can_be_built = self.report.lost.iter().any(|index| index.reason.is_none());
+        let unfinished = can_be_built || !self.report.left_over.is_empty();
         unfinished || self.report.bad.iter().any(|index| index.action != Action::Refuse)
     }
 

@@ -8,12 +8,12 @@ use transload_format::CollectionType;
 
 use super::{
     collection::Collection,
-    guard::PREFIX as GUARD,
+    guard::{self, PREFIX as GUARD},
     journal::{Journal, record},
     plan::IndexesOptions,
     report::{RepairReport, RepairResult, RepairedIndex},
     swap::{Steps, Swap, drop_index},
-    unfinished::{LeftGuard, Unfinished, hexadecimal},
+    unfinished::{Blocked, LeftGuard, Unfinished, hexadecimal},
 };
 use crate::{
     catalog::{
@@ -98,7 +98,11 @@ impl ServerPlan {
                 let stopped = (RepairResult::Lost, Some("stopped before it was built".to_owned()));
                 progress.stage(&format!("{} {}", collection.namespace, index.name), None, None);
                 report.interrupted |= cancel.is_cancelled();
-                let done = if report.interrupted { stopped } else { swap.build_lost(index).await };
+                let done = match self.unfinished.blocked(&collection.namespace, &index.name) {
+                    _ if report.interrupted => stopped,
+                    Some(why) => (RepairResult::Lost, Some(format!("IT IS MISSING NOW: {why}"))),
+                    None => swap.build_lost(index).await,
+                };
                 report.indexes.push(RepairedIndex::new(collection, index, done));
             }
         }
@@ -155,8 +159,7 @@ impl ServerPlan {
     /// What the journal lists: what is left in it, but for collections that are gone, and what is going to be done. An
     /// index that was repaired in between is listed as it is now.
     fn to_list(&self) -> Vec<CollectionIndexes> {
-        let is_there = |listed: &&CollectionIndexes| !self.unfinished.is_gone(&listed.namespace);
-        let mut all: Vec<CollectionIndexes> = self.journal.left().iter().filter(is_there).cloned().collect();
+        let mut all = self.unfinished.listed.clone();
         for new in self.collections.iter().filter_map(record) {
             let Some(old) = all.iter_mut().find(|old| old.namespace == new.namespace) else {
                 all.push(new);
@@ -217,8 +220,9 @@ fn warn(report: &mut RepairReport, progress: &dyn Progress, warning: String) {
 /// What is said of the journal of a repair that was cut.
 fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
-    let mut warnings: Vec<String> =
-        unfinished.gone.iter().map(|(_, why)| why).chain(&unfinished.others).cloned().collect();
+    let mut warnings: Vec<String> = unfinished.renamed.iter().chain(&unfinished.gone).cloned().collect();
+    warnings.extend(journal.others.iter().cloned());
+    warnings.extend(unfinished.blocked.iter().map(Blocked::to_string));
     let building = unfinished.building.iter();
     warnings.extend(building.map(|index| format!("{index} is being built still: a repair waits for it")));
     if journal.is_held() {
@@ -235,18 +239,56 @@ pub(super) fn how(collection: &Collection, index: &Sanitized) -> Option<String> 
     Steps::of(index, collection).map(|steps| steps.to_string())
 }
 
-/// A word about each guard of a repair that was killed, by its name: the index that it stands in for may be gone.
+/// A word about each guard of a repair that was killed, by its name: the index that it stands in for may be gone. A
+/// guard has no more than the beginning of a long name.
 fn left_over(collection: &Collection) -> impl Iterator<Item = (String, String)> {
     let guards = collection.indexes.iter().filter_map(|index| Some((index, index.name.strip_prefix(GUARD)?)));
     guards.map(|(index, guarded)| {
-        let missing = !collection.indexes.iter().any(|other| other.name == guarded);
-        let rest = if missing {
-            "which is not there: build it again, then drop the guard"
-        } else {
-            "which is there: drop the guard"
+        let spec = |other: &'_ Sanitized| other.to_build().unwrap_or(&other.original).to_vec();
+        let is_guarded = |other: &&Sanitized| guard::is_of(&index.original, &spec(other));
+        let of = collection.indexes.iter().find(is_guarded);
+        let guarded = of.map_or(guarded, |of| of.name.as_str());
+        let rest = match of {
+            Some(of) if guard::is_unique(&spec(of)) => "which is there: drop the guard",
+            Some(_) => "which is there, but is not unique: build it again as one that is, then drop the guard",
+            None => "which is not there: build it again, then drop the guard",
         };
         let (namespace, name) = (&collection.namespace, &index.name);
         let warning = format!("{namespace}: {name} is left over from an interrupted repair of {guarded}, {rest}");
         (format!("{namespace} {name}"), warning)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{RawDocumentBuf, rawdoc};
+
+    use super::*;
+    use crate::{catalog::index_spec::NEWEST, document};
+
+    #[test]
+    fn a_guard_of_an_index_with_a_long_name_is_told_to_be_of_it() {
+        let says = |specs: &[RawDocumentBuf]| {
+            let specs = specs.iter().map(|spec| spec.as_bytes().to_vec()).collect();
+            let name = Namespace::parse("shop.orders").unwrap();
+            let collection = Collection::check_good_first(name, specs, &document::EMPTY, NEWEST);
+            left_over(&collection).map(|(_, warning)| warning).collect::<Vec<_>>()
+        };
+        let guard =
+            || rawdoc! { "v": 2, "key": { "a": -1 }, "name": "transload_guard_customer_1_created_a", "unique": true };
+        let is = |rest: &str| {
+            [format!(
+                "shop.orders: transload_guard_customer_1_created_a is left over from an interrupted repair of {rest}"
+            )]
+        };
+        let long =
+            |unique: bool| rawdoc! { "v": 2, "key": { "a": 1 }, "name": "customer_1_created_at_1", "unique": unique };
+        assert_eq!(says(&[guard(), long(true)]), is("customer_1_created_at_1, which is there: drop the guard"));
+        let not_unique = "customer_1_created_at_1, which is there, but is not unique: build it again as one that is, then \
+                          drop the guard";
+        assert_eq!(says(&[guard(), long(false)]), is(not_unique));
+        let other = rawdoc! { "v": 2, "key": { "b": 1 }, "name": "customer_1_created_at_2", "unique": true };
+        let gone = "customer_1_created_a, which is not there: build it again, then drop the guard";
+        assert_eq!(says(&[guard(), other]), is(gone));
+    }
 }

@@ -1,9 +1,9 @@
 //! What a repair that was cut has left to do: indexes of its journal that the server lacks, and guards that stand in
 //! for them.
 
-use std::{slice, time::Duration};
+use std::{fmt, slice, time::Duration};
 
-use bson::{Bson, rawdoc};
+use bson::{Binary, Bson, Uuid, rawdoc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,10 +37,14 @@ pub(super) struct Unfinished {
     pub(super) scratches: Vec<Namespace>,
     /// Indexes that the server is building still: it does not stop when whoever began it is gone, and lists them already.
     pub(super) building: Vec<String>,
+    /// The journal under the names that its collections have now, but for those that are gone.
+    pub(super) listed: Vec<CollectionIndexes>,
+    /// Which collections have another name now.
+    pub(super) renamed: Vec<String>,
     /// What cannot be finished, because the collection is not the one that it was, and why.
-    pub(super) gone: Vec<(String, String)>,
-    /// Where someone has built another index of the same key meanwhile.
-    pub(super) others: Vec<String>,
+    pub(super) gone: Vec<String>,
+    /// What of that cannot be built, because someone has built another index in its place meanwhile.
+    pub(super) blocked: Vec<Blocked>,
 }
 
 /// A guard, and whether the index is there that it stands in for.
@@ -49,6 +53,22 @@ pub(super) struct LeftGuard {
     pub(super) namespace: Namespace,
     pub(super) spec: Vec<u8>,
     pub(super) is_needed: bool,
+    is_blocked: bool,
+}
+
+/// An index that the server lacks and takes from nobody, while another one is there.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    namespace: Namespace,
+    index: String,
+    /// The other one, and what to do about it.
+    why: String,
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} cannot be built: {}", self.namespace, self.index, self.why)
+    }
 }
 
 impl LeftGuard {
@@ -72,22 +92,33 @@ impl Unfinished {
             }
         }
         for listed in journal {
-            let namespace = Namespace::parse(&listed.namespace)?;
-            let uuid = catalog::found(&server, &namespace).await?.map(|uuid| uuid.map(hexadecimal));
-            let is_same = match (&uuid, &listed.uuid) {
-                (None, _) => false,
-                (Some(Some(now)), Some(then)) => now == then,
-                _ => true,
+            let then = Namespace::parse(&listed.namespace)?;
+            let namespace = match whereabouts(&server, &then, listed.uuid.as_deref()).await? {
+                Whereabouts::There => then,
+                Whereabouts::Renamed(now) => {
+                    all.renamed.push(format!("{then} is called {now} now: what is left to do about it is done there"));
+                    now
+                }
+                Whereabouts::Nowhere => {
+                    all.gone.push(format!("{then} is not there any more: nothing is done about its indexes"));
+                    continue;
+                }
+                Whereabouts::Replaced { has_indexes } => {
+                    let live = if has_indexes { live(&server, &then).await? } else { Vec::new() };
+                    let is_there = |clean: &Vec<u8>| {
+                        live.iter().any(|live| held_by(live, clean, server.version()) == Some(Held::Same))
+                    };
+                    let lacks = listed.indexes.iter().filter(|index| !is_there(&index.spec));
+                    let lacks: Vec<String> = lacks.map(|index| index_name(&index.spec)).collect();
+                    if !lacks.is_empty() {
+                        let lacks = lacks.join(", ");
+                        all.gone.push(format!("{then} is another collection now: nothing is done about {lacks}"));
+                    }
+                    continue;
+                }
             };
-            if !is_same {
-                let is = if uuid.is_none() { "is not there any more" } else { "is another collection now" };
-                let of: Vec<String> = listed.indexes.iter().map(|index| index_name(&index.spec)).collect();
-                let why = format!("{namespace} {is}: nothing is done about {}", of.join(", "));
-                all.gone.push((listed.namespace.clone(), why));
-                continue;
-            }
-            let (live, _) = catalog::index_specs(&server, &namespace).await?;
-            let (live, _) = catalog::unhidden(&server, &namespace, live).await?;
+            all.list(listed, &namespace);
+            let live = live(&server, &namespace).await?;
             let is_ours = |name: &String| {
                 name.starts_with(PREFIX) || listed.indexes.iter().any(|index| index_name(&index.spec) == *name)
             };
@@ -121,14 +152,16 @@ impl Unfinished {
         }
     }
 
-    /// What is left on the server that is not its users'.
+    /// What is left on the server that is not its users', and can go.
     pub(super) fn left(&self) -> impl Iterator<Item = String> {
-        self.guards.iter().map(LeftGuard::name).chain(self.scratches.iter().map(Namespace::to_string))
+        let guards = self.guards.iter().filter(|guard| !guard.is_blocked);
+        guards.map(LeftGuard::name).chain(self.scratches.iter().map(Namespace::to_string))
     }
 
-    /// Whether nothing can be done about a collection.
-    pub(super) fn is_gone(&self, namespace: &str) -> bool {
-        self.gone.iter().any(|gone| gone.0 == namespace)
+    /// Why this index, which the server lacks, cannot be built.
+    pub(super) fn blocked(&self, namespace: &Namespace, index: &str) -> Option<&str> {
+        let of = |blocked: &&Blocked| blocked.namespace == *namespace && blocked.index == index;
+        self.blocked.iter().find(of).map(|blocked| blocked.why.as_str())
     }
 
     /// Whether the server lacks this index.
@@ -137,35 +170,97 @@ impl Unfinished {
         self.lost.iter().filter(of).any(|collection| collection.indexes.iter().any(|lost| lost.name == index))
     }
 
+    /// Lists it by the name that it has now: a journal has each name once.
+    fn list(&mut self, listed: &CollectionIndexes, now: &Namespace) {
+        let now = now.to_string();
+        match self.listed.iter_mut().find(|other| other.namespace == now) {
+            Some(other) => {
+                other.indexes.extend(listed.indexes.iter().cloned());
+                other.not_built.extend(listed.not_built.iter().cloned());
+            }
+            None => self.listed.push(CollectionIndexes { namespace: now, ..listed.clone() }),
+        }
+    }
+
     fn hold(&mut self, listed: &CollectionIndexes, namespace: Namespace, live: &[Vec<u8>], version: Version) {
         let mut lost = Vec::new();
         for index in &listed.indexes {
-            let found = live.iter().find_map(|live| held_by(live, &index.spec, version));
+            let found: Vec<Held> = live.iter().filter_map(|live| held_by(live, &index.spec, version)).collect();
+            let is_needed = !found.contains(&Held::Same);
+            let other = found.into_iter().find_map(|held| if let Held::Other(name) = held { Some(name) } else { None });
+            let other = other.filter(|_| is_needed);
+            let is_guard = |live: &&Vec<u8>| is_unique(&index.spec) && guard::is_of(live, &index.spec);
+            let guards: Vec<_> = live.iter().filter(is_guard).cloned().collect();
             let name = index_name(&index.spec);
-            if is_unique(&index.spec) {
-                let is_guard = |live: &&Vec<u8>| guard::is_of(live, &index.spec);
-                let is_needed = found.is_none();
-                let guards = live.iter().filter(is_guard).map(|spec| (namespace.clone(), spec.clone()));
-                self.guards.extend(guards.map(|(namespace, spec)| LeftGuard { namespace, spec, is_needed }));
+            if let Some(other) = &other {
+                let mut why = format!(
+                    "the index {other} that is there now does not do what the {name} of the journal did, and stands in its \
+                     way: drop it, and run the same command again (or take {name} out of the journal, if it is not wanted any more)"
+                );
+                why.extend(guards.iter().map(|guard| format!("; {} still keeps its keys unique", index_name(guard))));
+                self.blocked.push(Blocked { namespace: namespace.clone(), index: name.clone(), why });
             }
-            match found {
-                Some(Held::Same) => {}
-                Some(Held::Other(other)) => {
-                    self.others
-                        .push(format!("{namespace}: an index of the key of {name} is there, {other}, and does less"));
-                }
-                None => lost.push(Sanitized {
+            let is_blocked = other.is_some();
+            let guard = |spec| LeftGuard { namespace: namespace.clone(), spec, is_needed, is_blocked };
+            self.guards.extend(guards.into_iter().map(guard));
+            if is_needed {
+                lost.push(Sanitized {
                     name,
                     original: index.original.as_ref().unwrap_or(&index.spec).clone(),
                     verdict: Verdict::Build(index.spec.clone()),
                     repairs: index.repairs.clone(),
-                }),
+                });
             }
         }
         if !lost.is_empty() {
             self.lost.push(Collection { namespace, uuid: listed.uuid.clone(), indexes: lost });
         }
     }
+}
+
+/// Where a collection of the journal is now.
+enum Whereabouts {
+    There,
+    Renamed(Namespace),
+    Nowhere,
+    /// Another one has its name.
+    Replaced {
+        /// A view has none.
+        has_indexes: bool,
+    },
+}
+
+/// Looks for a collection by its UUID, which stays when it gets another name, and which another one of its name has not.
+async fn whereabouts(server: &Server, then: &Namespace, uuid: Option<&str>) -> Result<Whereabouts> {
+    let found = catalog::found(server, then).await?;
+    let Some(uuid) = uuid else {
+        return Ok(if found.is_some() { Whereabouts::There } else { Whereabouts::Nowhere });
+    };
+    let now = found.flatten().map(hexadecimal);
+    if now.as_deref() == Some(uuid) {
+        return Ok(Whereabouts::There);
+    }
+    Ok(match (named(server, then.database(), uuid).await?, found) {
+        (Some(now), _) => Whereabouts::Renamed(now),
+        (None, None) => Whereabouts::Nowhere,
+        (None, Some(other)) => Whereabouts::Replaced { has_indexes: other.is_some() },
+    })
+}
+
+/// The collection of a database that has this UUID.
+async fn named(server: &Server, database: &str, uuid: &str) -> Result<Option<Namespace>> {
+    let Ok(uuid) = Uuid::parse_str(uuid) else { return Ok(None) };
+    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+    let command = rawdoc! { "listCollections": 1, "filter": { "info.uuid": Binary::from(uuid) }, "cursor": {} };
+    let found = server.documents(database, command, &doing).await?;
+    let name = found.first().and_then(|info| document::find(info, b"name")?.string());
+    name.map(|name| Namespace::new(database, String::from_utf8_lossy(name))).transpose()
+}
+
+/// The specs of a collection as they are really kept.
+async fn live(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
+    let (specs, _) = catalog::index_specs(server, namespace).await?;
+    Ok(catalog::unhidden(server, namespace, specs).await?.0)
 }
 
 /// The names of the indexes that are being built. Who may not ask is told of none.
@@ -187,9 +282,9 @@ async fn building(server: &Server, namespace: &Namespace) -> Result<Vec<String>>
 /// What an index that is there is for one that should be.
 #[derive(Debug, PartialEq)]
 enum Held {
-    /// The same one, clean or as it was.
+    /// The same one, clean or as it was, or one that does all that it did.
     Same,
-    /// The one of this name, beside which the server takes no other.
+    /// The one of this name, which does less, and beside which the server does not take it.
     Other(String),
 }
 
@@ -200,13 +295,21 @@ fn held_by(live: &Vec<u8>, clean: &Vec<u8>, target: Version) -> Option<Held> {
         return None;
     }
     let context = Context { options: &document::EMPTY, target, author: Author::Server };
-    let is_alone = |spec: &Vec<u8>| sanitize(slice::from_ref(spec), &context).iter().all(|it| it.to_build().is_some());
-    if !is_alone(live) || !is_alone(clean) {
-        return (name == index_name(clean)).then_some(Held::Same);
+    let is_namesake = name == index_name(clean);
+    let alone = sanitize(slice::from_ref(live), &context);
+    let is_built = |spec: &Vec<u8>| sanitize(slice::from_ref(spec), &context).iter().all(|it| it.to_build().is_some());
+    let Some(own) = alone.first().and_then(Sanitized::to_build).filter(|_| is_built(clean)) else {
+        return is_namesake.then_some(Held::Same);
+    };
+    // A bad one is as it was before the repair, whatever else was modified since: servers take no new one.
+    let is_bad = alone.iter().any(Sanitized::is_bad);
+    if is_namesake && is_bad && (is_unique(own) || !is_unique(clean)) {
+        return Some(Held::Same);
     }
     let pair = sanitize(&[live.clone(), clean.clone()], &context);
     match pair.iter().find(|it| it.to_build().is_none()).map(|it| &it.verdict) {
-        None => None,
+        // Whatever else differs, the server is asked: where it sees no difference, it has nothing to build.
+        None => (is_namesake && is_unique(clean) && !is_unique(own)).then_some(Held::Other(name)),
         Some(Verdict::Refused(_)) => Some(Held::Other(name)),
         // The clean one would serve for it, and not the other way round.
         Some(_) if pair.last().is_some_and(|clean| clean.to_build().is_some()) => Some(Held::Other(name)),
@@ -241,7 +344,16 @@ mod tests {
             let guard = rawdoc! { "v": 1, "key": { "a": -1 }, "name": "transload_guard_a_1", "unique": true };
             assert_eq!(held(guard, target), None);
             assert_eq!(held(rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }, target), None);
-            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1" }, target), None);
+            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_b" }, target), None);
+            // Two indexes of one name no release takes.
+            let in_its_way = Some(Held::Other("a_1".to_owned()));
+            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1" }, target), in_its_way);
+            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1 }, "name": "a_1" }, target), in_its_way);
+            let unique = rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1", "unique": true };
+            assert_eq!(held(unique, target), None);
+            // Only what a repair has not come to has words that servers do not take.
+            let bad = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a_1", "unique": true, "expireAfterSeconds": "9" };
+            assert_eq!(held(bad, target), Some(Held::Same));
         }
         let plain = || rawdoc! { "v": 2, "key": { "a": 1 }, "name": "plain" };
         assert_eq!(held(plain(), old), Some(Held::Other("plain".to_owned())));

@@ -2,6 +2,7 @@
 
 use std::{fs, thread::sleep, time::Duration};
 
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use rustix::process::Signal;
 use transload::sandbox::{Release, ReplicaSet};
@@ -47,7 +48,8 @@ async fn cut(terminal: &Terminal, side: &Side<'_>, builds: i32, index: &str) {
     hold(side, builds).await;
     let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
     for _ in 0..1000 {
-        if !names(side).await.contains(&index.to_owned()) {
+        let names = names(side).await;
+        if !names.is_empty() && !names.contains(&index.to_owned()) {
             break;
         }
         sleep(Duration::from_millis(20));
@@ -184,7 +186,94 @@ async fn what_people_have_done_meanwhile_counts() {
     assert_eq!(names(&side).await, ["_id_"]);
     assert_eq!(journals(&terminal), [format!("{journal}.old")]);
     assert_eq!(terminal.read(&format!("{journal}.old")), text);
+    // Another journal, which must not take the place of what is kept.
+    let other = [text.as_slice(), b"\n"].concat();
+    terminal.write(&journal, &other);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(terminal.read(&format!("{journal}.old")), text);
+    assert_eq!(terminal.read(&format!("{journal}.old.1")), other);
+    assert_eq!(journals(&terminal).len(), 2);
+    // The other collection has all that the journal lists.
+    side.run(doc! { "createIndexes": "orders", "indexes": [{ "key": { "a": 1 }, "name": "a_1", "unique": true }] })
+        .await;
+    terminal.write(&journal, &other);
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(journals(&terminal).len(), 2);
     snapshot("indexes-meanwhile", &runs);
+}
+
+#[tokio::test]
+async fn a_collection_that_has_another_name_now_is_finished_under_it() {
+    let mut runs = Vec::new();
+    for (release, is_name_taken) in [(Release::V4_2_6, false), (Release::V5_0_4, false), (Release::V6_0_27, true)] {
+        let (terminal, (_turn, set)) = (Terminal::new(), set(release).await);
+        let (side, uri) = (Side::new(set, "cli_cut_renamed"), uri(set, "cli_cut_renamed"));
+        fill(&side, &[unique_a()]).await;
+        cut(&terminal, &side, 2, "a_1").await;
+        let rename = doc! { "renameCollection": "cli_cut_renamed.orders", "to": "cli_cut_renamed.sold" };
+        set.client().await.unwrap().database("admin").run_command(rename).await.unwrap();
+        if is_name_taken {
+            side.run(doc! { "create": "orders" }).await;
+        }
+        let says = "cli_cut_renamed.orders is called cli_cut_renamed.sold now";
+        terminal.run(&["indexes", "check", &uri]).ends_with(4).says(says);
+        runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+        let mut names = side.open().await.collection::<Document>("sold").list_index_names().await.unwrap();
+        names.sort();
+        assert_eq!(names, ["_id_", "a_1"], "{release}");
+        assert_eq!(journals(&terminal), Vec::<String>::new(), "{release}");
+        terminal.run(&["indexes", "check", &uri]).ends_with(0);
+    }
+    runs.truncate(1);
+    snapshot("indexes-cut-renamed", &runs);
+}
+
+/// Two releases: one that takes no two indexes of one key, and one that does if one of them alone is unique.
+#[tokio::test]
+async fn an_index_that_does_less_does_not_count_as_the_one_that_was_dropped() {
+    let ttl_b = doc! { "v": 1, "key": { "b": 1 }, "name": "b_1", "expireAfterSeconds": 1_000_000, "w": 1 };
+    let mut runs = Vec::new();
+    for (release, spec, name, field, is_beside) in [
+        (Release::V4_2_6, unique_a(), "a_1", "unique", false),
+        (Release::V4_2_6, unique_a(), "mine", "unique", false),
+        (Release::V4_2_6, ttl_b.clone(), "mine", "expireAfterSeconds", false),
+        (Release::V6_0_27, unique_a(), "a_1", "unique", false),
+        (Release::V6_0_27, unique_a(), "mine", "unique", true),
+        (Release::V6_0_27, ttl_b, "mine", "expireAfterSeconds", false),
+    ] {
+        let (terminal, (_turn, set)) = (Terminal::new(), set(release).await);
+        let (side, uri) = (Side::new(set, "cli_cut_less"), uri(set, "cli_cut_less"));
+        side.open().await.drop().await.unwrap();
+        let (index, key) = (spec.get_str("name").unwrap().to_owned(), spec.get_document("key").unwrap().clone());
+        let is_unique = field == "unique";
+        fill(&side, &[spec]).await;
+        cut(&terminal, &side, if is_unique { 2 } else { 1 }, &index).await;
+        side.run(doc! { "createIndexes": "orders", "indexes": [{ "key": key, "name": name }] }).await;
+        let guarded = || async { names(&side).await.contains(&"transload_guard_a_1".to_owned()) };
+        if !is_beside {
+            let journal = journals(&terminal);
+            let checked = terminal.run(&["--json", "indexes", "check", &uri]).ends_with(4).lines().pop().unwrap();
+            assert!(
+                checked["lost"][0]["reason"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with(&format!("the index {name} that is there now ")),
+                "{checked}"
+            );
+            let repaired = terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(3);
+            assert_eq!((guarded().await, journals(&terminal)), (is_unique, journal), "{release} {name}");
+            runs.push(repaired);
+            side.run(doc! { "dropIndexes": "orders", "index": name }).await;
+        }
+        terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0);
+        assert_eq!((guarded().await, journals(&terminal)), (false, vec![]), "{release} {name}");
+        let indexes = side.open().await.run_cursor_command(doc! { "listIndexes": "orders" }).await.unwrap();
+        let indexes: Vec<Document> = indexes.try_collect().await.unwrap();
+        let found = indexes.iter().find(|found| found.get_str("name").unwrap() == index).unwrap();
+        assert!(found.contains_key(field), "{release} {found}");
+    }
+    runs.truncate(3);
+    snapshot("indexes-cut-less", &runs);
 }
 
 #[tokio::test]
@@ -203,6 +292,46 @@ async fn what_cannot_be_built_stays_in_the_journal_until_it_can() {
     let built = terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0);
     assert_eq!(names(&side).await, ["_id_", "a_1"]);
     snapshot("indexes-cut-refused", &[refused, built]);
+}
+
+/// Hosts are not looked up: a server without a set is whatever it is called.
+#[tokio::test]
+async fn a_journal_of_another_spelling_of_a_server_is_told_of() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_spelled"), uri(set, "cli_cut_spelled"));
+    fill(&side, &[plain_b()]).await;
+    cut(&terminal, &side, 1, "b_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let text = String::from_utf8(terminal.read(&journal)).unwrap();
+    let server = text.lines().find(|line| line.contains("\"server\"")).unwrap();
+    let other = "transload-repair-localhost_27017.indexes.json";
+    terminal.write(other, text.replace(server, "\"server\": \"localhost:27017\","));
+    terminal.write("transload-repair-torn.indexes.json", "{");
+    fs::remove_file(terminal.path(&journal)).unwrap();
+    let mut runs = vec![terminal.run(&["indexes", "check", &uri]).ends_with(0)];
+    let held = fs::File::open(terminal.path(other)).unwrap();
+    held.lock().unwrap();
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    snapshot("indexes-spelled", &runs);
+}
+
+#[tokio::test]
+async fn a_journal_is_taken_for_no_sidecar() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_cut_sidecar"), uri(set, "cli_cut_sidecar"));
+    fill(&side, &[plain_b()]).await;
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    cut(&terminal, &side, 1, "b_1").await;
+    let journal = journals(&terminal).pop().unwrap();
+    let text = terminal.read(&journal);
+    let mut runs = vec![terminal.run(&["indexes", "check", &journal]).ends_with(2)];
+    runs.push(terminal.run(&["indexes", "repair", &journal]).ends_with(2));
+    runs.push(terminal.run(&["restore", "a.tlz", &uri, "--drop", "--indexes", &journal]).ends_with(2));
+    terminal.write("a.indexes.json", &text);
+    runs.push(terminal.run(&["restore", "a.tlz", &uri, "--drop"]).ends_with(2));
+    runs.push(terminal.run(&["indexes", "check", "a.tlz"]).ends_with(2));
+    assert_eq!(terminal.read(&journal), text);
+    snapshot("indexes-no-sidecar", &runs);
 }
 
 #[tokio::test]

@@ -68,10 +68,16 @@ impl Sidecar {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// When it cannot be read, or is no sidecar: with the line and the reason.
+    /// When it cannot be read, or is no sidecar: with the line and the reason. The journal of a repair, which has the same
+    /// form, is none.
     pub fn read(path: &Path) -> Result<Self> {
         let text = text(path)?;
-        Sidecar::parse(&text).map_err(|error| error.at(path.display().to_string()))
+        let read = || {
+            let sidecar = Sidecar::parse(&text)?;
+            sidecar.refuse_journal()?;
+            Ok(sidecar)
+        };
+        read().map_err(|error: Error| error.at(path.display().to_string()))
     }
 
     /// Reads the file at `path`, which is to be for the archive with the id `archive` and these namespaces.
@@ -83,13 +89,14 @@ impl Sidecar {
         let text = text(path)?;
         let read = || {
             let sidecar = Sidecar::parse(&text)?;
+            sidecar.refuse_journal()?;
             sidecar.check(&text, archive, namespaces)?;
             Ok(sidecar)
         };
         read().map_err(|error: Error| error.at(path.display().to_string()))
     }
 
-    /// Reads a sidecar's text.
+    /// Reads a sidecar's text, or that of the journal of a repair.
     ///
     /// # Errors
     /// As [`read`](Sidecar::read).
@@ -111,6 +118,20 @@ impl Sidecar {
             sidecar.collections.push(collection.read(text)?);
         }
         Ok(sidecar)
+    }
+
+    /// Refuses the journal of a repair: it lists what is missing on a server, and not what an archive has.
+    pub(super) fn refuse_journal(&self) -> Result<()> {
+        let of_journal =
+            !self.scratch.is_empty() || self.collections.iter().any(|collection| collection.uuid.is_some());
+        let message = match &self.server {
+            Some(server) => format!("it is the journal of a repair of {server}, and no sidecar"),
+            None if of_journal => "it is the journal of a repair, and no sidecar".to_owned(),
+            None => return Ok(()),
+        };
+        let hint = "'transload indexes repair SERVER', in its directory, finishes that repair; 'transload indexes repair \
+                    ARCHIVE' makes the sidecar of an archive";
+        Err(Error::new(ErrorKind::Usage, message).with_hint(hint))
     }
 
     /// Refuses a sidecar that speaks of another archive, of collections that this one has not, or of indexes of views.

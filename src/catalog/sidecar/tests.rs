@@ -101,3 +101,23 @@ fn a_sidecar_of_another_archive_or_collection_is_refused() {
     let view = check("00ff", "shop.orders", CollectionType::View).unwrap_err().to_string();
     assert_eq!(view, "line 5: shop.orders is a view, and views have no indexes");
 }
+
+#[test]
+fn the_journal_of_a_repair_is_no_sidecar() {
+    let refused = |sidecar: Sidecar| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.indexes.json");
+        sidecar.write(&path).unwrap();
+        let read = Sidecar::read(&path).unwrap_err();
+        let read_for = Sidecar::read_for(&path, "00ff", &[("shop.orders", CollectionType::Collection)]).unwrap_err();
+        assert_eq!((read.kind(), read.to_string()), (read_for.kind(), read_for.to_string()));
+        assert_eq!(read.kind(), crate::error::ErrorKind::Usage);
+        read.to_string().split_once(": ").unwrap().1.to_owned()
+    };
+    let of_server = Sidecar { server: Some("rs/a:1".to_owned()), ..derived() };
+    assert_eq!(refused(of_server), "it is the journal of a repair of rs/a:1, and no sidecar");
+    let (mut of_collection, of_scratch) = (derived(), Sidecar { scratch: vec!["shop.x".to_owned()], ..derived() });
+    of_collection.collections[0].uuid = Some("00".repeat(16));
+    assert_eq!(refused(of_collection), "it is the journal of a repair, and no sidecar");
+    assert_eq!(refused(of_scratch), "it is the journal of a repair, and no sidecar");
+}
