@@ -8,7 +8,10 @@ use crate::{
 
 /// Every bad index, each with what would be done, and a line about all.
 pub(super) fn checked(report: &CheckReport, verbose: bool) -> String {
-    let lost = |index: &CheckedIndex| block(index, "is MISSING since a repair that was cut, and would be built again");
+    let lost = |index: &CheckedIndex| match &index.reason {
+        Some(_) => block(index, "is MISSING since a repair that was cut, and cannot be built yet"),
+        None => block(index, "is MISSING since a repair that was cut, and would be built again"),
+    };
     let mut text: String = report.lost.iter().map(lost).collect();
     text.extend(report.bad.iter().map(|index| bad(index, report.kind)));
     text.extend(
