@@ -55,6 +55,15 @@ async fn fill(side: &Side<'_>) {
     side.run(doc! { "createIndexes": "orders", "indexes": [index] }).await;
 }
 
+/// Such documents, with an index, and their archive.
+async fn archive(database: &str) -> (Side<'_>, Archive) {
+    let source = Side::new(shared(Release::V6_0_5).await, database);
+    fill(&source).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    (source, archive)
+}
+
 #[tokio::test]
 async fn an_early_index_that_refuses_documents_is_the_one_that_goes() {
     for release in [Release::V4_2_6, Release::V6_0_5] {
@@ -85,10 +94,7 @@ async fn an_early_index_that_refuses_documents_is_the_one_that_goes() {
 
 #[tokio::test]
 async fn an_early_index_that_is_lost_meanwhile_is_there_at_the_end() {
-    let source = Side::new(shared(Release::V6_0_5).await, "lost_early");
-    fill(&source).await;
-    let archive = Archive::new();
-    archive.dump(&source).await.unwrap();
+    let (source, archive) = archive("lost_early").await;
     let set = own(Release::V6_0_5).await;
     let target = Side::new(&set, "lost_early");
     target.fail(&["insert"], doc! { "times": 100 }, doc! { "blockConnection": true, "blockTimeMS": 1000 }).await;
@@ -149,16 +155,14 @@ async fn what_a_validator_refuses_is_no_matter_of_indexes() {
 
 #[tokio::test]
 async fn who_may_not_drop_indexes_gets_none_early() {
-    let source = Side::new(shared(Release::V6_0_5).await, "undroppable_early");
-    fill(&source).await;
-    let archive = Archive::new();
-    archive.dump(&source).await.unwrap();
+    let (source, archive) = archive("undroppable_early").await;
     let set = own(Release::V6_0_5).await;
     let target = Side::new(&set, "undroppable_early");
     target.fail(&["dropIndexes"], doc! { "times": 1 }, doc! { "errorCode": 13 }).await;
     target.run(doc! { "profile": 2 }).await;
     assert_whole(&archive.restore(&target).await.unwrap());
     assert!(!came_early(&target, "orders").await);
+    assert_eq!(source.state().await.hashes["orders"], target.state().await.hashes["orders"]);
     assert_eq!(names(&target, "orders").await, ["_id_", "a_1"]);
 }
 

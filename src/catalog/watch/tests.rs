@@ -1,3 +1,5 @@
+//! What counts as progress of a build, from operations as servers describe them.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bson::doc;
