@@ -14,6 +14,7 @@
 //!   whenever it breaks. `load` accounts for every document it sends.
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
 //! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
+//! - [`changes`] records what happens on a server meanwhile, and applies it to a copy.
 //! - `batch` holds documents under one memory budget; `cpu` computes beside the async runtime.
 //! - The verbs [`dump`], [`restore`], [`inspect`], [`verify`], [`recover`], [`indexes`] and [`demo`] put these together, tell a [`progress`]
 //!   listener what they do, and give back a [`report`]. [`cli`] is the only module that prints.
@@ -36,6 +37,7 @@
 pub mod archive;
 mod batch;
 pub mod catalog;
+pub mod changes;
 pub mod cli;
 pub mod connect;
 mod cpu;

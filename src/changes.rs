@@ -1,0 +1,14 @@
+//! Changes: what happens on a server while, and after, it is copied.
+//!
+//! ```text
+//! capture  stream: one change stream, resumed for ever ─▶ log: lanes, checkpoints, fsync
+//! replay   log ─▶ one lane for each namespace: fold ─▶ writes in order ─▶ journal: how far
+//! ```
+//!
+//! An [`event`] is kept raw and whole, in the order in which the server gave it. A lane is the events of one namespace;
+//! its order is the order of the source, and nothing ever changes it. Lanes go on side by side; an event about a whole
+//! collection, as its drop, is a barrier between what stands before and behind it in the log.
+
+pub mod event;
+
+pub use event::{Event, Operation};
