@@ -10,6 +10,7 @@
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
 pub mod event;
+pub mod log;
 pub mod stream;
 pub mod token;
 
