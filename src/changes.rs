@@ -9,6 +9,7 @@
 //! its order is the order of the source, and nothing ever changes it. Lanes go on side by side; an event about a whole
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
+pub mod capture;
 pub mod event;
 pub mod log;
 pub mod stream;

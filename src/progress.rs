@@ -8,6 +8,8 @@ pub trait Progress: Debug + Send + Sync {
     fn stage(&self, name: &str, documents: Option<u64>, bytes: Option<u64>);
     /// This much more has been done.
     fn advance(&self, documents: u64, bytes: u64);
+    /// What follows a source is so many seconds behind it, in the source's own time.
+    fn lag(&self, _seconds: u64) {}
     /// Something that the user should know, and that does not stop the verb.
     fn warn(&self, message: &str);
 }

@@ -213,3 +213,52 @@ impl RestoreReport {
         self.duplicates == 0 && self.refused == 0 && self.failed_indexes.is_empty()
     }
 }
+
+/// What a capture has recorded in one stream.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamReport {
+    /// Its number; its log is `log/NUMBER`.
+    pub stream: usize,
+    /// What it watches.
+    pub watches: String,
+    /// Events recorded by this run.
+    pub events: u64,
+    /// The cluster time that everything before is recorded: `SECONDS,INCREMENT`.
+    pub position: String,
+    /// Seconds from there to the source's last write, in the source's own time; none if the source did not answer.
+    pub lag_seconds: Option<u64>,
+}
+
+/// Events of one lane that a capture has recorded.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneReport {
+    /// `database.collection`, or `database.$cmd` for events about a database.
+    pub namespace: String,
+    /// Its events.
+    pub events: u64,
+    /// Their bytes before compression.
+    pub bytes: u64,
+}
+
+/// What a run of a capture has done.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CaptureReport {
+    /// The work directory.
+    pub directory: String,
+    /// The version of the server.
+    pub server: String,
+    /// All events that this run has recorded, durably.
+    pub events: u64,
+    /// Their bytes before compression.
+    pub bytes: u64,
+    /// How long it ran.
+    pub seconds: f64,
+    /// How often something was tried again after an error.
+    pub retries: u64,
+    /// The streams.
+    pub streams: Vec<StreamReport>,
+    /// What was recorded, by lanes.
+    pub namespaces: Vec<LaneReport>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}

@@ -5,6 +5,7 @@
 
 mod bad_indexes;
 mod build_progress;
+mod capture;
 mod catalog;
 mod cli;
 mod copy;

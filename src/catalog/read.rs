@@ -121,7 +121,8 @@ pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     Ok(catalog)
 }
 
-async fn databases(server: &Server, catalog: &mut Catalog) -> Result<Vec<String>> {
+/// The user databases that are meant; in `catalog` stands what this user may not see.
+pub(crate) async fn databases(server: &Server, catalog: &mut Catalog) -> Result<Vec<String>> {
     if let Some(database) = server.default_database() {
         return Ok(vec![database.to_owned()]);
     }
@@ -222,6 +223,11 @@ fn left_out(collection: &str) -> Option<&'static str> {
         name if name.starts_with("__mdb_internal") => Some("kept by a service of the host"),
         _ => None,
     }
+}
+
+/// Whether a collection of this name is copied as such.
+pub(crate) fn is_copied(collection: &str) -> bool {
+    left_out(collection).is_none()
 }
 
 /// What is to be known of a namespace before it is read.

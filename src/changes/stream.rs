@@ -35,8 +35,8 @@ pub use failure::{StreamFailure, standalone};
 pub use reply::Reply;
 pub use watch::{Start, StreamOptions, Watch};
 
-/// How long a server waits for an event before it sends an empty reply, which has a newer token.
-const AWAIT: Duration = Duration::from_secs(1);
+/// How long a server waits for an event before it sends an empty reply, which shows that the events before it are whole.
+const AWAIT: Duration = Duration::from_millis(500);
 /// Events of a reply, when one of those that come is too large to be sent: from here down to that event itself.
 const NARROW: u32 = 1024;
 /// How much smaller each try is.
@@ -156,8 +156,9 @@ impl ChangeStream {
             let last = events.last();
             let token = of_invalidate(last).unwrap_or(token);
             let time = time_behind(&token, last, self.time);
+            let is_pause = last.is_none() && self.is_open;
             self.passed(&token, time, last);
-            return Ok(Some(Reply::sent(batch, token, time)));
+            return Ok(Some(Reply::sent(batch, token, time, is_pause)));
         }
         let mut made = Vec::new();
         for event in events {
@@ -178,13 +179,14 @@ impl ChangeStream {
             _ => of_invalidate(last).unwrap_or(token),
         };
         let time = time_behind(&token, last, self.time);
+        let is_pause = last.is_none() && self.is_open;
         self.passed(&token, time, last);
         if self.form == Form::Reduced && last.is_some() {
             // What was too large is behind.
             self.close();
             (self.form, self.narrow) = (Form::Whole, None);
         }
-        Ok(Some(Reply::made(made, token, time)))
+        Ok(Some(Reply::made(made, token, time, is_pause)))
     }
 
     /// The next cursor starts here.

@@ -17,6 +17,10 @@ pub struct Reply {
     pub token: Vec<u8>,
     /// The cluster time of the token: see [`token::time`].
     pub time: u64,
+    /// Whether the server has looked for more and found nothing. A replica set has told all events of each cluster time
+    /// then, although the token may still be that of the last one: a transaction's events are all there or none. Behind a
+    /// `mongos` another shard may have more of them.
+    pub is_pause: bool,
 }
 
 #[derive(Debug)]
@@ -28,12 +32,12 @@ enum Events {
 }
 
 impl Reply {
-    pub(super) fn sent(batch: RawBatch, token: Vec<u8>, time: u64) -> Self {
-        Reply { events: Events::Sent(batch), token, time }
+    pub(super) fn sent(batch: RawBatch, token: Vec<u8>, time: u64, is_pause: bool) -> Self {
+        Reply { events: Events::Sent(batch), token, time, is_pause }
     }
 
-    pub(super) fn made(events: Vec<Vec<u8>>, token: Vec<u8>, time: u64) -> Self {
-        Reply { events: Events::Made(events), token, time }
+    pub(super) fn made(events: Vec<Vec<u8>>, token: Vec<u8>, time: u64, is_pause: bool) -> Self {
+        Reply { events: Events::Made(events), token, time, is_pause }
     }
 
     /// The raw events, in the order of the server.

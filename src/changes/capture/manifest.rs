@@ -1,0 +1,205 @@
+//! `capture.json`: what a work directory records, of which source, in which streams.
+
+use std::path::{Path, PathBuf};
+
+use bson::{Bson, Document, rawdoc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    changes::{StreamOptions, Watch},
+    connect::{Doing, Server},
+    error::{Error, ErrorKind, Result},
+    replace::replace,
+    selection::SelectionOptions,
+};
+
+/// The version of the manifest that is written.
+const VERSION: u32 = 1;
+
+/// What a capture is about, written before its first event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// 1.
+    pub version: u32,
+    /// Whether the logs have their first positions.
+    pub state: State,
+    /// The deployment that is recorded.
+    pub source: SourceId,
+    /// Which namespaces are recorded.
+    pub selection: SelectionOptions,
+    /// How events are.
+    pub options: StreamOptions,
+    /// The streams; the log of the first one is `log/1`.
+    pub streams: Vec<Watch>,
+}
+
+/// How far a capture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The first positions are being written: nothing of value is there yet, and a new start begins anew.
+    Beginning,
+    /// The logs hold their positions, and nothing but them says where to go on.
+    Begun,
+}
+
+/// What a deployment is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceId {
+    /// The name of the replica set; none behind a `mongos`.
+    pub set: Option<String>,
+    /// The server's id of the set or cluster, where this user may read it.
+    pub id: Option<String>,
+    /// The members that it shows, or the hosts of the connection string.
+    pub hosts: Vec<String>,
+}
+
+impl SourceId {
+    /// Asks the deployment.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn of(server: &Server) -> Result<Self> {
+        let doing = Doing::unprivileged("ask for the replica set");
+        // Servers before 4.4.2 do not know `hello`.
+        let reply = server.run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+        let hosts = reply.get_array("hosts").into_iter().flatten().filter_map(Bson::as_str).map(str::to_owned);
+        let mut hosts: Vec<String> = hosts.collect();
+        if hosts.is_empty() {
+            hosts = server.place().split(',').map(str::to_owned).collect();
+        }
+        let set = reply.get_str("setName").ok().map(str::to_owned);
+        let id = match &set {
+            Some(_) => set_id(server).await,
+            None => cluster_id(server).await,
+        };
+        Ok(SourceId { set, id, hosts })
+    }
+
+    /// Whether both are the same deployment. An id says it for sure; where one of them has none, it is the set's name
+    /// with at least one member that both know: members come and go, but not all between two starts.
+    pub fn is(&self, other: &SourceId) -> bool {
+        match (&self.id, &other.id) {
+            (Some(one), Some(two)) => one == two,
+            _ => self.set == other.set && self.hosts.iter().any(|host| other.hosts.contains(host)),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let hosts = self.hosts.join(",");
+        self.set.as_ref().map_or(hosts.clone(), |set| format!("{set}/{hosts}"))
+    }
+}
+
+/// Few users may read it: any failure is no id.
+async fn set_id(server: &Server) -> Option<String> {
+    let doing = Doing::unprivileged("read the configuration of the replica set");
+    let reply = server.run("admin", rawdoc! { "replSetGetConfig": 1 }, &doing).await.ok()?;
+    let settings = reply.get_document("config").ok()?.get_document("settings").ok()?;
+    settings.get_object_id("replicaSetId").ok().map(|id| id.to_hex())
+}
+
+async fn cluster_id(server: &Server) -> Option<String> {
+    let doing = Doing::unprivileged("read the id of the cluster");
+    let found = server.documents("config", rawdoc! { "find": "version" }, &doing).await.ok()?;
+    let version: Document = bson::deserialize_from_slice(found.first()?).ok()?;
+    version.get_object_id("clusterId").ok().map(|id| id.to_hex())
+}
+
+impl Manifest {
+    /// Of a capture that begins.
+    pub(super) fn beginning(
+        source: SourceId,
+        selection: SelectionOptions,
+        options: StreamOptions,
+        streams: Vec<Watch>,
+    ) -> Self {
+        Manifest { version: VERSION, state: State::Beginning, source, selection, options, streams }
+    }
+
+    /// The manifest of a work directory; none when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood.
+    pub fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = path(directory);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(path, error)),
+        };
+        let damaged = |error| {
+            Error::new(ErrorKind::Damaged, "is not what a capture has written")
+                .with_hint("without it nobody knows what the log records: capture into a new directory, and copy anew")
+                .with_source(error)
+                .at(path.display().to_string())
+        };
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if value.get("version").and_then(serde_json::Value::as_u64).is_some_and(|version| version > VERSION.into()) {
+            return Err(Error::new(ErrorKind::NewerVersion, "was written by a newer version of transload")
+                .at(path.display().to_string()));
+        }
+        serde_json::from_value(value).map(Some).map_err(damaged)
+    }
+
+    /// Writes it, in one step.
+    pub(super) fn write(&self, directory: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::new(ErrorKind::Internal, "a manifest is no JSON").with_source(error))?;
+        text.push(b'\n');
+        replace(&path(directory), &text)
+    }
+
+    /// Refuses another source than the one that is recorded.
+    pub(super) fn check_source(&self, source: &SourceId, directory: &Path) -> Result<()> {
+        if self.source.is(source) {
+            return Ok(());
+        }
+        let message = format!("holds changes of {}, and the source is {}", self.source.shown(), source.shown());
+        Err(Error::new(ErrorKind::Usage, message)
+            .with_hint("each source needs a directory of its own")
+            .at(directory.display().to_string()))
+    }
+}
+
+fn path(directory: &Path) -> PathBuf {
+    directory.join("capture.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(set: &str, id: Option<&str>, hosts: &[&str]) -> SourceId {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        SourceId { set: Some(set.to_owned()), id: id.map(str::to_owned), hosts }
+    }
+
+    #[test]
+    fn a_deployment_is_known_by_its_id_or_by_its_members() {
+        assert!(id("rs", Some("1"), &["a:1"]).is(&id("rs", Some("1"), &["b:1"])));
+        assert!(!id("rs", Some("1"), &["a:1"]).is(&id("rs", Some("2"), &["a:1"])));
+        assert!(id("rs", None, &["a:1", "b:1"]).is(&id("rs", Some("1"), &["b:1", "c:1"])));
+        assert!(!id("rs", None, &["a:1"]).is(&id("other", None, &["a:1"])));
+        assert!(!id("rs", None, &["a:1"]).is(&id("rs", None, &["b:1"])));
+    }
+
+    #[test]
+    fn a_manifest_comes_back_as_it_was_and_a_damaged_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Manifest::read(folder.path()).unwrap(), None);
+        let streams = vec![Watch::Deployment, Watch::Database("shop".to_owned())];
+        let source = id("rs", None, &["a:1"]);
+        let manifest = Manifest::beginning(source, SelectionOptions::default(), StreamOptions::default(), streams);
+        manifest.write(folder.path()).unwrap();
+        assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
+        for (text, kind) in [
+            ("{", ErrorKind::Damaged),
+            ("{}", ErrorKind::Damaged),
+            (r#"{"version": 2, "state": "new"}"#, ErrorKind::NewerVersion),
+        ] {
+            std::fs::write(path(folder.path()), text).unwrap();
+            assert_eq!(Manifest::read(folder.path()).unwrap_err().kind(), kind);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Which streams a capture begins with: one, or as few as the user's privileges allow.
+
+use std::{fmt, str::FromStr};
+
+use bson::rawdoc;
+use serde::{Deserialize, Serialize};
+
+use super::Since;
+use crate::{
+    catalog::{self, Catalog},
+    changes::{ChangeStream, StreamOptions, Watch, log::Position, stream::Start, token},
+    connect::{Doing, Server},
+    document,
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    selection::Selection,
+};
+
+/// What one stream watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// All user databases. Databases that are created later are in it.
+    Deployment,
+    /// A database. Collections that are created later are in it.
+    Database,
+    /// A collection. What is created later is not in it; each stream reads the source's whole oplog.
+    Collection,
+}
+
+impl Scope {
+    /// The scope of what is asked for, if nothing else is said.
+    pub fn of(server: &Server) -> Self {
+        if server.default_database().is_some() { Scope::Database } else { Scope::Deployment }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scope::Deployment => "deployment",
+            Scope::Database => "database",
+            Scope::Collection => "collection",
+        })
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "deployment" => Ok(Scope::Deployment),
+            "database" => Ok(Scope::Database),
+            "collection" => Ok(Scope::Collection),
+            _ => Err(Error::new(ErrorKind::Usage, "is no scope: deployment, database or collection")),
+        }
+    }
+}
+
+/// The streams to begin with, each with its first position.
+pub(super) struct Opened {
+    pub(super) streams: Vec<(Watch, Position)>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Opens streams of the wanted scope, and narrower ones where the server refuses for lack of a privilege.
+///
+/// # Errors
+/// When a stream cannot be opened, and no narrower ones in its place.
+pub(super) async fn open(
+    server: &Server,
+    scope: Scope,
+    selection: &Selection,
+    since: &Since,
+    options: StreamOptions,
+) -> Result<Opened> {
+    let mut opening =
+        Opening { server, selection, since, options, opened: Opened { streams: Vec::new(), warnings: Vec::new() } };
+    match scope {
+        Scope::Deployment if server.default_database().is_some() => {
+            return Err(Error::new(ErrorKind::Usage, "one database is selected, and the scope is the deployment")
+                .with_hint("leave the database out of the connection string, or the scope")
+                .at("--scope"));
+        }
+        Scope::Deployment => opening.deployment().await?,
+        Scope::Database => opening.databases().await?,
+        Scope::Collection => {
+            for database in opening.visible_databases().await? {
+                opening.collections(&database).await?;
+            }
+        }
+    }
+    if opening.opened.streams.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "there is nothing to capture that is selected")
+            .with_hint(
+                "with --scope database, or --scope deployment, collections that do not exist yet are captured too",
+            )
+            .at(server.place()));
+    }
+    Ok(opening.opened)
+}
+
+struct Opening<'a> {
+    server: &'a Server,
+    selection: &'a Selection,
+    since: &'a Since,
+    options: StreamOptions,
+    opened: Opened,
+}
+
+impl Opening<'_> {
+    async fn deployment(&mut self) -> Result<()> {
+        match self.stream(Watch::Deployment).await {
+            Err(error) if error.kind() == ErrorKind::Authorization && !self.server.is_nobody() => {
+                self.opened.warnings.push(format!(
+                    "{}; one stream for each database that this user may see is captured instead, and databases that are \
+                     created later are not",
+                    error.message()
+                ));
+                self.databases().await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn databases(&mut self) -> Result<()> {
+        let databases = self.visible_databases().await?;
+        for database in databases {
+            match self.stream(Watch::Database(database.clone())).await {
+                Err(error) if error.kind() == ErrorKind::Authorization && !self.server.is_nobody() => {
+                    let before = self.opened.streams.len();
+                    self.collections(&database).await?;
+                    if self.opened.streams.len() == before {
+                        return Err(error);
+                    }
+                    self.opened.warnings.push(format!(
+                        "{}; one stream for each collection is captured instead, and collections that are created later \
+                         are not",
+                        error.message()
+                    ));
+                }
+                opened => opened?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn collections(&mut self, database: &str) -> Result<()> {
+        let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+        let list = rawdoc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {} };
+        for info in self.server.documents(database, list, &doing).await? {
+            let text = |name: &[u8]| {
+                let text = document::find(&info, name)?.string()?;
+                std::str::from_utf8(text).ok().map(str::to_owned)
+            };
+            let (Some(name), Some(kind)) = (text(b"name"), text(b"type")) else { continue };
+            let namespace = Namespace::new(database, name)?;
+            if kind == "collection" && catalog::is_copied(namespace.collection()) && self.selection.takes(&namespace) {
+                self.stream(Watch::Collection(namespace)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn visible_databases(&mut self) -> Result<Vec<String>> {
+        let mut catalog = Catalog::default();
+        let databases = catalog::databases(self.server, &mut catalog).await?;
+        self.opened.warnings.extend(catalog.missing.into_iter().map(|missing| format!("missing: {missing}")));
+        Ok(databases.into_iter().filter(|database| self.selection.takes_of(database)).collect())
+    }
+
+    async fn stream(&mut self, watch: Watch) -> Result<()> {
+        let start = match self.since {
+            Since::Time(time) => Start::At(*time),
+            Since::Token(token) => Start::After(token.clone()),
+        };
+        // The server says here whether it may be watched, and whether the oplog reaches back that far.
+        let first = ChangeStream::new(self.server, watch.clone(), start, self.options).next().await?;
+        let position = match self.since {
+            Since::Time(_) => Position { token: first.token, time: first.time },
+            // The reply may hold events already, which are behind the token.
+            Since::Token(token) => Position { token: token.clone(), time: token::time(token).unwrap_or(0) },
+        };
+        self.opened.streams.push((watch, position));
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Captures over everything that a server does to a cursor: nothing is lost, nothing is doubled.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use transload::{changes::capture::CaptureOptions, sandbox::Release};
+
+use super::{Capture, assert_recorded, now};
+use crate::{
+    copy::Side,
+    held_reads::{HeldReads, Hold},
+    servers::{own, three_members},
+};
+
+/// Writes for a few seconds, in two collections.
+async fn write(side: &Side<'_>, rounds: i32) {
+    let database = side.open().await;
+    for round in 0..rounds {
+        let name = if round % 2 == 0 { "orders" } else { "events" };
+        let documents = (0..100).map(|id| doc! { "_id": round * 100 + id, "text": "x".repeat(200) });
+        // An election in between is not what this is about.
+        for _ in 0..100 {
+            let inserted = database.collection::<Document>(name).insert_many(documents.clone()).ordered(false).await;
+            match inserted {
+                Err(error) if !error.to_string().contains("E11000") => {
+                    tokio::time::sleep(Duration::from_millis(100)).await
+                }
+                _ => break,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_capture_goes_on_over_broken_connections_and_killed_cursors() {
+    let set = own(Release::V6_0_5).await;
+    let side = Side::new(&set, "capture_breaks");
+    let capture = Capture::new();
+    let begin = capture.begin(&side).await;
+    let options = CaptureOptions { duration: Some(Duration::from_secs(11)), ..capture.options(&side) };
+    let disturb = async {
+        for data in [
+            doc! { "closeConnection": true },
+            doc! { "errorCode": 43 },
+            doc! { "errorCode": 11601 },
+            doc! { "errorCode": 189 },
+            doc! { "errorCode": 91 },
+        ] {
+            side.fail(&["getMore", "aggregate"], doc! { "times": 2 }, data).await;
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+        }
+        side.fail_no_more().await;
+        let kill = set.client().await.unwrap().database("admin");
+        kill.run_command(doc! { "killAllSessions": [] }).await.unwrap();
+    };
+    let (report, (), ()) = tokio::join!(capture.run(&side, options), write(&side, 150), disturb);
+    let retries = report.unwrap().retries;
+    assert!(retries >= 8, "{retries}");
+    capture.catch_up(&side).await;
+    assert_recorded(&capture, &side, begin).await;
+    assert!(capture.recorded(1).lanes["capture_breaks.orders"].len() > 7000);
+}
+
+#[tokio::test]
+async fn a_capture_goes_on_with_another_primary() {
+    let set = three_members().await;
+    let side = Side::new(&set, "capture_steps_down");
+    let capture = Capture::new();
+    let begin = capture.begin(&side).await;
+    let options = CaptureOptions { duration: Some(Duration::from_secs(20)), ..capture.options(&side) };
+    let disturb = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let first = set.primary().await.unwrap();
+        // A cursor outlives a step-down, so that it is killed as well.
+        let reads = HeldReads::new(&set, side.database, 1000, Hold::For(Duration::from_millis(100))).await;
+        reads.begun(1).await;
+        set.step_down().await.unwrap();
+        reads.release().await;
+        while reads.kill_cursors(side.database, "$cmd.aggregate").await == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let second = set.primary().await.unwrap();
+        assert_ne!(first, second);
+        set.kill(second).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        set.restart(second).await.unwrap();
+    };
+    let (report, (), ()) = tokio::join!(capture.run(&side, options), write(&side, 200), disturb);
+    let report = report.unwrap();
+    assert!(report.retries > 0, "{report:?}");
+    let end = now(&side).await;
+    let options = CaptureOptions { until: Some(end), ..capture.options(&side) };
+    capture.run(&side, options).await.unwrap();
+    assert_recorded(&capture, &side, begin).await;
+}
