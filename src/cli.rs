@@ -1,6 +1,7 @@
 //! The command line: flags to options, a verb, its outcome to output and exit code.
 
 mod arguments;
+mod capture;
 mod completions;
 mod demo;
 mod dump;
@@ -54,6 +55,7 @@ struct Global {
 enum Command {
     Dump(dump::DumpCommand),
     Restore(restore::RestoreCommand),
+    Capture(capture::CaptureCommand),
     Inspect(inspect::InspectCommand),
     Verify(verify::VerifyCommand),
     Recover(recover::RecoverCommand),
@@ -104,6 +106,7 @@ impl Command {
         match self {
             Command::Dump(command) => command.run(output, cancel).await,
             Command::Restore(command) => command.run(output, cancel).await,
+            Command::Capture(command) => command.run(output, cancel).await,
             Command::Inspect(command) => command.run(output, cancel).await,
             Command::Verify(command) => command.run(output, cancel).await,
             Command::Recover(command) => command.run(output, cancel).await,

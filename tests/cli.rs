@@ -1,6 +1,7 @@
 //! The program as its users meet it: what it prints, where, and with which exit code it ends.
 
 mod archives;
+mod capturing;
 mod changing;
 mod connecting;
 mod damage;

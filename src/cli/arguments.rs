@@ -89,10 +89,54 @@ impl ConnectionArguments {
 /// The path of an archive. Arguments in the wrong order would make one of a connection string, and show its password
 /// as a part of the path.
 pub(super) fn archive_path(argument: &str) -> Result<&Path> {
-    if ["mongodb://", "mongodb+srv://"].iter().any(|scheme| argument.starts_with(scheme)) {
+    if is_connection_string(argument) {
         return Err(Error::new(ErrorKind::Usage, "is a connection string, and not the path of an archive")
             .with_hint("the order is: transload dump SOURCE ARCHIVE, transload restore ARCHIVE TARGET")
             .at("ARCHIVE"));
     }
     Ok(Path::new(argument))
+}
+
+/// The path of a work directory, by the same rule.
+pub(super) fn work_directory(argument: &str) -> Result<PathBuf> {
+    if is_connection_string(argument) {
+        return Err(Error::new(ErrorKind::Usage, "is a connection string, and not the path of a directory")
+            .with_hint("the order is: transload capture SOURCE DIR")
+            .at("DIR"));
+    }
+    Ok(argument.into())
+}
+
+fn is_connection_string(argument: &str) -> bool {
+    ["mongodb://", "mongodb+srv://"].iter().any(|scheme| argument.starts_with(scheme))
+}
+
+/// A duration as `200ms`, `90s`, `10m` or `2h`.
+pub(super) fn duration(text: &str) -> Result<Duration> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let of_unit = |(unit, milliseconds): &(&str, u64)| {
+        text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*milliseconds)
+    };
+    units
+        .iter()
+        .find_map(of_unit)
+        .map(Duration::from_millis)
+        .ok_or_else(|| Error::new(ErrorKind::Usage, "is no duration: a number with its unit, as 200ms, 90s, 10m or 2h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        let milliseconds = |text: &str| duration(text).ok().map(|duration| duration.as_millis());
+        assert_eq!(milliseconds("200ms"), Some(200));
+        assert_eq!(milliseconds("90s"), Some(90_000));
+        assert_eq!(milliseconds("10 m"), Some(600_000));
+        assert_eq!(milliseconds("2h"), Some(7_200_000));
+        for text in ["", "5", "s", "-1s", "1.5s", "99999999999999999999h", "5d"] {
+            assert_eq!(milliseconds(text), None, "{text}");
+        }
+    }
 }

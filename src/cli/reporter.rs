@@ -32,6 +32,8 @@ struct State {
     total_documents: Option<u64>,
     documents: u64,
     bytes: u64,
+    /// Seconds behind a source that is followed.
+    lag: Option<u64>,
     begun: Instant,
     shown: Instant,
 }
@@ -40,7 +42,7 @@ impl State {
     fn new(stage: &str, total_documents: Option<u64>, total_bytes: Option<u64>) -> Self {
         let now = Instant::now();
         let stage = stage.to_owned();
-        State { stage, total_bytes, total_documents, documents: 0, bytes: 0, begun: now, shown: now }
+        State { stage, total_bytes, total_documents, documents: 0, bytes: 0, lag: None, begun: now, shown: now }
     }
 
     /// Whether documents are what is counted, as where a server reads them for an index.
@@ -55,7 +57,8 @@ impl State {
             let total = self.total_documents.map(|total| HumanCount(total).to_string());
             return format!("{}{} documents", HumanCount(self.documents), of(total));
         }
-        format!("{}{}", HumanBytes(self.bytes), of(self.total_bytes.map(|total| HumanBytes(total).to_string())))
+        let lag = self.lag.map_or_else(String::new, |lag| format!(", {lag} s behind"));
+        format!("{}{}{lag}", HumanBytes(self.bytes), of(self.total_bytes.map(|total| HumanBytes(total).to_string())))
     }
 }
 
@@ -69,10 +72,13 @@ impl Reporter {
     fn show(&self, state: &State) {
         let seconds = state.begun.elapsed().as_secs_f64();
         if self.output.is_json() {
-            let line = json!({
+            let mut line = json!({
                 "type": "progress", "stage": state.stage, "documents": state.documents, "bytes": state.bytes,
                 "total_bytes": state.total_bytes, "total_documents": state.total_documents, "seconds": seconds,
             });
+            if let (Some(lag), Some(fields)) = (state.lag, line.as_object_mut()) {
+                fields.insert("lag_seconds".to_owned(), lag.into());
+            }
             // Progress that cannot be printed must not stop the work.
             let _ = self.output.json_line(&line);
         } else if !self.output.is_quiet() {
@@ -112,6 +118,17 @@ impl Progress for Reporter {
         state.bytes += bytes;
         let every = if self.output.is_json() { JSON_EVERY } else { LINE_EVERY };
         if self.bar.is_hidden() && state.shown.elapsed() >= every {
+            state.shown = Instant::now();
+            self.show(&state);
+        }
+    }
+
+    fn lag(&self, seconds: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lag = Some(seconds);
+        self.bar.set_message(format!("{}, {seconds} s behind", state.stage));
+        if self.bar.is_hidden() {
+            // What follows may have nothing to tell for hours, and is alive all the same.
             state.shown = Instant::now();
             self.show(&state);
         }

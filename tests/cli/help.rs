@@ -5,7 +5,8 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 8] = ["dump", "restore", "inspect", "verify", "recover", "indexes", "demo", "completions"];
+const COMMANDS: [&str; 9] =
+    ["dump", "restore", "capture", "inspect", "verify", "recover", "indexes", "demo", "completions"];
 
 #[test]
 fn the_help_of_the_program_and_of_every_command() {
@@ -48,6 +49,11 @@ fn what_is_not_understood_ends_in_2_and_touches_nothing() {
         &["frobnicate"],
         &["demo", "--scale", "0"],
         &["completions", "tcsh"],
+        &["capture", "mongodb://h/", "d", "--scope", "shard"],
+        &["capture", "mongodb://h/", "d", "--since", "yesterday"],
+        &["capture", "mongodb://h/", "d", "--until", "soon"],
+        &["capture", "mongodb://h/", "d", "--for", "5"],
+        &["capture", "mongodb://h/", "mongodb://other/"],
     ]
     .map(run)
     .into();

@@ -55,7 +55,7 @@ async fn a_full_disk_keeps_the_partial_and_says_how_far_it_came() {
 }
 
 /// `unshare` fails with 1 of its own.
-fn was_mounted(ran: &Ran) -> bool {
+pub(super) fn was_mounted(ran: &Ran) -> bool {
     ran.code != 99 && ran.code != 127 && !ran.stderr.contains("unshare: ")
 }
 

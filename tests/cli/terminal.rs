@@ -205,6 +205,7 @@ pub(crate) fn redacted(text: &str) -> String {
             "checksum mismatch of $1, stored X, computed Y",
         ),
         (r"offset \d+", "offset N"),
+        (r"up to \d+,\d+, \d+ s", "up to POSITION, N s"),
         (r"\d+ whole blocks with \d+ documents", "N whole blocks with N documents"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
         (r"\b(00)?[0-9a-f]{32}\b", "$1ID"),
