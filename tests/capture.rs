@@ -329,3 +329,39 @@ async fn a_deployment_is_one_stream_and_collections_are_one_each() {
         assert_eq!(manifest.streams.len(), streams);
     }
 }
+
+/// The token that ended the stream cannot be resumed, only followed.
+#[tokio::test]
+async fn a_capture_of_a_collection_goes_on_behind_its_drop_and_rename() {
+    for release in [Release::V4_2_6, Release::V6_0_5] {
+        let side = Side::new(shared(release).await, "capture_ended");
+        side.run(doc! { "dropDatabase": 1 }).await;
+        side.run(doc! { "create": "orders" }).await;
+        tick(side.set).await;
+        let capture = Capture::new();
+        let scoped = || CaptureOptions { scope: "collection".parse().ok(), ..capture.options(&side) };
+        let begin = side.server().await.operation_time().await.unwrap();
+        let since = Some(Since::Time(begin));
+        let begun = CaptureOptions { since, duration: Some(Duration::ZERO), ..scoped() };
+        capture.run(&side, begun).await.unwrap();
+        for (round, end) in [doc! { "drop": "orders" }, doc! {}, doc! { "drop": "orders" }].into_iter().enumerate() {
+            side.run(doc! { "insert": "orders", "documents": [{ "_id": round as i32 }] }).await;
+            if end.is_empty() {
+                let to = format!("capture_ended.away{round}");
+                let rename = doc! { "renameCollection": "capture_ended.orders", "to": to };
+                side.set.client().await.unwrap().database("admin").run_command(rename).await.unwrap();
+            } else {
+                side.run(end).await;
+            }
+            // Each time in a run of its own, which ends right behind the end of the stream.
+            capture.catch_up(&side).await;
+        }
+        let lane = capture.recorded(1).lanes.remove("capture_ended.orders").unwrap();
+        let watch = Watch::Collection(transload::namespace::Namespace::parse("capture_ended.orders").unwrap());
+        let expected = plain(&side, &watch, begin, lane.len()).await;
+        assert_eq!(shown(&lane), shown(&expected), "{release}");
+        assert!(lane == expected, "{release}: the bytes differ");
+        let ends = lane.iter().filter(|event| Event::parse(event).unwrap().name == "invalidate").count();
+        assert_eq!(ends, 3, "{release}: {:?}", shown(&lane));
+    }
+}

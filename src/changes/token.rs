@@ -18,7 +18,9 @@ pub fn time(token: &[u8]) -> Option<u64> {
     let data = document::find(token, b"_data")?;
     let key: [u8; LEAST] = match data.kind {
         kind::STRING => {
-            let digits = data.string()?.get(..2 * LEAST)?;
+            // Rust's own reading would take a sign, too.
+            let is_digits = |digits: &&[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+            let digits = data.string()?.get(..2 * LEAST).filter(is_digits)?;
             let mut key = [0; LEAST];
             for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
                 *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;

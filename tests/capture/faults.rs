@@ -1,11 +1,15 @@
 //! Captures over everything that a server does to a cursor: nothing is lost, nothing is doubled.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bson::{Document, doc};
-use transload::{changes::capture::CaptureOptions, sandbox::Release};
+use tokio_util::sync::CancellationToken;
+use transload::{
+    changes::capture::{CaptureOptions, capture},
+    sandbox::Release,
+};
 
-use super::{Capture, assert_recorded, now};
+use super::{Capture, assert_recorded, now, privileges::Warnings};
 use crate::{
     copy::Side,
     held_reads::{HeldReads, Hold},
@@ -94,4 +98,41 @@ async fn a_capture_goes_on_with_another_primary() {
     let options = CaptureOptions { until: Some(end), ..capture.options(&side) };
     capture.run(&side, options).await.unwrap();
     assert_recorded(&capture, &side, begin).await;
+}
+
+/// The secondaries stay, and get nothing any more: so the primary stays too, and takes writes that no majority has.
+#[tokio::test]
+async fn a_capture_that_stands_still_for_want_of_a_majority_says_so_and_goes_on_after_it() {
+    let set = three_members().await;
+    let side = Side::new(&set, "capture_stalls");
+    let capture_into = Capture::new();
+    let begin = capture_into.begin(&side).await;
+    let primary = set.primary().await.unwrap();
+    let hold = async |mode: &str| {
+        for member in (0..set.members()).filter(|member| *member != primary) {
+            let admin = set.member_client(member).await.unwrap().database("admin");
+            admin.run_command(doc! { "configureFailPoint": "stopReplProducer", "mode": mode }).await.unwrap();
+        }
+    };
+    let warnings = Arc::new(Warnings::default());
+    let options = CaptureOptions { duration: Some(Duration::from_secs(60)), ..capture_into.options(&side) };
+    let server = side.server().await;
+    let stall = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        hold("alwaysOn").await;
+        for id in 0..45 {
+            let insert = doc! { "insert": "orders", "documents": [{ "_id": id }], "writeConcern": { "w": 1 } };
+            side.run(insert).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        hold("off").await;
+    };
+    let captured = capture(&server, options, Arc::clone(&warnings) as _, CancellationToken::new());
+    let (report, ()) = tokio::join!(captured, stall);
+    let warnings = warnings.0.lock().unwrap().clone();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("the stream of the database capture_stalls has been standing at"), "{warnings:?}");
+    assert!(report.unwrap().events >= 45);
+    capture_into.catch_up(&side).await;
+    assert_recorded(&capture_into, &side, begin).await;
 }

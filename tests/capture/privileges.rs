@@ -24,7 +24,7 @@ use crate::{
 
 /// Keeps what it was told.
 #[derive(Debug, Default)]
-struct Warnings(Mutex<Vec<String>>);
+pub(super) struct Warnings(pub(super) Mutex<Vec<String>>);
 
 impl Progress for Warnings {
     fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
