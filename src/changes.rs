@@ -10,5 +10,6 @@
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
 pub mod event;
+pub mod log;
 
 pub use event::{Event, Operation};

@@ -69,7 +69,11 @@ fn staged(target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes durable which names are in the folder that `path` stands in.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder(path))?.sync_all() } else { Ok(()) }
 }
 

@@ -363,6 +363,21 @@ impl BlockHeader {
         u64::from(self.stored_len).saturating_add(BLOCK_HEADER_LEN as u64)
     }
 
+    /// Whether it is the header of a checkpoint.
+    pub fn is_checkpoint(&self) -> bool {
+        self.record == RecordType::Checkpoint as u8
+    }
+
+    /// Whether it is the header of the index or of the footer, which no [`Record`](crate::Record) stands for.
+    pub fn is_of_the_tail(&self) -> bool {
+        self.record == RecordType::Index as u8 || self.is_footer()
+    }
+
+    /// Whether it is the header of the footer: nothing follows it.
+    pub fn is_footer(&self) -> bool {
+        self.record == RecordType::Footer as u8
+    }
+
     pub(crate) fn stored_usize(&self) -> usize {
         to_usize(self.stored_len)
     }

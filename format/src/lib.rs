@@ -7,7 +7,8 @@
 //!
 //! - [`PackedBlock::pack`] compresses documents, on any thread; [`Writer`] puts blocks and [`Record`]s into a file.
 //! - [`Reader`] opens a finished archive by its tail and reads any block; [`StoredBlock::unpack`] decompresses it.
-//! - [`Scanner`] reads front to back from pushed bytes; [`Salvager`] does so in spite of damage.
+//! - [`Scanner`] reads front to back from pushed bytes; [`Salvager`] does so in spite of damage; [`Walker`] follows a
+//!   file that grows.
 //! - [`Contents`] is what all of them agree an archive holds.
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod record_type;
 mod salvage;
 mod scanner;
 mod survey;
+mod walker;
 mod wire;
 mod writer;
 
@@ -45,4 +47,5 @@ pub use record::{
 };
 pub use salvage::{Found, Salvager};
 pub use scanner::{Event, Scanner};
+pub use walker::{Cursor, Walker};
 pub use writer::{Finished, Writer};

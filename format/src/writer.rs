@@ -46,6 +46,20 @@ impl<W: Write> Writer<W> {
         Ok(Writer { out, contents: Contents::new(header), compressor: Compressor::new(codec) })
     }
 
+    /// Goes on with an archive that was not finished. `contents` is what a [`Scanner`](crate::Scanner) found in it, and
+    /// `out` goes on where [`Contents::offset`] says: nothing stands behind that any more.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the archive has features that forbid appending to who does not know them.
+    pub fn resume(out: W, contents: Contents, codec: Codec) -> Result<Self> {
+        if !contents.header().features.may_append() {
+            return Err(Error::Refused(
+                "it has features that only a newer version of this program may append to".into(),
+            ));
+        }
+        Ok(Writer { out, contents, compressor: Compressor::new(codec) })
+    }
+
     /// What has been written so far.
     pub fn contents(&self) -> &Contents {
         &self.contents

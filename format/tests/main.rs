@@ -19,6 +19,7 @@
 mod corpus;
 mod damage;
 mod forge;
+mod growing;
 mod invalid;
 mod limits;
 mod outcome;

@@ -278,7 +278,7 @@ def by_tail(data, archive):
 
 
 def read(way, data):
-    """What a sidecar says of one way to read (section 14)."""
+    """What a sidecar says of one way to read (section 15)."""
     archive, outcome = Archive(), "finished"
     try:
         way(data, archive)
