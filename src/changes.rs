@@ -10,5 +10,7 @@
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
 pub mod event;
+pub mod key;
 
 pub use event::{Event, Operation};
+pub use key::Key;
