@@ -11,8 +11,10 @@
 
 pub mod delta;
 pub mod event;
+pub mod fold;
 pub mod key;
 
 pub use delta::{Applied, Chain, Delta, Nested, Paths, Simple};
 pub use event::{Event, Operation};
+pub use fold::{Effect, Folded, fold};
 pub use key::Key;
