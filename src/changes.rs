@@ -9,7 +9,13 @@
 //! its order is the order of the source, and nothing ever changes it. Lanes go on side by side; an event about a whole
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
+pub mod delta;
 pub mod event;
+pub mod fold;
+pub mod key;
 pub mod log;
 
+pub use delta::{Applied, Chain, Delta, Nested, Paths, Simple};
 pub use event::{Event, Operation};
+pub use fold::{Effect, Folded, fold};
+pub use key::Key;
