@@ -10,5 +10,8 @@
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
 pub mod event;
+pub mod stream;
+pub mod token;
 
 pub use event::{Event, Operation};
+pub use stream::{ChangeStream, StreamFailure, StreamOptions, Watch};

@@ -26,3 +26,4 @@ mod round_trip;
 mod sandbox;
 mod server_binary;
 mod servers;
+mod stream;
