@@ -41,6 +41,20 @@ pub struct SelectionOptions {
     pub default_database: Option<String>,
 }
 
+impl SelectionOptions {
+    /// The same without the file: its names stand among the includes, so that it can be kept when the file is gone.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or names nothing.
+    pub fn with_file_read(mut self) -> Result<Self> {
+        if let Some(path) = self.collections_file.take() {
+            let file = CollectionsFile::read(&path, self.default_database.as_deref())?;
+            self.include.extend(file.lines().iter().map(|line| pattern::literal(&line.name)));
+        }
+        Ok(self)
+    }
+}
+
 /// A selection that has been understood, to be resolved against what there is.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -124,6 +138,17 @@ impl Selection {
             }
         }
         Ok(Some(source.clone()))
+    }
+
+    /// Whether it takes `namespace`, which need not be there, or not yet: the same rules for a collection that is born
+    /// while changes are captured.
+    pub fn takes(&self, namespace: &Namespace) -> bool {
+        self.selects(namespace)
+    }
+
+    /// Whether it may take anything of `database`.
+    pub fn takes_of(&self, database: &str) -> bool {
+        self.default_database.as_deref().is_none_or(|only| only == database)
     }
 
     fn selects(&self, namespace: &Namespace) -> bool {

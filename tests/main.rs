@@ -27,3 +27,4 @@ mod sandbox;
 mod server_binary;
 mod servers;
 mod windows;
+mod stream;

@@ -91,6 +91,8 @@ pub struct Event<'a> {
     pub document: Option<&'a [u8]>,
     /// `updateDescription` of an update.
     pub update: Option<&'a [u8]>,
+    /// Whether it was too large to be kept whole: what it says of its document is to be fetched from the source.
+    pub refetch: bool,
 }
 
 impl<'a> Event<'a> {
@@ -110,6 +112,7 @@ impl<'a> Event<'a> {
             key: None,
             document: None,
             update: None,
+            refetch: false,
         };
         for element in document::elements(raw) {
             let element = element.map_err(|problem| malformed(&problem.to_string()))?;
@@ -137,6 +140,7 @@ impl<'a> Event<'a> {
             b"documentKey" => self.key = embedded,
             b"fullDocument" => self.document = embedded,
             b"updateDescription" => self.update = embedded,
+            b"refetch" => self.refetch = element.kind == kind::BOOL && element.value == [1],
             _ => {}
         }
         Ok(())
@@ -148,6 +152,7 @@ impl<'a> Event<'a> {
             _ if self.name.is_empty() => Some("operation"),
             operation if operation.is_of_a_document() && self.collection.is_none() => Some("namespace"),
             operation if operation.is_of_a_document() && self.key.is_none() => Some("document key"),
+            _ if self.refetch => None,
             Operation::Insert | Operation::Replace if self.document.is_none() => Some("document"),
             Operation::Update if self.update.is_none() => Some("description of the update"),
             _ => None,
@@ -201,6 +206,15 @@ mod tests {
         assert_eq!((event.database, event.collection), ("shop", Some("a.b")));
         assert_eq!(event.key, Some(rawdoc! { "_id": 1 }.as_bytes()));
         assert!(event.update.is_some() && event.document.is_none());
+    }
+
+    #[test]
+    fn an_event_to_refetch_needs_no_more_than_its_key() {
+        let raw = rawdoc! {
+            "_id": { "_data": "82" }, "operationType": "insert", "ns": { "db": "d", "coll": "c" },
+            "documentKey": { "_id": 1 }, "refetch": true,
+        };
+        assert!(Event::parse(raw.as_bytes()).unwrap().refetch);
     }
 
     #[test]

@@ -102,6 +102,12 @@ impl Pattern {
     }
 }
 
+/// The glob that matches `name` alone.
+pub(super) fn literal(name: &str) -> String {
+    let escape = |char: char| if matches!(char, '*' | '?' | '\\') { format!("\\{char}") } else { char.to_string() };
+    name.chars().map(escape).collect()
+}
+
 /// Splits a glob into its units.
 pub(super) fn units(text: &str) -> Result<Vec<Unit>> {
     let mut chars = text.chars();

@@ -217,3 +217,36 @@ fn a_namespace_that_comes_later_follows_the_same_rules() {
     assert_eq!(target("shop.tmp1"), None);
     assert_eq!(target("live.new"), None);
 }
+
+#[test]
+fn what_is_born_later_is_taken_by_the_same_rules() {
+    let takes = |options: &SelectionOptions, name: &str| {
+        Selection::new(options).unwrap().takes(&Namespace::parse(name).unwrap())
+    };
+    let all = options(&[], &[], &[], None);
+    assert!(takes(&all, "new.born"));
+    let some = options(&["shop.*"], &["*.tmp*"], &[], None);
+    assert!(takes(&some, "shop.born") && !takes(&some, "shop.tmp1") && !takes(&some, "live.born"));
+    let one = options(&["orders*"], &[], &[], Some("shop"));
+    assert!(takes(&one, "shop.orders2") && !takes(&one, "shop.events") && !takes(&one, "live.orders"));
+    let of = |options: &SelectionOptions, database: &str| Selection::new(options).unwrap().takes_of(database);
+    assert!(of(&one, "shop") && !of(&one, "live") && of(&all, "live"));
+}
+
+#[test]
+fn a_file_that_was_read_selects_the_same_as_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list.txt");
+    fs::write(&path, "orders\nfs.files\na*b\nback\\slash\n").unwrap();
+    let with_file = SelectionOptions { collections_file: Some(path), ..options(&["x"], &["fs.*"], &[], Some("shop")) };
+    let without = with_file.clone().with_file_read().unwrap();
+    assert_eq!(without.collections_file, None);
+    assert_eq!(without.include, ["x", "orders", "fs.files", r"a\*b", r"back\\slash"]);
+    let (file, globs) = (Selection::new(&with_file).unwrap(), Selection::new(&without).unwrap());
+    for name in
+        ["shop.orders", "shop.fs.files", "shop.a*b", "shop.ab", r"shop.back\slash", "shop.x", "live.orders", "shop.y"]
+    {
+        let namespace = Namespace::parse(name).unwrap();
+        assert_eq!(file.takes(&namespace), globs.takes(&namespace), "{name}");
+    }
+}
