@@ -10,10 +10,16 @@
 //! collection, as its drop, is a barrier between what stands before and behind it in the log.
 
 pub mod capture;
+pub mod delta;
 pub mod event;
+pub mod fold;
+pub mod key;
 pub mod log;
 pub mod stream;
 pub mod token;
 
+pub use delta::{Applied, Chain, Delta, Nested, Paths, Simple};
 pub use event::{Event, Operation};
+pub use fold::{Effect, Folded, fold};
+pub use key::Key;
 pub use stream::{ChangeStream, StreamFailure, StreamOptions, Watch};

@@ -98,17 +98,19 @@ pub async fn dump(
     check_sidecar(&options.destination)?;
     progress.stage("reading the catalog", None, None);
     let planned = async {
+        // What happens from now on is not all in the copy; what happened before is.
+        let since = server.operation_time().await?;
         let catalog = catalog::read(server, &options.selection).await?;
         catalog.warnings.iter().for_each(|warning| progress.warn(warning));
         catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
-        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog))
+        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog, since))
     };
-    let (jobs, catalog) = tokio::select! {
+    let (jobs, catalog, since) = tokio::select! {
         planned = planned => planned?,
         () = cancel.cancelled() => return Err(Error::interrupted()),
     };
     let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
-    let (sink, writer) = Sink::begin(&options.destination, options.codec, origin(server), collections)?;
+    let (sink, writer) = Sink::begin(&options.destination, options.codec, origin(server), since, collections)?;
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
     progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
     let Catalog { entries, left_out, warnings, missing } = catalog;
@@ -245,7 +247,8 @@ impl Shared {
         if !block.is_empty() {
             self.hand_over(id, part, &mut block).await?;
         }
-        self.sink.finish_part(id, part, self.server.cluster_time().await?).await?;
+        let high = if scan.is_of_one_time() { low } else { self.server.cluster_time().await? };
+        self.sink.finish_part(id, part, high).await?;
         let open = self.open_parts.get(job.entry).map_or(0, |open| open.fetch_sub(1, Ordering::AcqRel));
         if open == 1 {
             self.sink.finish_namespace(id).await?;

@@ -28,3 +28,4 @@ mod sandbox;
 mod server_binary;
 mod servers;
 mod stream;
+mod windows;

@@ -13,13 +13,15 @@ use tokio::{
     task::JoinHandle,
 };
 use transload_format::{
-    ArchiveId, Codec, Collection, Compressor, Contents, Kind, Origin, PackedBlock, PartBegun, Record, Subject, Writer,
+    ArchiveId, Checkpoint, Codec, Collection, Compressor, Contents, Kind, Origin, PackedBlock, PartBegun, Record,
+    Subject, Writer,
 };
 
 use super::{Destination, Output, archive_failure};
 use crate::{
     batch::{Batch, Permit},
     cpu::{self, Pending},
+    document::EMPTY,
     error::{Error, ErrorKind, Result},
 };
 
@@ -65,8 +67,8 @@ pub struct Cut {
 }
 
 impl Sink {
-    /// Begins an archive of these collections; their ids are 1, 2, 3 … in this order. The handle gives what was
-    /// written once the sink and all its clones are dropped.
+    /// Begins an archive of these collections, as they were listed after the cluster time `since` (0 if unknown); their
+    /// ids are 1, 2, 3 … in this order. The handle gives what was written once the sink and all its clones are dropped.
     ///
     /// # Errors
     /// When the destination cannot be opened.
@@ -74,6 +76,7 @@ impl Sink {
         destination: &Destination,
         codec: Codec,
         origin: Origin,
+        since: u64,
         collections: Vec<Collection>,
     ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
         let name = destination.unfinished_name();
@@ -86,7 +89,7 @@ impl Sink {
         let handle = tokio::task::spawn_blocking(move || {
             let failed = |error| Cut { documents: 0, bytes: 0, failure: Some(archive_failure(&name, error)) };
             let mut writer = Writer::new(output, ArchiveId(id), codec).map_err(failed)?;
-            let written = announce(&mut writer, origin, collections)
+            let written = announce(&mut writer, origin, since, collections)
                 .map_err(|error| archive_failure(&name, error))
                 .and_then(|()| write(&mut writer, items, &name));
             let contents = writer.contents();
@@ -178,8 +181,18 @@ fn pack(subject: Subject, documents: Vec<u8>, codec: Codec) -> Result<PackedBloc
     })
 }
 
-fn announce(writer: &mut Writer<Output>, origin: Origin, collections: Vec<Collection>) -> transload_format::Result<()> {
+/// What stands before the documents. The checkpoint has no token: it is no place in a stream, but the time whose changes
+/// a replay has to have from.
+fn announce(
+    writer: &mut Writer<Output>,
+    origin: Origin,
+    since: u64,
+    collections: Vec<Collection>,
+) -> transload_format::Result<()> {
     writer.record(0, 0, Record::Origin(origin))?;
+    if since != 0 {
+        writer.record(0, 0, Record::Checkpoint(Checkpoint { token: EMPTY.to_vec(), cluster_time: since }))?;
+    }
     for collection in collections {
         writer.collection(collection)?;
     }

@@ -13,7 +13,7 @@ use mongodb::{
 use super::Bounds;
 use crate::{
     catalog::{Entry, Order, uuid_of},
-    connect::{Doing, Patience, Server, batch_documents, retry},
+    connect::{Doing, Patience, Retry, Server, Version, batch_documents, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
@@ -22,6 +22,8 @@ use crate::{
 const REPLY_BYTES: u64 = 4 * 1024 * 1024;
 /// Documents of a reply when their size is not known.
 const REPLY_DOCUMENTS: i32 = 1000;
+/// The first release that reads outside of transactions with `readConcern: snapshot`.
+const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
 
 /// A part being read.
 #[allow(missing_debug_implementations, reason = "the driver's cursor has none")]
@@ -31,6 +33,8 @@ pub struct PartScan<'a> {
     bounds: &'a Bounds,
     /// The cluster time that what is read must not be older than.
     low: u64,
+    /// Whether the part is read as it was at `low`, so that it is of that one time, however long it takes.
+    at_one_time: bool,
     batch_size: i32,
     cursor: Option<RawBatchCursor>,
     /// The last document delivered: its `{_id: …}`, or the whole of it where it has no `_id`.
@@ -62,8 +66,9 @@ impl Delivered {
 }
 
 impl<'a> PartScan<'a> {
-    /// A scan of the documents between `bounds`, as they were at the cluster time `low` or later; 0 for whenever. A
-    /// secondary that is behind waits until it has come that far.
+    /// A scan of the documents between `bounds`: as they were at the cluster time `low`, where the server can (5.0+, but
+    /// no capped collections), or at that time or later; 0 for whenever. A secondary that is behind waits until it has come
+    /// that far. Which of the two it was, [`is_of_one_time`](Self::is_of_one_time) tells in the end.
     pub fn new(server: &'a Server, entry: &'a Entry, bounds: &'a Bounds, low: u64) -> Self {
         let average = match (entry.bytes, entry.documents) {
             (Some(bytes), Some(documents)) if documents > 0 => Some((bytes / documents).max(1)),
@@ -75,6 +80,7 @@ impl<'a> PartScan<'a> {
             entry,
             bounds,
             low,
+            at_one_time: low != 0 && entry.order == Order::Id && server.version() >= SNAPSHOTS_SINCE,
             batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
             cursor: None,
             last: None,
@@ -107,6 +113,12 @@ impl<'a> PartScan<'a> {
                 Err(error) => {
                     self.cursor = None;
                     self.passing = self.entry.order == Order::Natural && self.last.is_some();
+                    if self.at_one_time && retry(&error) == Retry::Stop {
+                        // The server keeps no history that old any more (239 SnapshotTooOld), or the catalog has changed
+                        // since (246 SnapshotUnavailable), or it never had one. If it is another trouble, it comes again.
+                        self.at_one_time = false;
+                        continue;
+                    }
                     if !self.patience.wait(retry(&error)).await {
                         return Err(self.explained(error).await);
                     }
@@ -119,6 +131,11 @@ impl<'a> PartScan<'a> {
                 return Ok(Some(batch));
             }
         }
+    }
+
+    /// Whether all that was read was so at the cluster time that the scan was given.
+    pub fn is_of_one_time(&self) -> bool {
+        self.at_one_time
     }
 
     async fn advance(&mut self) -> mongodb::error::Result<Option<RawBatch>> {
@@ -175,9 +192,12 @@ impl<'a> PartScan<'a> {
         let mut find = RawBuilder::new();
         find.string("find", self.entry.data.collection()).int32("batchSize", self.batch_size);
         if self.low != 0 {
+            let (level, time) = match self.at_one_time {
+                true => ("snapshot", "atClusterTime"),
+                false => ("local", "afterClusterTime"),
+            };
             find.embed("readConcern", |concern| {
-                concern.string("level", "local");
-                concern.append_element(kind::TIMESTAMP, "afterClusterTime", &self.low.to_le_bytes());
+                concern.string("level", level).append_element(kind::TIMESTAMP, time, &self.low.to_le_bytes());
             });
         }
         match self.entry.order {

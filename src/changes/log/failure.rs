@@ -18,6 +18,9 @@ pub(super) fn segment_failure(path: &Path, error: FormatError) -> Error {
         }
         FormatError::NewerVersion(_) => Error::new(ErrorKind::NewerVersion, message)
             .with_hint("use the version of transload that wrote it, or a later one"),
+        FormatError::Unfinished { .. } if path.extension().is_some_and(|extension| extension == "partial") => {
+            Error::new(ErrorKind::Damaged, "ends before its first checkpoint").with_hint(ANEW)
+        }
         FormatError::Unfinished { .. } => {
             Error::new(ErrorKind::Damaged, format!("has the name of a finished segment, but is {message}"))
                 .with_hint(ANEW)

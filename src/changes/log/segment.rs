@@ -107,10 +107,12 @@ impl Segment {
         self.archive.block(block).map_err(failed)
     }
 
-    /// Writes a checkpoint.
+    /// Writes a checkpoint, and makes it durable. If that fails, it is as if it had not been written.
     pub(super) fn checkpoint(&mut self, position: &Position) -> Result<()> {
+        let before = self.contents().offset();
         let written = self.archive.record(0, 0, Record::Checkpoint(position.into()));
-        written.map_err(|error| segment_failure(&self.path, error))
+        written.map_err(|error| segment_failure(&self.path, error))?;
+        self.archive.get_mut().sync_or_cut(before).map_err(|error| Error::io(&self.path, error))
     }
 
     /// Makes durable what was written.
@@ -121,11 +123,12 @@ impl Segment {
     /// Finishes it; it gets its name when it is durable.
     pub(super) fn finish(mut self) -> Result<()> {
         let failed = |error| segment_failure(&self.path, error);
+        let before = self.contents().offset();
         for id in (1..).take(self.contents().namespaces().len()) {
             self.archive.finish_namespace(id).map_err(failed)?;
         }
         let mut file = self.archive.finish().map_err(failed)?.out;
-        file.sync().map_err(|error| Error::io(&self.path, error))?;
+        file.sync_or_cut(before).map_err(|error| Error::io(&self.path, error))?;
         publish(&self.directory, self.number)
     }
 }
@@ -159,6 +162,13 @@ impl SegmentFile {
         #[cfg(test)]
         faults::step()?;
         self.0.sync_data()
+    }
+
+    /// Makes durable what was written, or takes away what stands from `len` on. An operating system may tell only once
+    /// that bytes did not come to the disk, and give them out as if they had: who goes on with the segment must not find
+    /// there what a crash would take away.
+    fn sync_or_cut(&mut self, len: u64) -> io::Result<()> {
+        self.sync().inspect_err(|_| drop(self.0.set_len(len)))
     }
 }
 

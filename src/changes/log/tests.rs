@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod follow;
 mod full_disk;
+mod killed;
 mod round_trip;
 
 use std::{

@@ -137,8 +137,7 @@ impl LogWriter {
             if is_dirty {
                 segment.sync()?;
             }
-            segment.checkpoint(position)?;
-            segment.sync()
+            segment.checkpoint(position)
         })?;
         self.is_dirty = false;
         self.has_events = false;

@@ -10,8 +10,8 @@ use super::*;
 fn a_segment_cut_at_any_byte_goes_on_at_its_last_whole_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = LogWriter::create(folder.path(), &position(0), ONE).unwrap();
-    fill(&mut writer, 0..30).unwrap();
-    writer.append("shop.other", &event(30), false).unwrap();
+    fill(&mut writer, 0..20).unwrap();
+    writer.append("shop.other", &event(20), false).unwrap();
     writer.flush().unwrap();
     drop(writer);
     let items = read(folder.path()).unwrap();

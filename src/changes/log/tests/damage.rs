@@ -41,6 +41,10 @@ fn every_changed_bit_before_the_last_checkpoint_is_an_error() {
         fs::write(&path, &bytes).unwrap();
         let (found, error) = read_until_error(damaged.path());
         assert_eq!(found, items[..found.len()]);
+        // Going on takes an fsync, and those are slow.
+        if bit / 8 >= last_begins && bit % 8 > 0 {
+            continue;
+        }
         let resumed = LogWriter::resume(damaged.path(), ONE);
         if bit / 8 < last_begins {
             assert!(error.is_some(), "bit {bit}");

@@ -36,7 +36,7 @@ fn whichever_operation_of_the_disk_fails_nothing_committed_is_lost() {
         let (mut committed, mut next) = (0, 0);
         faults::fail_after(Some(steps));
         let failed = loop {
-            if next >= 200 {
+            if next >= 100 {
                 break false;
             }
             if fill(&mut writer, next..next + 10).is_err() {
@@ -47,16 +47,17 @@ fn whichever_operation_of_the_disk_fails_nothing_committed_is_lost() {
         };
         faults::fail_after(None);
         if !failed {
-            assert!(steps > 50);
+            assert!(steps > 30, "{steps}");
             return;
         }
         let before = drain(&mut reader).unwrap();
         let (mut writer, from) = LogWriter::resume(folder.path(), SMALL).unwrap();
         let next = if from.time == 0 { 0 } else { from.time as i32 + 1 };
-        assert!(next >= committed, "step {steps}");
-        fill(&mut writer, next..200).unwrap();
+        // A commit that failed may be there, when it was the next segment that could not be begun.
+        assert!(next == committed || next == committed + 10, "step {steps}");
+        fill(&mut writer, next..100).unwrap();
         let items = [before, drain(&mut reader).unwrap()].concat();
-        assert_eq!(all(&items), (0..200).collect::<Vec<_>>(), "step {steps}");
+        assert_eq!(all(&items), (0..100).collect::<Vec<_>>(), "step {steps}");
         assert_eq!(items, read(folder.path()).unwrap());
     }
 }
