@@ -7,6 +7,8 @@ mod bad_indexes;
 mod build_progress;
 mod capture;
 mod catalog;
+mod changes_deltas;
+mod changes_keys;
 mod cli;
 mod copy;
 mod dropped_collections;

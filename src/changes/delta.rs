@@ -65,6 +65,9 @@ pub struct Delta<'a> {
     paths: Paths,
 }
 
+/// The parts of a description that matter here. The last of them is for [`Paths::Told`].
+const PARTS: [&[u8]; 4] = [b"updatedFields", b"removedFields", b"truncatedArrays", b"disambiguatedPaths"];
+
 /// One change of one path.
 #[derive(Clone, Copy, Debug)]
 enum Change<'a> {
@@ -90,18 +93,18 @@ impl<'a> Delta<'a> {
         };
         for element in document::elements(update) {
             let element = element?;
-            let slot = match element.name {
-                b"updatedFields" => &mut delta.updated,
-                b"removedFields" => &mut delta.removed,
-                b"truncatedArrays" => &mut delta.truncated,
-                b"disambiguatedPaths" => delta.told.insert(&document::EMPTY),
-                _ => continue,
-            };
-            match element.kind {
-                kind::DOCUMENT | kind::ARRAY => *slot = element.value,
-                // 5.0 and later leave out what there is none of, some forks say null.
-                kind::NULL => {}
+            // 5.0 and later leave out what there is none of, some forks say null.
+            let part = match element.kind {
+                _ if !PARTS.contains(&element.name) => continue,
+                kind::DOCUMENT | kind::ARRAY => element.value,
+                kind::NULL => continue,
                 _ => return Err(malformed("a part of an update's description is no document")),
+            };
+            match element.name {
+                b"updatedFields" => delta.updated = part,
+                b"removedFields" => delta.removed = part,
+                b"truncatedArrays" => delta.truncated = part,
+                _ => delta.told = Some(part),
             }
         }
         if delta.told.is_some() {

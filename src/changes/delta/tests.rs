@@ -203,6 +203,15 @@ fn trust_ends_where_a_name_could_be_mistaken() {
         assert_eq!(applied(TRUST, &before, &update(rawdoc! { "a.b": 2 }, &[])), Applied::Ambiguous);
         assert!(matches!(applied(TRUST, &before, &update(rawdoc! { "a": 2 }, &[])), Applied::Document(_)));
     }
+    // A name that an earlier event of the row brought.
+    let (dotted, nested) = (update(rawdoc! { "x": { "c.d": 1 } }, &[]), update(rawdoc! { "a.b": 2 }, &[]));
+    let [dotted, nested] = [&dotted, &nested].map(|event| Delta::parse(event.as_bytes(), TRUST).unwrap());
+    for (row, known) in [([dotted, nested], false), ([nested, dotted], true)] {
+        let mut chain = Chain::new();
+        row.iter().for_each(|delta| chain.push(delta));
+        let applied = chain.apply(rawdoc! { "a": { "b": 1 } }.as_bytes());
+        assert_eq!(matches!(applied, Applied::Document(_)), known);
+    }
     for path in ["a..b", ".a", "a.", "."] {
         let mut sets = RawDocumentBuf::new();
         let name: bson::raw::CString = path.try_into().unwrap();
