@@ -9,7 +9,7 @@ use crate::{
     archive::ArchiveFile,
     catalog::{
         self, Claim, Scratches,
-        index_spec::{Author, Context, Repair, RepairKind, Verdict, sanitize},
+        index_spec::{Author, Context, Repair, RepairKind, Verdict, sanitize, sanitize_beside},
         sidecar::{CleanIndex, CollectionIndexes, Sidecar, sidecar_path},
     },
     connect::{Server, Version},
@@ -130,7 +130,8 @@ impl IndexPlan {
         for left in indexes.not_built.iter().cloned() {
             // What no new server builds, as geoHaystack, an old one may.
             let context = Context { author: Author::Server, ..context };
-            let again = sanitize(std::slice::from_ref(&left.original), &context).pop();
+            let built: Vec<Vec<u8>> = plan.build.iter().map(|index| index.spec.clone()).collect();
+            let again = sanitize_beside(&built, &left.original, &context);
             if let Some((Verdict::Build(spec), repairs)) = again.map(|again| (again.verdict, again.repairs))
                 && left.served_by.is_none()
             {

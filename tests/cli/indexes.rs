@@ -220,6 +220,38 @@ fn braced(spec: &str) -> String {
 }
 
 #[test]
+fn what_no_server_builds_is_bad_before_a_server_is_asked() {
+    let terminal = Terminal::new();
+    let specs = [
+        r#"{"key":{"a":"hashed"},"name":"h","unique":true}"#,
+        r#"{"key":{"$**":1},"name":"w","unique":true}"#,
+        r#"{"key":{"$**":1},"name":"sparse","sparse":true}"#,
+        r#"{"key":{"a":1},"name":"p","sparse":true,"partialFilterExpression":{"a":1}}"#,
+        r#"{"key":{"a":"text"},"name":"t"}"#,
+        r#"{"key":{"b":"text"},"name":"second"}"#,
+        r#"{"key":{"a":1,"c":"hashed"},"name":"new"}"#,
+    ];
+    let spec = |spec: &&str| format!(r#"{{"spec":{spec}}}"#);
+    let listed = specs.iter().map(spec).collect::<Vec<_>>().join(",");
+    terminal.write(
+        "a.indexes.json",
+        format!(r#"{{"sidecar":1,"collections":[{{"namespace":"shop.orders","indexes":[{listed}]}}]}}"#),
+    );
+    fs::create_dir_all(terminal.path("dump/shop")).unwrap();
+    let many: String =
+        (0..65).map(|number| format!(r#",{{"v":2,"key":{{"f{number}":1}},"name":"n{number}"}}"#)).collect();
+    terminal.write("dump/shop/many.metadata.json", metadata("many", &many));
+    let runs = [
+        terminal.run(&["indexes", "check", "a.indexes.json"]).ends_with(4),
+        terminal.run(&["indexes", "check", "a.indexes.json", "--target-version", "4.2.6"]).ends_with(4),
+        terminal.run(&["indexes", "repair", "a.indexes.json"]).ends_with(3),
+        terminal.run(&["indexes", "check", "a.indexes.json"]).ends_with(0),
+        terminal.run(&["indexes", "check", "dump"]).ends_with(4),
+    ];
+    snapshot("indexes-unbuildable", &runs);
+}
+
+#[test]
 fn a_directory_of_mongodump_is_checked_and_repaired() {
     let terminal = Terminal::new();
     const BAD: &str =
