@@ -17,6 +17,7 @@ use transload_format::{Collection, CollectionType};
 
 use super::index_spec::{Author, Context, NEWEST, Repair, Verdict, sanitize};
 use crate::{
+    connect::Version,
     document::{self, RawBuilder},
     error::Result,
     replace::replace,
@@ -106,8 +107,17 @@ impl Sidecar {
     /// The sidecar of these collections, for a target that knows every option. What a target does not know is left
     /// out when it is restored to.
     pub fn derive<'a>(archive: Option<String>, collections: impl IntoIterator<Item = &'a Collection>) -> Self {
+        Sidecar::derive_for(NEWEST, archive, collections)
+    }
+
+    /// The same for a target of this version.
+    pub fn derive_for<'a>(
+        target: Version,
+        archive: Option<String>,
+        collections: impl IntoIterator<Item = &'a Collection>,
+    ) -> Self {
         let with_indexes = collections.into_iter().filter(|collection| collection.kind != CollectionType::View);
-        let collections = with_indexes.map(CollectionIndexes::derive).collect();
+        let collections = with_indexes.map(|collection| CollectionIndexes::derive(collection, target)).collect();
         Sidecar { archive, collections, ..Sidecar::default() }
     }
 
@@ -132,8 +142,8 @@ impl CollectionIndexes {
         CollectionIndexes { namespace, uuid: None, options, indexes: Vec::new(), not_built: Vec::new() }
     }
 
-    fn derive(collection: &Collection) -> Self {
-        let context = Context { options: &collection.options, target: NEWEST, author: Author::Server };
+    fn derive(collection: &Collection, target: Version) -> Self {
+        let context = Context { options: &collection.options, target, author: Author::Server };
         let mut derived = CollectionIndexes::new(collection.namespace.clone());
         let mut options = RawBuilder::new();
         let all = document::elements(&collection.options).map_while(Result::ok);

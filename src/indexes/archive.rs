@@ -101,7 +101,7 @@ impl ArchivePlan {
             .collect();
         let plan = ArchivePlan {
             path: sidecar_path(path),
-            sidecar: Sidecar::derive(Some(contents.header().id.to_string()), all),
+            sidecar: Sidecar::derive_for(options.target, Some(contents.header().id.to_string()), all),
             selected: collections.iter().map(|collection| collection.namespace.to_string()).collect(),
             is_whole: chosen.len() == contents.namespaces().len(),
         };

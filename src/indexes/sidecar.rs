@@ -38,6 +38,7 @@ impl SidecarPlan {
         let names = sidecar.collections.iter().map(|collection| Namespace::parse(&collection.namespace));
         let names: Vec<Namespace> = names.collect::<Result<_>>().map_err(at)?;
         let chosen = selected(&names, options, warnings)?;
+        let left_out: usize = sidecar.collections.iter().map(missing).sum();
         let mut collections = Vec::new();
         for (name, kept) in names.into_iter().zip(&mut sidecar.collections).filter(|(name, _)| chosen.contains(name)) {
             let specs: Vec<Vec<u8>> = kept.indexes.iter().map(|index| index.spec.clone()).collect();
@@ -45,7 +46,6 @@ impl SidecarPlan {
             clean(kept, &collection.indexes);
             collections.push(collection);
         }
-        let left_out: usize = sidecar.collections.iter().map(missing).sum();
         if left_out > 0 {
             warnings
                 .push(format!("under \"not_built\" it has {left_out} that a target will lack; they are not looked at"));

@@ -251,6 +251,28 @@ fn what_no_server_builds_is_bad_before_a_server_is_asked() {
     snapshot("indexes-unbuildable", &runs);
 }
 
+#[tokio::test]
+async fn what_a_repair_is_for_is_said_of_files_and_known_of_servers() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_indexes_for"), uri(set, "cli_indexes_for"));
+    fill(&side, &[doc! { "key": { "at": "geoHaystack", "kind": 1 }, "name": "hay", "bucketSize": 1 }, plain_b()]).await;
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    let has_hay = |built: bool| {
+        let text = String::from_utf8(terminal.read("a.indexes.json")).unwrap();
+        let (built_ones, _) = text.split_once("\"not_built\"").unwrap_or((&text, ""));
+        assert_eq!(built_ones.contains("\"hay\""), built, "{text}");
+    };
+    has_hay(false);
+    terminal.run(&["indexes", "repair", "a.tlz", "--target-version", "4.2.6"]).ends_with(0);
+    has_hay(true);
+    let sidecar = ["indexes", "repair", "a.indexes.json", "--target-version", "5.0.4"];
+    terminal.run(&sidecar).ends_with(3);
+    has_hay(false);
+    let other = ["indexes", "repair", &uri, "--yes", "--target-version", "6.0.5"];
+    let own = ["indexes", "repair", &uri, "--yes", "--target-version", "4.2.6"];
+    snapshot("indexes-target-version", &[terminal.run(&other).ends_with(2), terminal.run(&own).ends_with(0)]);
+}
+
 #[test]
 fn a_directory_of_mongodump_is_checked_and_repaired() {
     let terminal = Terminal::new();
