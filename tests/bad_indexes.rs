@@ -271,7 +271,30 @@ async fn a_slip_in_an_edited_sidecar_makes_no_other_index() {
         .unwrap();
     let target = Side::new(shared(Release::V6_0_5).await, "slip_copy");
     let error = archive.restore(&target).await.unwrap_err();
-    let says = "a_1 of slip.orders: the sidecar gives it the option 'uniqe': servers know no such option";
+    let says = format!(
+        "{}: line 7: a_1 of slip.orders: the sidecar gives it the option 'uniqe': servers know no such option",
+        path.display()
+    );
     assert_eq!(error.to_string(), says);
     assert_eq!(target.state().await.indexes.len(), 0);
+}
+
+#[tokio::test]
+async fn a_slip_that_can_be_mended_or_costs_an_index_is_named_with_its_line() {
+    let source = Side::new(shared(Release::V6_0_5).await, "mended");
+    fill(&source, "orders", vec![index("a"), index("b")]).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let path = sidecar_path(&archive.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(r#""name":"a_1""#, r#""name":"a_1","sparse":"true""#);
+    let filter = r#""name":"b_1","partialFilterExpression":"x""#;
+    std::fs::write(&path, text.replace(r#""name":"b_1""#, filter)).unwrap();
+    let target = Side::new(shared(Release::V6_0_5).await, "mended_copy");
+    let restored = archive.restore(&target).await.unwrap();
+    let at = |line: usize| format!("({}, line {line})", path.display());
+    let repair = &restored.repaired_indexes.iter().find(|index| index.index == "a_1").unwrap().repairs[0];
+    assert!(repair.field == "sparse" && repair.reason.ends_with(&at(7)), "{repair:?}");
+    let failed = &restored.failed_indexes[0];
+    assert!(failed.index == "b_1" && failed.reason.ends_with(&at(8)), "{failed:?}");
 }

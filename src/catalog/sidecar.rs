@@ -6,10 +6,12 @@
 //! server, so a sidecar that is lost can be made again.
 
 mod json;
+mod place;
 mod read;
 mod words;
 
 pub use json::spec_value;
+pub use place::SidecarText;
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +61,8 @@ pub struct Sidecar {
     pub scratch: Vec<String>,
     /// The collections, in the order of the archive.
     pub collections: Vec<CollectionIndexes>,
+    /// The file that it was read from.
+    pub text: Option<SidecarText>,
 }
 
 /// The indexes of a collection, but for those that come with it.

@@ -93,7 +93,7 @@ impl Journal {
     /// When it cannot be written, or another repair is under way.
     pub(super) fn begin(&mut self, collections: Vec<CollectionIndexes>, scratch: Vec<String>) -> Result<()> {
         let place = || self.path.display().to_string();
-        let all = Sidecar { archive: None, server: Some(self.server.clone()), scratch, collections };
+        let all = Sidecar { server: Some(self.server.clone()), scratch, collections, ..Sidecar::default() };
         let text = all.to_json()?;
         let before = match &self.before {
             None => None,
