@@ -92,6 +92,20 @@ impl Sanitized {
         matches!(self.verdict, Verdict::Refused(_)) || self.repairs.iter().any(|repair| !repair.kind.is_routine())
     }
 
+    /// Its spec without the options that were removed: what is listed of an index that comes with its collection.
+    pub fn without_removed(&self) -> Vec<u8> {
+        let mut kept = RawBuilder::new();
+        let mut seen: Vec<&[u8]> = Vec::new();
+        for option in document::elements(&self.original).map_while(Result::ok) {
+            let is_of = |repair: &Repair| repair.field.as_bytes() == option.name && repair.after.is_none();
+            if !self.repairs.iter().any(is_of) && !seen.contains(&option.name) {
+                seen.push(option.name);
+                kept.append(&option);
+            }
+        }
+        kept.finish()
+    }
+
     /// The clean spec, if there is one to build.
     pub fn to_build(&self) -> Option<&[u8]> {
         match &self.verdict {
@@ -169,6 +183,22 @@ fn clean(spec: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Verdict,
 
 /// What is in the place of the index on `_id`: itself, whatever else its spec says, or one that does no more.
 fn of_id(options: &[Element<'_>], pattern: &Element<'_>, context: &Context<'_>, work: &mut Work) -> Verdict {
+    // What some servers list of it, and what goes without saying.
+    const OWN: [&[u8]; 9] =
+        [b"v", b"key", b"name", b"ns", b"collation", b"unique", b"background", b"dropDups", b"storageEngine"];
+    for option in options.iter().filter(|option| !OWN.contains(&option.name)) {
+        let field = String::from_utf8_lossy(option.name);
+        match option::find(option.name) {
+            None => unknown(option, work),
+            Some(_) if [kind::NULL, kind::UNDEFINED].contains(&option.kind) => {
+                work.repair(RepairKind::Null, &field, Some(option), None, "it has no value");
+            }
+            Some(_) => {
+                let reason = "servers make the index on _id themselves, and without it";
+                work.repair(RepairKind::Target, &field, Some(option), None, reason);
+            }
+        }
+    }
     let name = options.iter().find(|option| option.name == b"name").and_then(|name| name.string());
     let id = document::find(pattern.value, b"_id").and_then(|id| number::Number::of(&id));
     if id.is_some_and(|number| number.truncated() == 1) && name == Some(b"_id_") {

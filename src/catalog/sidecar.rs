@@ -8,7 +8,6 @@
 mod json;
 mod place;
 mod read;
-mod words;
 
 pub use json::spec_value;
 pub use place::SidecarText;

@@ -77,14 +77,11 @@ fn clean(kept: &mut CollectionIndexes, indexes: &[Sanitized]) {
         }
         index.repairs.extend(sanitized.repairs.iter().cloned());
         let (reason, served_by) = match &sanitized.verdict {
-            Verdict::Build(spec) => {
-                let before = mem::replace(&mut index.spec, spec.clone());
-                let original = index.original.take().or_else(|| (before != *spec).then_some(before));
+            Verdict::Build(_) | Verdict::Inherent => {
+                let spec = sanitized.to_build().map_or_else(|| sanitized.without_removed(), <[u8]>::to_vec);
+                let before = mem::replace(&mut index.spec, spec);
+                let original = index.original.take().or_else(|| (before != index.spec).then_some(before));
                 kept.indexes.push(CleanIndex { original, ..index });
-                continue;
-            }
-            Verdict::Inherent => {
-                kept.indexes.push(index);
                 continue;
             }
             Verdict::Merged(other) => (format!("{other} serves for it"), Some(other.clone())),

@@ -251,6 +251,44 @@ fn what_no_server_builds_is_bad_before_a_server_is_asked() {
     snapshot("indexes-unbuildable", &runs);
 }
 
+#[test]
+fn junk_in_the_index_on_id_is_named_and_taken_out_of_files() {
+    let terminal = Terminal::new();
+    let of_id = r#"{"v":1,"key":{"_id":1},"name":"_id_","safe":null}"#;
+    fs::create_dir_all(terminal.path("dump/shop")).unwrap();
+    terminal.write("dump/shop/a.metadata.json", format!(r#"{{"indexes":[{of_id}]}}"#));
+    let sidecar = format!(r#"{{"sidecar":1,"collections":[{{"namespace":"shop.a","indexes":[{{"spec":{of_id}}}]}}]}}"#);
+    terminal.write("a.indexes.json", sidecar);
+    let mut runs = Vec::new();
+    for place in ["dump", "a.indexes.json"] {
+        runs.push(terminal.run(&["indexes", "check", place]).ends_with(4));
+        runs.push(terminal.run(&["indexes", "repair", place]).ends_with(0));
+        terminal.run(&["indexes", "check", place]).ends_with(0);
+    }
+    let text = String::from_utf8(terminal.read("dump/shop/a.metadata.json")).unwrap();
+    assert_eq!(text, r#"{"indexes":[{"v":{"$numberInt":"1"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"}]}"#);
+    snapshot("indexes-of-id", &runs);
+}
+
+#[test]
+fn a_metadata_file_that_is_left_out_stops_nothing() {
+    let terminal = Terminal::new();
+    fs::create_dir_all(terminal.path("dump/shop")).unwrap();
+    terminal.write("dump/shop/good.metadata.json", metadata("good", ""));
+    terminal.write("dump/shop/torn.metadata.json", "{\"indexes\":[");
+    terminal
+        .write("dump/shop/twice.metadata.json", "{\"indexes\":[{\"key\":{\"a\":1},\n\"name\":\"a\",\"name\":\"b\"}]}");
+    let check = |selection: &[&str]| terminal.run(&[&["indexes", "check", "dump"][..], selection].concat());
+    let runs = [
+        check(&["--include", "*.good"]).ends_with(0),
+        check(&["--exclude", "shop.t*"]).ends_with(0),
+        check(&["--exclude", "*.torn"]).ends_with(1),
+        check(&[]).ends_with(1),
+        terminal.run(&["indexes", "repair", "dump", "--include", "shop.good"]).ends_with(0),
+    ];
+    snapshot("indexes-left-out", &runs);
+}
+
 #[tokio::test]
 async fn what_a_repair_is_for_is_said_of_files_and_known_of_servers() {
     let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);

@@ -7,13 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use transload_format::CollectionType;
 
-use super::{
-    CleanIndex, CollectionIndexes, NotBuilt, Sidecar, SidecarText, VERSION,
-    words::{Once, plain, plain_value},
-};
+use super::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar, SidecarText, VERSION};
 use crate::{
     catalog::index_spec::Repair,
     error::{Error, ErrorKind, Result},
+    plain_json::{Once, plain, plain_value},
 };
 
 #[derive(Deserialize)]
