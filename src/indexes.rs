@@ -7,7 +7,9 @@ mod archive;
 mod collection;
 mod files;
 mod guard;
+mod held;
 mod journal;
+mod left_guard;
 mod place;
 mod plan;
 mod proof;
@@ -16,6 +18,7 @@ mod server;
 mod sidecar;
 mod swap;
 mod unfinished;
+mod whereabouts;
 
 pub use place::{Place, PlaceKind};
 pub use plan::{IndexesOptions, Plan, check_file, plan_file, plan_server};
