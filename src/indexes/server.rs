@@ -93,6 +93,12 @@ impl ServerPlan {
         let names = scratches.iter().chain(&self.unfinished.scratches).map(Namespace::to_string).collect::<Vec<_>>();
         self.journal.begin(listed.clone(), names.clone())?;
         report.resumed = self.journal.is_left();
+        if self.journal.is_of_other_name {
+            let (old, other) = (self.journal.keep_old()?, &self.journal.server);
+            let kept =
+                format!("the journal of {other} is kept as {}, in case this server is a copy of it", old.display());
+            warn(report, progress, kept);
+        }
         for collection in &self.unfinished.lost {
             for index in &collection.indexes {
                 let swap = Swap { server: &self.server, collection, scratches: &scratches };
@@ -222,6 +228,13 @@ fn warn(report: &mut RepairReport, progress: &dyn Progress, warning: String) {
 fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
     let mut warnings: Vec<String> = unfinished.renamed.iter().chain(&unfinished.gone).cloned().collect();
+    if journal.is_of_other_name {
+        warnings.push(format!(
+            "{path} is of a repair of {}: collections that it lists are on this server, which is taken for that one under \
+             another name",
+            journal.server
+        ));
+    }
     warnings.extend(journal.others.iter().cloned());
     warnings.extend(unfinished.blocked.iter().map(Blocked::to_string));
     let building = unfinished.building.iter();
