@@ -3,4 +3,4 @@
 mod file_name;
 mod metadata;
 
-pub use metadata::{MetadataFile, Rewrite, metadata_files};
+pub use metadata::{FoundMetadata, MetadataFile, Rewrite, metadata_files};

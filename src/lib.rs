@@ -52,6 +52,7 @@ pub mod inspect;
 pub mod interop;
 mod load;
 pub mod namespace;
+mod plain_json;
 pub mod progress;
 pub mod recover;
 mod replace;

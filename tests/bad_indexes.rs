@@ -167,6 +167,38 @@ async fn what_only_the_server_can_judge_is_judged_before_a_document_is_loaded() 
 }
 
 #[tokio::test]
+async fn what_no_server_builds_is_said_before_a_document_is_loaded_and_costs_no_other() {
+    let source = Side::new(shared(Release::V6_0_5).await, "unbuildable");
+    let text = doc! { "key": { "t": "text" }, "name": "t_text" };
+    fill(&source, "orders", vec![index("a"), text, index("b")]).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let path = sidecar_path(&archive.path());
+    let sidecar = std::fs::read_to_string(&path).unwrap();
+    let more = r#"{"spec":{"key":{"u":"hashed"},"name":"u_hashed","unique":true}},
+        {"spec":{"key":{"s":"text"},"name":"s_text"}},"#;
+    std::fs::write(&path, sidecar.replacen(r#""indexes": ["#, &format!(r#""indexes": [{more}"#), 1)).unwrap();
+    let target = Side::new(shared(Release::V5_0_4).await, "unbuildable_copy");
+    let mut options = archive.restore_options(&target);
+    options.index_policy = IndexPolicy::Strict;
+    let refused = archive.restore_as(&target, options.clone()).await.unwrap_err().to_string();
+    for says in [
+        "unbuildable.orders u_hashed: servers keep no keys unique by a hashed index",
+        "unbuildable.orders t_text: a collection has one text index, and s_text is another one",
+    ] {
+        assert!(refused.contains(says), "{refused}");
+    }
+    assert_eq!(target.state().await.indexes.len(), 0);
+    options.index_policy = IndexPolicy::Repair;
+    let restored = archive.restore_as(&target, options).await.unwrap();
+    let mut failed: Vec<_> = restored.failed_indexes.iter().map(|failed| failed.index.as_str()).collect();
+    failed.sort_unstable();
+    assert_eq!((failed, restored.inserted, restored.is_whole()), (vec!["t_text", "u_hashed"], 2, false));
+    let found = &target.state().await.indexes["orders"];
+    assert_eq!(names(found, &["a_1", "b_1", "s_text", "t_text", "u_hashed"]), [true, true, true, false, false]);
+}
+
+#[tokio::test]
 async fn a_restore_builds_what_the_sidecar_says() {
     let (source, set) = (Side::new(shared(Release::V6_0_5).await, "edited"), shared(Release::V6_0_27).await);
     fill(&source, "orders", vec![index("a"), index("b")]).await;
@@ -239,7 +271,30 @@ async fn a_slip_in_an_edited_sidecar_makes_no_other_index() {
         .unwrap();
     let target = Side::new(shared(Release::V6_0_5).await, "slip_copy");
     let error = archive.restore(&target).await.unwrap_err();
-    let says = "a_1 of slip.orders: the sidecar gives it the option 'uniqe': servers know no such option";
+    let says = format!(
+        "{}: line 7: a_1 of slip.orders: the sidecar gives it the option 'uniqe': servers know no such option",
+        path.display()
+    );
     assert_eq!(error.to_string(), says);
     assert_eq!(target.state().await.indexes.len(), 0);
+}
+
+#[tokio::test]
+async fn a_slip_that_can_be_mended_or_costs_an_index_is_named_with_its_line() {
+    let source = Side::new(shared(Release::V6_0_5).await, "mended");
+    fill(&source, "orders", vec![index("a"), index("b")]).await;
+    let archive = Archive::new();
+    archive.dump(&source).await.unwrap();
+    let path = sidecar_path(&archive.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(r#""name":"a_1""#, r#""name":"a_1","sparse":"true""#);
+    let filter = r#""name":"b_1","partialFilterExpression":"x""#;
+    std::fs::write(&path, text.replace(r#""name":"b_1""#, filter)).unwrap();
+    let target = Side::new(shared(Release::V6_0_5).await, "mended_copy");
+    let restored = archive.restore(&target).await.unwrap();
+    let at = |line: usize| format!("({}, line {line})", path.display());
+    let repair = &restored.repaired_indexes.iter().find(|index| index.index == "a_1").unwrap().repairs[0];
+    assert!(repair.field == "sparse" && repair.reason.ends_with(&at(7)), "{repair:?}");
+    let failed = &restored.failed_indexes[0];
+    assert!(failed.index == "b_1" && failed.reason.ends_with(&at(8)), "{failed:?}");
 }

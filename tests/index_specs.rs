@@ -2,6 +2,7 @@
 
 mod generated;
 mod kinds;
+mod refused;
 
 use bson::{Bson, Document, bson, doc};
 use transload::{

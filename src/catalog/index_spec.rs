@@ -7,12 +7,17 @@
 //! Everything is a pure function of the spec, the collection's options and the target's version. What only a server
 //! can judge (a filter expression, a projection, a collation) is left to it; it is asked before any document is loaded.
 
+mod geo;
 mod key;
 mod name;
 mod number;
 mod option;
+mod pair;
 mod repair;
 mod same;
+mod series;
+mod text;
+mod together;
 mod ttl;
 mod value;
 mod work;
@@ -87,6 +92,20 @@ impl Sanitized {
         matches!(self.verdict, Verdict::Refused(_)) || self.repairs.iter().any(|repair| !repair.kind.is_routine())
     }
 
+    /// Its spec without the options that were removed: what is listed of an index that comes with its collection.
+    pub fn without_removed(&self) -> Vec<u8> {
+        let mut kept = RawBuilder::new();
+        let mut seen: Vec<&[u8]> = Vec::new();
+        for option in document::elements(&self.original).map_while(Result::ok) {
+            let is_of = |repair: &Repair| repair.field.as_bytes() == option.name && repair.after.is_none();
+            if !self.repairs.iter().any(is_of) && !seen.contains(&option.name) {
+                seen.push(option.name);
+                kept.append(&option);
+            }
+        }
+        kept.finish()
+    }
+
     /// The clean spec, if there is one to build.
     pub fn to_build(&self) -> Option<&[u8]> {
         match &self.verdict {
@@ -101,17 +120,24 @@ impl Sanitized {
 /// What has come out clean comes out as it is when it goes in again, whoever its author is then.
 pub fn sanitize(specs: &[Vec<u8>], context: &Context<'_>) -> Vec<Sanitized> {
     let mut all: Vec<Sanitized> = specs.iter().map(|spec| sanitize_one(spec, context)).collect();
-    let merged = same::find(&mut all, context);
+    together::refuse_texts(&mut all);
+    let mut merged = same::find(&mut all, context);
+    together::refuse_surplus(&mut all, &mut merged, context);
     name::make_unique(&mut all, context.options);
     same::merge(&mut all, &merged);
     all
+}
+
+/// What becomes of a spec beside others of its collection that are clean already.
+pub fn sanitize_beside(clean: &[Vec<u8>], spec: &[u8], context: &Context<'_>) -> Option<Sanitized> {
+    sanitize(&[clean, &[spec.to_vec()]].concat(), context).pop()
 }
 
 fn sanitize_one(spec: &[u8], context: &Context<'_>) -> Sanitized {
     let mut work = Work::default();
     let verdict = clean(spec, context, &mut work).unwrap_or_else(Verdict::Refused);
     let clean = if let Verdict::Build(clean) = &verdict { clean } else { spec };
-    let name = text(clean, b"name").unwrap_or_else(|| "(without a name)".to_owned());
+    let name = text_of(clean, b"name").unwrap_or_else(|| "(without a name)".to_owned());
     Sanitized { name, original: spec.to_vec(), verdict, repairs: work.repairs }
 }
 
@@ -150,11 +176,29 @@ fn clean(spec: &[u8], context: &Context<'_>, work: &mut Work) -> Result<Verdict,
             None => unknown(option, work),
         }
     }
-    Ok(Verdict::Build(complete(clean.finish(), &key, context, work)))
+    let clean = complete(clean.finish(), &key, context, work);
+    pair::check(&clean, &key, context)?;
+    Ok(Verdict::Build(clean))
 }
 
 /// What is in the place of the index on `_id`: itself, whatever else its spec says, or one that does no more.
 fn of_id(options: &[Element<'_>], pattern: &Element<'_>, context: &Context<'_>, work: &mut Work) -> Verdict {
+    // What some servers list of it, and what goes without saying.
+    const OWN: [&[u8]; 9] =
+        [b"v", b"key", b"name", b"ns", b"collation", b"unique", b"background", b"dropDups", b"storageEngine"];
+    for option in options.iter().filter(|option| !OWN.contains(&option.name)) {
+        let field = String::from_utf8_lossy(option.name);
+        match option::find(option.name) {
+            None => unknown(option, work),
+            Some(_) if [kind::NULL, kind::UNDEFINED].contains(&option.kind) => {
+                work.repair(RepairKind::Null, &field, Some(option), None, "it has no value");
+            }
+            Some(_) => {
+                let reason = "servers make the index on _id themselves, and without it";
+                work.repair(RepairKind::Target, &field, Some(option), None, reason);
+            }
+        }
+    }
     let name = options.iter().find(|option| option.name == b"name").and_then(|name| name.string());
     let id = document::find(pattern.value, b"_id").and_then(|id| number::Number::of(&id));
     if id.is_some_and(|number| number.truncated() == 1) && name == Some(b"_id_") {
@@ -196,16 +240,21 @@ fn complete(spec: Vec<u8>, key: &[u8], context: &Context<'_>, work: &mut Work) -
             work.repair(RepairKind::Explicit, "textIndexVersion", None, Some("1".to_owned()), reason);
             added.int32("textIndexVersion", 1);
         }
-        // An index of version 1 has no collation, and must not name one.
-        let first = document::find(&spec, b"v").and_then(|v| number::Number::of(&v));
-        let first = first.is_some_and(|version| version.truncated() == 1);
-        if document::find(context.options, b"collation").is_some() && !has(b"collation") && !first {
-            let reason = "the collection has a collation, which the index has not";
-            work.repair(RepairKind::Explicit, "collation", None, Some(r#"{"locale":"simple"}"#.to_owned()), reason);
-            added.embed("collation", |collation| {
-                collation.string("locale", "simple");
-            });
-        }
+    }
+    // An index of version 1 has no collation, and must not name one.
+    let first = document::find(&spec, b"v").and_then(|v| number::Number::of(&v));
+    let first = first.is_some_and(|version| version.truncated() == 1);
+    let simple = match (context.author, pair::is_simple_alone(key)) {
+        (Author::Server, _) => Some("the collection has a collation, which the index has not"),
+        (Author::Person, true) => Some("the collection has a collation, which servers give to no such index"),
+        (Author::Person, false) => None,
+    };
+    let inherits = document::find(context.options, b"collation").is_some() && !has(b"collation") && !first;
+    if let Some(reason) = simple.filter(|_| inherits) {
+        work.repair(RepairKind::Explicit, "collation", None, Some(r#"{"locale":"simple"}"#.to_owned()), reason);
+        added.embed("collation", |collation| {
+            collation.string("locale", "simple");
+        });
     }
     let mut all = RawBuilder::new();
     for part in [&spec, &added.finish()] {
@@ -217,7 +266,7 @@ fn complete(spec: Vec<u8>, key: &[u8], context: &Context<'_>, work: &mut Work) -
 }
 
 /// The text of a string option.
-fn text(spec: &[u8], name: &[u8]) -> Option<String> {
+fn text_of(spec: &[u8], name: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(document::find(spec, name)?.string()?).into_owned())
 }
 

@@ -6,10 +6,11 @@
 //! server, so a sidecar that is lost can be made again.
 
 mod json;
+mod place;
 mod read;
-mod words;
 
 pub use json::spec_value;
+pub use place::SidecarText;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use transload_format::{Collection, CollectionType};
 
 use super::index_spec::{Author, Context, NEWEST, Repair, Verdict, sanitize};
 use crate::{
+    connect::Version,
     document::{self, RawBuilder},
     error::Result,
     replace::replace,
@@ -58,6 +60,8 @@ pub struct Sidecar {
     pub scratch: Vec<String>,
     /// The collections, in the order of the archive.
     pub collections: Vec<CollectionIndexes>,
+    /// The file that it was read from.
+    pub text: Option<SidecarText>,
 }
 
 /// The indexes of a collection, but for those that come with it.
@@ -106,8 +110,17 @@ impl Sidecar {
     /// The sidecar of these collections, for a target that knows every option. What a target does not know is left
     /// out when it is restored to.
     pub fn derive<'a>(archive: Option<String>, collections: impl IntoIterator<Item = &'a Collection>) -> Self {
+        Sidecar::derive_for(NEWEST, archive, collections)
+    }
+
+    /// The same for a target of this version.
+    pub fn derive_for<'a>(
+        target: Version,
+        archive: Option<String>,
+        collections: impl IntoIterator<Item = &'a Collection>,
+    ) -> Self {
         let with_indexes = collections.into_iter().filter(|collection| collection.kind != CollectionType::View);
-        let collections = with_indexes.map(CollectionIndexes::derive).collect();
+        let collections = with_indexes.map(|collection| CollectionIndexes::derive(collection, target)).collect();
         Sidecar { archive, collections, ..Sidecar::default() }
     }
 
@@ -132,8 +145,8 @@ impl CollectionIndexes {
         CollectionIndexes { namespace, uuid: None, options, indexes: Vec::new(), not_built: Vec::new() }
     }
 
-    fn derive(collection: &Collection) -> Self {
-        let context = Context { options: &collection.options, target: NEWEST, author: Author::Server };
+    fn derive(collection: &Collection, target: Version) -> Self {
+        let context = Context { options: &collection.options, target, author: Author::Server };
         let mut derived = CollectionIndexes::new(collection.namespace.clone());
         let mut options = RawBuilder::new();
         let all = document::elements(&collection.options).map_while(Result::ok);

@@ -74,6 +74,9 @@ struct RepairCommand {
     /// A server (a connection string, env:NAME or @FILE), an archive, a sidecar NAME.indexes.json, or a directory or metadata file of mongodump
     #[arg(value_name = "WHERE")]
     place: String,
+    /// The server that the specs in files must suit; by default the newest. On a server its own version decides
+    #[arg(long, value_name = "X.Y.Z", value_parser = |text: &str| text.parse::<Version>().map_err(|error| error.to_string()), env = "TRANSLOAD_TARGET_VERSION", hide_env_values = true)]
+    target_version: Option<Version>,
     /// Do not ask before a server is changed
     #[arg(short, long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_YES", hide_env_values = true)]
     yes: bool,
@@ -97,7 +100,7 @@ impl CheckCommand {
         let target = self.target_version.unwrap_or(NEWEST);
         let report = match Place::of(&self.place)? {
             Place::Server(_) => {
-                let plan = plan(&self.place, self.selection, self.connection, |_| target, output, &cancel).await?;
+                let plan = plan(&self.place, self.selection, self.connection, |_| Ok(target), output, &cancel).await?;
                 plan.report().clone()
             }
             Place::File(kind, path) => {
@@ -133,8 +136,7 @@ impl RepairCommand {
             .with_hint("'transload indexes check' shows what would be done; --yes does it without asking")
             .at("WHERE"));
         }
-        // What another server would not take is no reason to drop an index of this one.
-        let target = |server: Option<&Server>| server.map_or(NEWEST, Server::version);
+        let target = |server: Option<&Server>| repair_for(self.target_version, server.map(Server::version));
         let plan = plan(&self.place, self.selection, self.connection, target, output, &cancel).await?;
         if on_server && plan.has_work() {
             if !output.is_json() {
@@ -152,11 +154,26 @@ impl RepairCommand {
     }
 }
 
+/// The version that repaired specs must suit: what another server would not take is no reason to drop an index of this
+/// one.
+fn repair_for(wanted: Option<Version>, server: Option<Version>) -> Result<Version> {
+    match (wanted, server) {
+        (Some(wanted), Some(server)) if wanted != server => {
+            let message = format!("{wanted} is not the version of this server, {server}, which decides what it takes");
+            Err(Error::new(ErrorKind::Usage, message)
+                .with_hint("'transload indexes check' tells what another server would not take")
+                .at("--target-version"))
+        }
+        (_, Some(server)) => Ok(server),
+        (wanted, None) => Ok(wanted.unwrap_or(NEWEST)),
+    }
+}
+
 async fn plan(
     place: &str,
     selection: SelectionArguments,
     connection: ConnectionArguments,
-    target: impl FnOnce(Option<&Server>) -> Version,
+    target: impl FnOnce(Option<&Server>) -> Result<Version>,
     output: &Output,
     cancel: &CancellationToken,
 ) -> Result<Plan> {
@@ -165,7 +182,7 @@ async fn plan(
             let server = connection.server("WHERE", &argument, CONNECTIONS, output, cancel).await?;
             let default_database = server.default_database().map(str::to_owned);
             let selection = Selection::new(&selection.options(Vec::new(), default_database))?;
-            let (options, progress) = (options(selection, target(Some(&server))), output.progress());
+            let (options, progress) = (options(selection, target(Some(&server))?), output.progress());
             tokio::select! {
                 plan = plan_server(&server, &options, progress.as_ref()) => plan?,
                 () = cancel.cancelled() => return Err(Error::interrupted()),
@@ -173,7 +190,7 @@ async fn plan(
         }
         Place::File(kind, path) => {
             let selection = Selection::new(&selection.options(Vec::new(), None))?;
-            plan_file(kind, &path, &options(selection, target(None)))?
+            plan_file(kind, &path, &options(selection, target(None)?))?
         }
     };
     tell(plan.report(), output);

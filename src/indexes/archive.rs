@@ -15,7 +15,7 @@ use super::{
 use crate::{
     archive::ArchiveFile,
     catalog::{
-        index_spec::Author,
+        index_spec::{Author, Context, Sanitized, sanitize_beside},
         sidecar::{Sidecar, sidecar_path},
     },
     error::{Error, Result},
@@ -60,10 +60,12 @@ impl Beside {
                 listed.iter().flat_map(|listed| &listed.indexes).map(|index| index.spec.clone()).collect();
             let mut collection = check(&specs, Author::Person);
             let not_built = listed.iter().flat_map(|listed| &listed.not_built);
+            let built: Vec<_> = collection.indexes.iter().filter_map(Sanitized::to_build).map(<[u8]>::to_vec).collect();
+            let context = Context { options: &it.options, target: options.target, author: Author::Server };
             // What another one serves for is not missed; what no new server builds, an old one may.
             for left in not_built.filter(|left| left.served_by.is_none()) {
-                let again = check(std::slice::from_ref(&left.original), Author::Server);
-                collection.indexes.extend(again.indexes.into_iter().filter(|index| index.to_build().is_none()));
+                let again = sanitize_beside(&built, &left.original, &context);
+                collection.indexes.extend(again.filter(|index| index.to_build().is_none()));
             }
             beside.collections.push(collection);
         }
@@ -99,7 +101,7 @@ impl ArchivePlan {
             .collect();
         let plan = ArchivePlan {
             path: sidecar_path(path),
-            sidecar: Sidecar::derive(Some(contents.header().id.to_string()), all),
+            sidecar: Sidecar::derive_for(options.target, Some(contents.header().id.to_string()), all),
             selected: collections.iter().map(|collection| collection.namespace.to_string()).collect(),
             is_whole: chosen.len() == contents.namespaces().len(),
         };

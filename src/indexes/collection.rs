@@ -1,6 +1,9 @@
 //! A collection with its specs and what becomes of each: what all places have in common.
 
-use super::report::{Action, CheckedIndex};
+use super::{
+    place::PlaceKind,
+    report::{Action, CheckedIndex},
+};
 use crate::{
     catalog::index_spec::{Author, Context, Sanitized, Verdict, sanitize},
     connect::Version,
@@ -45,13 +48,22 @@ impl Collection {
     }
 }
 
-/// What a report says of an index.
-pub(super) fn describe(namespace: &Namespace, index: &Sanitized, how: Option<String>) -> Result<CheckedIndex> {
+/// What a report says of an index in a place of this kind.
+pub(super) fn describe(
+    namespace: &Namespace,
+    index: &Sanitized,
+    kind: PlaceKind,
+    how: Option<String>,
+) -> Result<CheckedIndex> {
     let (action, clean, merged_into, reason) = match &index.verdict {
         Verdict::Build(clean) => (Action::Repair, Some(json(clean)?), None, None),
         Verdict::Merged(other) => (Action::Merge, None, Some(other.clone()), None),
         Verdict::Refused(reason) => (Action::Refuse, None, None, Some(reason.clone())),
-        Verdict::Inherent => (Action::Refuse, None, None, Some(INHERENT.to_owned())),
+        Verdict::Inherent if kind == PlaceKind::Server => (Action::Refuse, None, None, Some(INHERENT.to_owned())),
+        Verdict::Inherent => {
+            let reason = "a server makes the index on _id itself, and takes none of this".to_owned();
+            (Action::Repair, Some(json(&index.without_removed())?), None, Some(reason))
+        }
     };
     Ok(CheckedIndex {
         namespace: namespace.clone(),
@@ -66,8 +78,9 @@ pub(super) fn describe(namespace: &Namespace, index: &Sanitized, how: Option<Str
     })
 }
 
-/// Why a bad spec of the index on `_id` stays.
-pub(super) const INHERENT: &str = "it comes with the collection, and cannot be built again";
+/// Why a bad spec of the index on `_id` of a server stays.
+pub(super) const INHERENT: &str = "it comes with the collection, and cannot be built again; a dump and a restore of the collection \
+                                   make it anew";
 
 /// A spec as canonical extended JSON; one that is malformed, which a repair names, as null.
 fn json(spec: &[u8]) -> Result<serde_json::Value> {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     catalog::index_spec::{Author, Verdict},
     error::Result,
-    interop::{MetadataFile, Rewrite, metadata_files},
+    interop::{FoundMetadata, MetadataFile, Rewrite, metadata_files},
     namespace::Namespace,
 };
 
@@ -23,14 +23,15 @@ pub(super) struct FilesPlan {
 impl FilesPlan {
     pub(super) fn read(path: &Path, options: &IndexesOptions, warnings: &mut Vec<String>) -> Result<Self> {
         let files = metadata_files(path)?;
-        let names: Vec<Namespace> = files.iter().map(|file| file.namespace.clone()).collect();
+        let names: Vec<Namespace> = files.iter().map(|found| found.namespace.clone()).collect();
         let chosen = selected(&names, options, warnings)?;
-        let check = |file: MetadataFile| {
-            let name = file.namespace.clone();
+        let check = |found: FoundMetadata| {
+            let (name, file) = (found.namespace, found.file?);
             let collection = Collection::check(name, &file.indexes, &file.options, options.target, Author::Server);
-            (file, collection)
+            Ok((file, collection))
         };
-        Ok(FilesPlan { files: files.into_iter().filter(|file| chosen.contains(&file.namespace)).map(check).collect() })
+        let files = files.into_iter().filter(|found| chosen.contains(&found.namespace));
+        Ok(FilesPlan { files: files.map(check).collect::<Result<_>>()? })
     }
 
     pub(super) fn collections(&self) -> impl Iterator<Item = &Collection> {
@@ -44,8 +45,9 @@ impl FilesPlan {
                 Some(index) if index.is_bad() => match &index.verdict {
                     Verdict::Build(clean) => Rewrite::Replace(clean.clone()),
                     Verdict::Merged(_) => Rewrite::Remove,
+                    Verdict::Inherent => Rewrite::Replace(index.without_removed()),
                     // Nobody has another word for what it is.
-                    Verdict::Refused(_) | Verdict::Inherent => Rewrite::Keep,
+                    Verdict::Refused(_) => Rewrite::Keep,
                 },
                 _ => Rewrite::Keep,
             };

@@ -2,8 +2,8 @@
 //! them are there again, so that a repair that was killed can be finished.
 //!
 //! It has the form of a sidecar, stands in the directory that the repair runs in, and is named after the replica set,
-//! or the hosts. Nothing of it is kept on the server,
-//! which is not ours to write notes on.
+//! or the hosts; under another spelling of these it is found by the collections that it lists. Nothing of it is kept on
+//! the server, which is not ours to write notes on.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -11,11 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::collection::Collection;
+use super::{
+    collection::Collection,
+    journal_file::{file_name, understand},
+    neighbour::{Neighbour, is_locked},
+};
 use crate::{
     catalog::{
         index_spec::Verdict,
-        is_scratch,
         sidecar::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar},
     },
     connect::Server,
@@ -23,20 +26,17 @@ use crate::{
     replace::{put_locked, remove},
 };
 
-/// Characters of a journal's name: file systems take 255 bytes.
-const NAME: usize = 150;
-/// What stands before and behind what is of the server in it.
-const PREFIX: &str = "transload-repair-";
-const SUFFIX: &str = ".indexes.json";
-
 /// The journal of repairs of one server.
 #[derive(Debug)]
 pub(super) struct Journal {
     pub(super) path: PathBuf,
-    server: String,
+    /// The server as the file names it.
+    pub(super) server: String,
+    /// Whether that is another name than the one that the server has now.
+    pub(super) is_of_other_name: bool,
     /// What an earlier repair has left, as it was read.
     before: Option<(String, Sidecar)>,
-    /// A word about each other journal in the directory: it may be of this server under another name.
+    /// A word about each other journal in the directory.
     pub(super) others: Vec<String>,
     /// Locked while this repair is under way.
     held: Vec<File>,
@@ -46,7 +46,7 @@ impl Journal {
     /// Looks for the journal that an earlier repair of this server has left in `directory`.
     ///
     /// # Errors
-    /// When the file of its name cannot be read, is no journal, or is that of another server.
+    /// When the file of its name cannot be read, is no journal, or is that of another server; what the server says.
     pub(super) async fn read(server: &Server, directory: &Path) -> Result<Self> {
         let identity = server.identity().await?;
         let path = directory.join(file_name(&identity));
@@ -61,8 +61,34 @@ impl Journal {
             Ok((text, listed)) as Result<_>
         };
         let before = before.map(read).transpose()?;
-        let others = others(directory, &path, &identity);
-        Ok(Journal { path, server: identity, before, others, held: Vec::new() })
+        let neighbours = Neighbour::all(directory, &path);
+        let (server_name, is_of_other_name, others) = (identity.clone(), false, Vec::new());
+        let mut journal = Journal { path, server: server_name, is_of_other_name, before, others, held: Vec::new() };
+        for neighbour in neighbours {
+            journal.meet(neighbour, server, &identity).await?;
+        }
+        Ok(journal)
+    }
+
+    /// Takes another journal for its own, if that is of this server and there is none of its own name; else notes what is
+    /// to be said of it.
+    async fn meet(&mut self, neighbour: Neighbour, server: &Server, identity: &str) -> Result<()> {
+        let said = neighbour.said(identity);
+        match (neighbour.is_of(server, identity).await?, neighbour.read) {
+            (true, Some((text, listed))) if self.before.is_none() => {
+                self.path = neighbour.path;
+                self.server = listed.server.clone().unwrap_or_default();
+                self.is_of_other_name = true;
+                self.before = Some((text, listed));
+            }
+            (true, _) => self.others.push(format!(
+                "{} is another journal of this server: once {} is done, the same command goes on from it",
+                neighbour.path.display(),
+                self.path.display()
+            )),
+            (false, _) => self.others.push(said),
+        }
+        Ok(())
     }
 
     /// The collections that an earlier repair has left in it.
@@ -93,7 +119,7 @@ impl Journal {
     /// When it cannot be written, or another repair is under way.
     pub(super) fn begin(&mut self, collections: Vec<CollectionIndexes>, scratch: Vec<String>) -> Result<()> {
         let place = || self.path.display().to_string();
-        let all = Sidecar { archive: None, server: Some(self.server.clone()), scratch, collections };
+        let all = Sidecar { server: Some(self.server.clone()), scratch, collections, ..Sidecar::default() };
         let text = all.to_json()?;
         let before = match &self.before {
             None => None,
@@ -179,68 +205,6 @@ pub(super) fn record(collection: &Collection) -> Option<CollectionIndexes> {
     (!record.indexes.is_empty() || !record.not_built.is_empty()).then_some(record)
 }
 
-/// The name of the journal of this server. Servers that come to one name are told apart by what stands in the file.
-fn file_name(identity: &str) -> String {
-    let name = identity.split_once('/').map_or(identity, |(set, _)| set);
-    let plain = |char: char| if char.is_ascii_alphanumeric() || "-.".contains(char) { char } else { '_' };
-    format!("{PREFIX}{}{SUFFIX}", name.chars().map(plain).take(NAME).collect::<String>())
-}
-
-/// What is said of the other journals in a directory. One that cannot be listed has none that could be told of.
-fn others(directory: &Path, own: &Path, identity: &str) -> Vec<String> {
-    let listed = fs::read_dir(if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
-    let names = listed.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let is_journal = |name: &String| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
-    let mut paths: Vec<PathBuf> = names.filter(is_journal).map(|name| directory.join(name)).collect();
-    paths.retain(|path| path != own);
-    paths.sort();
-    let of = |path: PathBuf| {
-        let shown = path.display();
-        let read = fs::read_to_string(&path).map_err(|error| Error::io(&path, error));
-        let server = read.and_then(|text| Sidecar::parse(&text)).map(|listed| listed.server);
-        let Ok(Some(server)) = server else {
-            return format!("{shown} has the name of the journal of a repair, and cannot be read as one");
-        };
-        let how = if is_locked(&path) { "is under way" } else { "was cut" };
-        format!(
-            "{shown} is the journal of a repair that {how}, of {server}: another server than {identity}, or another \
-             spelling of this one; the repair of a server that is spelled as it is there goes on from it"
-        )
-    };
-    paths.into_iter().map(of).collect()
-}
-
-/// Whether a repair has it that is under way.
-fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-fn understand(text: &str, identity: &str) -> Result<Sidecar> {
-    let listed = Sidecar::parse(text)?;
-    // These are dropped: nothing else may stand there.
-    let other = listed.scratch.iter().find(|name| !name.split_once('.').is_some_and(|(_, name)| is_scratch(name)));
-    if let Some(other) = other {
-        return Err(Error::new(ErrorKind::Usage, format!("\"scratch\" lists {other}, which no repair has made")));
-    }
-    match &listed.server {
-        Some(server) if is_same(server, identity) => Ok(listed),
-        Some(server) => {
-            Err(Error::new(ErrorKind::AlreadyExists, format!("it is of a repair of {server}, and this is {identity}")))
-        }
-        None => Err(Error::new(ErrorKind::AlreadyExists, "it is a sidecar, and not the journal of a repair")),
-    }
-}
-
-/// Whether two identities are of one server: of a set, members come and go, but not all at once.
-fn is_same(one: &str, other: &str) -> bool {
-    match (one.split_once('/'), other.split_once('/')) {
-        (Some((set, hosts)), Some((other_set, others))) => {
-            set == other_set && hosts.split(',').any(|host| others.split(',').any(|other| other == host))
-        }
-        _ => one == other,
-    }
-}
-
 fn held_by_another() -> Error {
     Error::new(ErrorKind::AlreadyExists, "another repair of this server has it")
         .with_hint("wait for it to end; nothing was changed")
@@ -265,20 +229,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_journal_is_named_after_the_set_or_the_hosts() {
-        assert_eq!(file_name("rs 0/a:1,b:2"), "transload-repair-rs_0.indexes.json");
-        assert_eq!(file_name("a.example:27017,[::1]:2"), "transload-repair-a.example_27017____1__2.indexes.json");
-        assert!(file_name(&"h".repeat(1000)).len() < 255);
-    }
-
-    #[test]
-    fn a_set_is_the_same_while_one_member_is() {
-        assert!(is_same("rs/a:1,b:2", "rs/b:2,c:3"));
-        assert!(!is_same("rs/a:1", "rs/b:2") && !is_same("rs/a:1", "other/a:1") && !is_same("rs/a:1", "a:1"));
-        assert!(is_same("a:1", "a:1"));
-    }
-
-    #[test]
     fn of_two_repairs_begun_at_one_moment_the_second_waits_for_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("transload-repair-rs.indexes.json");
@@ -286,6 +236,7 @@ mod tests {
         let none = || Journal {
             path: path.clone(),
             server: server.clone(),
+            is_of_other_name: false,
             before: None,
             others: Vec::new(),
             held: Vec::new(),
@@ -297,21 +248,5 @@ mod tests {
         assert_eq!(refused.to_string(), format!("{}: another repair of this server has it", path.display()));
         assert_eq!(refused.hint(), Some("wait for it to end; nothing was changed"));
         assert_eq!(fs::read(&path).unwrap(), text);
-    }
-
-    #[test]
-    fn what_is_no_journal_of_this_server_is_refused() {
-        let of = |server: Option<&str>| Sidecar { server: server.map(str::to_owned), ..Sidecar::default() };
-        let read = |sidecar: Sidecar| understand(&sidecar.to_json().unwrap(), "rs/a:1");
-        assert!(read(of(Some("rs/a:1,b:2"))).is_ok());
-        assert_eq!(
-            read(of(Some("rs/b:2"))).unwrap_err().to_string(),
-            "it is of a repair of rs/b:2, and this is rs/a:1"
-        );
-        assert_eq!(read(of(None)).unwrap_err().to_string(), "it is a sidecar, and not the journal of a repair");
-        let scratch = |name: &str| Sidecar { scratch: vec![name.to_owned()], ..of(Some("rs/a:1")) };
-        assert!(read(scratch("shop.transload_scratch_0123456789abcdef")).is_ok());
-        assert!(read(scratch("shop.orders")).is_err() && read(scratch("orders")).is_err());
-        assert!(understand("", "rs/a:1").is_err());
     }
 }

@@ -65,7 +65,7 @@ pub async fn plan_server(server: &Server, options: &IndexesOptions, progress: &d
     report.left_over = plan.unfinished.left().collect();
     for collection in &plan.unfinished.lost {
         for index in &collection.indexes {
-            let lost = describe(&collection.namespace, index, None)?;
+            let lost = describe(&collection.namespace, index, PlaceKind::Server, None)?;
             let reason = plan.unfinished.blocked(&collection.namespace, &index.name).map(str::to_owned);
             report.lost.push(CheckedIndex { action: Action::Rebuild, reason, ..lost });
         }
@@ -203,9 +203,9 @@ fn report(
     for collection in collections {
         for index in &collection.indexes {
             if index.is_bad() {
-                bad.push(describe(&collection.namespace, index, how(collection, index))?);
+                bad.push(describe(&collection.namespace, index, kind, how(collection, index))?);
             } else if !index.repairs.is_empty() {
-                routine.push(describe(&collection.namespace, index, None)?);
+                routine.push(describe(&collection.namespace, index, kind, None)?);
             }
         }
     }

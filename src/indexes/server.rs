@@ -8,12 +8,13 @@ use transload_format::CollectionType;
 
 use super::{
     collection::Collection,
-    guard::{self, PREFIX as GUARD},
     journal::{Journal, record},
+    left_guard::left_over,
     plan::IndexesOptions,
     report::{RepairReport, RepairResult, RepairedIndex},
     swap::{Steps, Swap, drop_index},
-    unfinished::{Blocked, LeftGuard, Unfinished, hexadecimal},
+    unfinished::{Blocked, LeftGuard, Unfinished},
+    whereabouts::hexadecimal,
 };
 use crate::{
     catalog::{
@@ -92,6 +93,12 @@ impl ServerPlan {
         let names = scratches.iter().chain(&self.unfinished.scratches).map(Namespace::to_string).collect::<Vec<_>>();
         self.journal.begin(listed.clone(), names.clone())?;
         report.resumed = self.journal.is_left();
+        if self.journal.is_of_other_name {
+            let (old, other) = (self.journal.keep_old()?, &self.journal.server);
+            let kept =
+                format!("the journal of {other} is kept as {}, in case this server is a copy of it", old.display());
+            warn(report, progress, kept);
+        }
         for collection in &self.unfinished.lost {
             for index in &collection.indexes {
                 let swap = Swap { server: &self.server, collection, scratches: &scratches };
@@ -221,6 +228,13 @@ fn warn(report: &mut RepairReport, progress: &dyn Progress, warning: String) {
 fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
     let path = journal.path.display();
     let mut warnings: Vec<String> = unfinished.renamed.iter().chain(&unfinished.gone).cloned().collect();
+    if journal.is_of_other_name {
+        warnings.push(format!(
+            "{path} is of a repair of {}: collections that it lists are on this server, which is taken for that one under \
+             another name",
+            journal.server
+        ));
+    }
     warnings.extend(journal.others.iter().cloned());
     warnings.extend(unfinished.blocked.iter().map(Blocked::to_string));
     let building = unfinished.building.iter();
@@ -237,58 +251,4 @@ fn journal_left(journal: &Journal, unfinished: &Unfinished) -> Vec<String> {
 /// How a bad index of this collection would be repaired.
 pub(super) fn how(collection: &Collection, index: &Sanitized) -> Option<String> {
     Steps::of(index, collection).map(|steps| steps.to_string())
-}
-
-/// A word about each guard of a repair that was killed, by its name: the index that it stands in for may be gone. A
-/// guard has no more than the beginning of a long name.
-fn left_over(collection: &Collection) -> impl Iterator<Item = (String, String)> {
-    let guards = collection.indexes.iter().filter_map(|index| Some((index, index.name.strip_prefix(GUARD)?)));
-    guards.map(|(index, guarded)| {
-        let spec = |other: &'_ Sanitized| other.to_build().unwrap_or(&other.original).to_vec();
-        let is_guarded = |other: &&Sanitized| guard::is_of(&index.original, &spec(other));
-        let of = collection.indexes.iter().find(is_guarded);
-        let guarded = of.map_or(guarded, |of| of.name.as_str());
-        let rest = match of {
-            Some(of) if guard::is_unique(&spec(of)) => "which is there: drop the guard",
-            Some(_) => "which is there, but is not unique: build it again as one that is, then drop the guard",
-            None => "which is not there: build it again, then drop the guard",
-        };
-        let (namespace, name) = (&collection.namespace, &index.name);
-        let warning = format!("{namespace}: {name} is left over from an interrupted repair of {guarded}, {rest}");
-        (format!("{namespace} {name}"), warning)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use bson::{RawDocumentBuf, rawdoc};
-
-    use super::*;
-    use crate::{catalog::index_spec::NEWEST, document};
-
-    #[test]
-    fn a_guard_of_an_index_with_a_long_name_is_told_to_be_of_it() {
-        let says = |specs: &[RawDocumentBuf]| {
-            let specs = specs.iter().map(|spec| spec.as_bytes().to_vec()).collect();
-            let name = Namespace::parse("shop.orders").unwrap();
-            let collection = Collection::check_good_first(name, specs, &document::EMPTY, NEWEST);
-            left_over(&collection).map(|(_, warning)| warning).collect::<Vec<_>>()
-        };
-        let guard =
-            || rawdoc! { "v": 2, "key": { "a": -1 }, "name": "transload_guard_customer_1_created_a", "unique": true };
-        let is = |rest: &str| {
-            [format!(
-                "shop.orders: transload_guard_customer_1_created_a is left over from an interrupted repair of {rest}"
-            )]
-        };
-        let long =
-            |unique: bool| rawdoc! { "v": 2, "key": { "a": 1 }, "name": "customer_1_created_at_1", "unique": unique };
-        assert_eq!(says(&[guard(), long(true)]), is("customer_1_created_at_1, which is there: drop the guard"));
-        let not_unique = "customer_1_created_at_1, which is there, but is not unique: build it again as one that is, then \
-                          drop the guard";
-        assert_eq!(says(&[guard(), long(false)]), is(not_unique));
-        let other = rawdoc! { "v": 2, "key": { "b": 1 }, "name": "customer_1_created_at_2", "unique": true };
-        let gone = "customer_1_created_a, which is not there: build it again, then drop the guard";
-        assert_eq!(says(&[guard(), other]), is(gone));
-    }
 }

@@ -38,6 +38,7 @@ impl SidecarPlan {
         let names = sidecar.collections.iter().map(|collection| Namespace::parse(&collection.namespace));
         let names: Vec<Namespace> = names.collect::<Result<_>>().map_err(at)?;
         let chosen = selected(&names, options, warnings)?;
+        let left_out: usize = sidecar.collections.iter().map(missing).sum();
         let mut collections = Vec::new();
         for (name, kept) in names.into_iter().zip(&mut sidecar.collections).filter(|(name, _)| chosen.contains(name)) {
             let specs: Vec<Vec<u8>> = kept.indexes.iter().map(|index| index.spec.clone()).collect();
@@ -45,7 +46,6 @@ impl SidecarPlan {
             clean(kept, &collection.indexes);
             collections.push(collection);
         }
-        let left_out: usize = sidecar.collections.iter().map(missing).sum();
         if left_out > 0 {
             warnings
                 .push(format!("under \"not_built\" it has {left_out} that a target will lack; they are not looked at"));
@@ -77,14 +77,11 @@ fn clean(kept: &mut CollectionIndexes, indexes: &[Sanitized]) {
         }
         index.repairs.extend(sanitized.repairs.iter().cloned());
         let (reason, served_by) = match &sanitized.verdict {
-            Verdict::Build(spec) => {
-                let before = mem::replace(&mut index.spec, spec.clone());
-                let original = index.original.take().or_else(|| (before != *spec).then_some(before));
+            Verdict::Build(_) | Verdict::Inherent => {
+                let spec = sanitized.to_build().map_or_else(|| sanitized.without_removed(), <[u8]>::to_vec);
+                let before = mem::replace(&mut index.spec, spec);
+                let original = index.original.take().or_else(|| (before != index.spec).then_some(before));
                 kept.indexes.push(CleanIndex { original, ..index });
-                continue;
-            }
-            Verdict::Inherent => {
-                kept.indexes.push(index);
                 continue;
             }
             Verdict::Merged(other) => (format!("{other} serves for it"), Some(other.clone())),

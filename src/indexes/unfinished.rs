@@ -1,24 +1,24 @@
 //! What a repair that was cut has left to do: indexes of its journal that the server lacks, and guards that stand in
 //! for them.
 
-use std::{fmt, slice, time::Duration};
+use std::{fmt, time::Duration};
 
-use bson::{Binary, Bson, Uuid, rawdoc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     collection::Collection,
     guard::{self, PREFIX, is_unique},
+    held::{Held, held_by},
+    whereabouts::{Whereabouts, building, live, whereabouts},
 };
 use crate::{
     catalog::{
         self,
-        index_spec::{Author, Context, Sanitized, Verdict, sanitize},
+        index_spec::{Sanitized, Verdict},
         sidecar::{CollectionIndexes, index_name},
     },
-    connect::{Doing, Server, Version},
-    document,
-    error::{Error, ErrorKind, Result},
+    connect::{Server, Version},
+    error::{Error, Result},
     namespace::Namespace,
     progress::Progress,
 };
@@ -215,149 +215,5 @@ impl Unfinished {
         if !lost.is_empty() {
             self.lost.push(Collection { namespace, uuid: listed.uuid.clone(), indexes: lost });
         }
-    }
-}
-
-/// Where a collection of the journal is now.
-enum Whereabouts {
-    There,
-    Renamed(Namespace),
-    Nowhere,
-    /// Another one has its name.
-    Replaced {
-        /// A view has none.
-        has_indexes: bool,
-    },
-}
-
-/// Looks for a collection by its UUID, which stays when it gets another name, and which another one of its name has not.
-async fn whereabouts(server: &Server, then: &Namespace, uuid: Option<&str>) -> Result<Whereabouts> {
-    let found = catalog::found(server, then).await?;
-    let Some(uuid) = uuid else {
-        return Ok(if found.is_some() { Whereabouts::There } else { Whereabouts::Nowhere });
-    };
-    let now = found.flatten().map(hexadecimal);
-    if now.as_deref() == Some(uuid) {
-        return Ok(Whereabouts::There);
-    }
-    Ok(match (named(server, then.database(), uuid).await?, found) {
-        (Some(now), _) => Whereabouts::Renamed(now),
-        (None, None) => Whereabouts::Nowhere,
-        (None, Some(other)) => Whereabouts::Replaced { has_indexes: other.is_some() },
-    })
-}
-
-/// The collection of a database that has this UUID.
-async fn named(server: &Server, database: &str, uuid: &str) -> Result<Option<Namespace>> {
-    let Ok(uuid) = Uuid::parse_str(uuid) else { return Ok(None) };
-    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
-    let command = rawdoc! { "listCollections": 1, "filter": { "info.uuid": Binary::from(uuid) }, "cursor": {} };
-    let found = server.documents(database, command, &doing).await?;
-    let name = found.first().and_then(|info| document::find(info, b"name")?.string());
-    name.map(|name| Namespace::new(database, String::from_utf8_lossy(name))).transpose()
-}
-
-/// The specs of a collection as they are really kept.
-async fn live(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
-    let (specs, _) = catalog::index_specs(server, namespace).await?;
-    Ok(catalog::unhidden(server, namespace, specs).await?.0)
-}
-
-/// The names of the indexes that are being built. Who may not ask is told of none.
-async fn building(server: &Server, namespace: &Namespace) -> Result<Vec<String>> {
-    let doing = Doing::new(format!("ask what is built on {namespace}"), "collStats", namespace.database());
-    let command = rawdoc! { "collStats": namespace.collection() };
-    let statistics = match server.run(namespace.database(), command, &doing).await {
-        // A view has none.
-        Err(error) if [ErrorKind::Authorization, ErrorKind::Server].contains(&error.kind()) => return Ok(Vec::new()),
-        statistics => statistics?,
-    };
-    // A sharded cluster tells of each shard.
-    let shards = statistics.get_document("shards").into_iter().flat_map(|shards| shards.values());
-    let all = shards.filter_map(Bson::as_document).chain([&statistics]);
-    let names = all.filter_map(|of| of.get_array("indexBuilds").ok()).flatten();
-    Ok(names.filter_map(|name| name.as_str().map(str::to_owned)).collect())
-}
-
-/// What an index that is there is for one that should be.
-#[derive(Debug, PartialEq)]
-enum Held {
-    /// The same one, clean or as it was, or one that does all that it did.
-    Same,
-    /// The one of this name, which does less, and beside which the server does not take it.
-    Other(String),
-}
-
-/// Whether an index that is there is this clean one, or the bad one that it is made of.
-fn held_by(live: &Vec<u8>, clean: &Vec<u8>, target: Version) -> Option<Held> {
-    let name = index_name(live);
-    if name.starts_with(PREFIX) {
-        return None;
-    }
-    let context = Context { options: &document::EMPTY, target, author: Author::Server };
-    let is_namesake = name == index_name(clean);
-    let alone = sanitize(slice::from_ref(live), &context);
-    let is_built = |spec: &Vec<u8>| sanitize(slice::from_ref(spec), &context).iter().all(|it| it.to_build().is_some());
-    let Some(own) = alone.first().and_then(Sanitized::to_build).filter(|_| is_built(clean)) else {
-        return is_namesake.then_some(Held::Same);
-    };
-    // A bad one is as it was before the repair, whatever else was modified since: servers take no new one.
-    let is_bad = alone.iter().any(Sanitized::is_bad);
-    if is_namesake && is_bad && (is_unique(own) || !is_unique(clean)) {
-        return Some(Held::Same);
-    }
-    let pair = sanitize(&[live.clone(), clean.clone()], &context);
-    match pair.iter().find(|it| it.to_build().is_none()).map(|it| &it.verdict) {
-        // Whatever else differs, the server is asked: where it sees no difference, it has nothing to build.
-        None => (is_namesake && is_unique(clean) && !is_unique(own)).then_some(Held::Other(name)),
-        Some(Verdict::Refused(_)) => Some(Held::Other(name)),
-        // The clean one would serve for it, and not the other way round.
-        Some(_) if pair.last().is_some_and(|clean| clean.to_build().is_some()) => Some(Held::Other(name)),
-        Some(_) => Some(Held::Same),
-    }
-}
-
-/// A UUID as the journal has it.
-pub(super) fn hexadecimal(uuid: [u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use bson::{RawDocumentBuf, raw::RawBsonRef, rawdoc};
-
-    use super::*;
-
-    fn held(live: RawDocumentBuf, target: Version) -> Option<Held> {
-        let clean = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a_1", "unique": true };
-        held_by(&live.into_bytes(), &clean.into_bytes(), target)
-    }
-
-    #[test]
-    fn an_index_of_the_same_key_is_taken_for_the_one_that_was_dropped() {
-        let (old, new) = (Version::new(4, 2, 6), Version::new(6, 0, 5));
-        for target in [old, new] {
-            let bad = rawdoc! { "v": 1, "key": { "a": true }, "name": "a_1", "unique": true, "safe": RawBsonRef::Null };
-            assert_eq!(held(bad, target), Some(Held::Same));
-            let by_hand = rawdoc! { "v": 2, "key": { "a": 1.0 }, "name": "mine", "unique": true };
-            assert_eq!(held(by_hand, target), Some(Held::Same));
-            let guard = rawdoc! { "v": 1, "key": { "a": -1 }, "name": "transload_guard_a_1", "unique": true };
-            assert_eq!(held(guard, target), None);
-            assert_eq!(held(rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }, target), None);
-            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_b" }, target), None);
-            // Two indexes of one name no release takes.
-            let in_its_way = Some(Held::Other("a_1".to_owned()));
-            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1" }, target), in_its_way);
-            assert_eq!(held(rawdoc! { "v": 2, "key": { "a": 1 }, "name": "a_1" }, target), in_its_way);
-            let unique = rawdoc! { "v": 2, "key": { "a": 1, "b": 1 }, "name": "a_1", "unique": true };
-            assert_eq!(held(unique, target), None);
-            // Only what a repair has not come to has words that servers do not take.
-            let bad = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a_1", "unique": true, "expireAfterSeconds": "9" };
-            assert_eq!(held(bad, target), Some(Held::Same));
-        }
-        let plain = || rawdoc! { "v": 2, "key": { "a": 1 }, "name": "plain" };
-        assert_eq!(held(plain(), old), Some(Held::Other("plain".to_owned())));
-        // From 5.0 on the two stand side by side.
-        assert_eq!(held(plain(), new), None);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     extjson,
     namespace::Namespace,
+    plain_json::{Once, plain},
     replace::replace,
 };
 
@@ -58,6 +59,9 @@ struct Metadata<'a> {
 
 impl MetadataFile {
     /// Reads a file; `database` is the name of the database that it is in.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no metadata, or means two things.
     fn read(path: PathBuf, database: &str) -> Result<Self> {
         let at = |error: Error| error.at(path.display().to_string());
         let (text, is_compressed) = text_of(&path).map_err(at)?;
@@ -75,15 +79,15 @@ impl MetadataFile {
             array => serde_json::from_str(array).map_err(malformed)?,
         };
         let indexes = elements.iter().enumerate();
-        let indexes =
-            indexes.map(|(number, spec)| document(spec).map_err(|error| at(error.at(format!("index {number}")))));
+        let indexes = indexes
+            .map(|(number, spec)| document(&text, spec).map_err(|error| at(error.at(format!("index {number}")))));
         let indexes: Vec<Vec<u8>> = indexes.collect::<Result<_>>()?;
         let specs = elements.iter().map(|spec| range(&text, spec.get())).collect();
         let array = range(&text, array);
         let name = metadata.collection_name.or_else(|| file_name::collection(&path)).unwrap_or_default();
         let namespace = Namespace::new(database, name).map_err(at)?;
         let options = match metadata.options.filter(|options| options.get() != "null") {
-            Some(options) => document(options).map_err(|error| at(error.at("options")))?,
+            Some(options) => document(&text, options).map_err(|error| at(error.at("options")))?,
             None => EMPTY.to_vec(),
         };
         Ok(MetadataFile { path, namespace, options, indexes, text, is_compressed, array, specs })
@@ -130,6 +134,28 @@ impl MetadataFile {
     }
 }
 
+/// A metadata file of which the name at least is known.
+#[derive(Debug)]
+pub struct FoundMetadata {
+    /// The collection: as the file has it, or, of one that cannot be read, as the file is called.
+    pub namespace: Namespace,
+    /// What is in it, or what is wrong with it.
+    pub file: Result<MetadataFile>,
+}
+
+impl FoundMetadata {
+    fn read(path: PathBuf, database: &str) -> Result<Self> {
+        let name = file_name::collection(&path).unwrap_or_default();
+        match MetadataFile::read(path, database) {
+            Ok(file) => Ok(FoundMetadata { namespace: file.namespace.clone(), file: Ok(file) }),
+            Err(error) => match Namespace::new(database, name) {
+                Ok(namespace) => Ok(FoundMetadata { namespace, file: Err(error) }),
+                Err(_) => Err(error),
+            },
+        }
+    }
+}
+
 /// What becomes of a spec in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rewrite {
@@ -144,8 +170,8 @@ pub enum Rewrite {
 /// The metadata files at `path`: a directory that mongodump wrote, the one of a database inside it, or one such file.
 ///
 /// # Errors
-/// When there are none, or one cannot be read or is no metadata.
-pub fn metadata_files(path: &Path) -> Result<Vec<MetadataFile>> {
+/// When there are none, or a directory cannot be read. What is wrong with a file is no matter to who leaves it out.
+pub fn metadata_files(path: &Path) -> Result<Vec<FoundMetadata>> {
     let mut found = Vec::new();
     let real = fs::canonicalize(path).map_err(|error| Error::io(path, error))?;
     if real.is_dir() {
@@ -170,7 +196,7 @@ pub fn metadata_files(path: &Path) -> Result<Vec<MetadataFile>> {
             .with_hint("a directory of mongodump has one directory for each database, with a NAME.metadata.json for each collection")
             .at(path.display().to_string()));
     }
-    found.into_iter().map(|(path, database)| MetadataFile::read(path, &database)).collect()
+    found.into_iter().map(|(path, database)| FoundMetadata::read(path, &database)).collect()
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -202,11 +228,15 @@ fn text_of(path: &Path) -> Result<(String, bool)> {
     Ok((text, is_compressed))
 }
 
-/// Extended JSON of any kind that mongodump has written, as a raw document.
-fn document(json: &RawValue) -> Result<Vec<u8>> {
+/// Extended JSON of any kind that mongodump has written, as a raw document. Of two values of one name nobody would know
+/// which is meant.
+fn document(text: &str, json: &RawValue) -> Result<Vec<u8>> {
     let unfit = |why: String| Error::new(ErrorKind::Damaged, why);
-    let value: serde_json::Value = serde_json::from_str(json.get()).map_err(|error| unfit(error.to_string()))?;
-    match Bson::try_from(value).map_err(|error| unfit(error.to_string()))? {
+    let Once(value) = serde_json::from_str(json.get()).map_err(|error| {
+        let before = text.get(..range(text, json.get()).start).unwrap_or_default().matches('\n').count();
+        unfit(format!("line {}: {}", before.saturating_add(error.line()), plain(&error)))
+    })?;
+    match Bson::try_from(serde_json::Value::Object(value)).map_err(|error| unfit(error.to_string()))? {
         Bson::Document(document) => bson::serialize_to_vec(&document).map_err(|error| unfit(error.to_string())),
         _ => Err(unfit("it is no document".to_owned())),
     }

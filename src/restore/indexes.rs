@@ -9,10 +9,11 @@ use crate::{
     archive::ArchiveFile,
     catalog::{
         self, Claim, Scratches,
-        index_spec::{Author, Context, Repair, RepairKind, Verdict, sanitize},
-        sidecar::{CleanIndex, CollectionIndexes, Sidecar, sidecar_path},
+        index_spec::{Author, Context, NEWEST, Repair, RepairKind, Sanitized, Verdict, sanitize, sanitize_beside},
+        sidecar::{CleanIndex, CollectionIndexes, Sidecar, SidecarText, sidecar_path},
     },
     connect::{Server, Version},
+    document,
     error::{Error, ErrorKind, Result},
 };
 
@@ -88,13 +89,13 @@ impl IndexPlan {
     /// When a spec has an option that no server knows: the sidecar is clean when it is written, so that is a slip of
     /// whoever edited it, and leaving it out would make another index than was meant.
     pub(super) fn new(
-        indexes: Option<&CollectionIndexes>,
+        indexes: Option<(&CollectionIndexes, Option<&SidecarText>)>,
         collection: &Collection,
         target: Version,
         policy: IndexPolicy,
     ) -> Result<Self> {
         let mut plan = IndexPlan::default();
-        let Some(indexes) = indexes else {
+        let Some((indexes, text)) = indexes else {
             return Ok(plan);
         };
         let specs: Vec<Vec<u8>> = indexes.indexes.iter().map(|index| index.spec.clone()).collect();
@@ -102,10 +103,17 @@ impl IndexPlan {
         for (index, sanitized) in indexes.indexes.iter().zip(sanitize(&specs, &context)) {
             if let Some(slip) = sanitized.repairs.iter().find(|repair| repair.kind == RepairKind::UnknownOption) {
                 let message = format!("the sidecar gives it the option '{}': {}", slip.field, slip.reason);
-                return Err(Error::new(ErrorKind::Usage, message)
+                let error = Error::new(ErrorKind::Usage, message)
                     .with_hint("mend it there")
-                    .at(format!("{} of {}", sanitized.name, collection.namespace)));
+                    .at(format!("{} of {}", sanitized.name, collection.namespace));
+                let place =
+                    |text: &SidecarText| (text.path(), text.line(&collection.namespace, &sanitized.name, &slip.field));
+                return Err(match text.map(place) {
+                    Some((path, line)) => error.at(format!("line {line}")).at(path),
+                    None => error,
+                });
             }
+            let sanitized = placed(sanitized, index, &collection.namespace, text);
             let original = index.original.as_ref().unwrap_or(&index.spec).clone();
             let repairs: Vec<Repair> = index.repairs.iter().cloned().chain(sanitized.repairs).collect();
             let is_bad = repairs.iter().any(|repair| !repair.kind.is_routine());
@@ -130,7 +138,8 @@ impl IndexPlan {
         for left in indexes.not_built.iter().cloned() {
             // What no new server builds, as geoHaystack, an old one may.
             let context = Context { author: Author::Server, ..context };
-            let again = sanitize(std::slice::from_ref(&left.original), &context).pop();
+            let built: Vec<Vec<u8>> = plan.build.iter().map(|index| index.spec.clone()).collect();
+            let again = sanitize_beside(&built, &left.original, &context);
             if let Some((Verdict::Build(spec), repairs)) = again.map(|again| (again.verdict, again.repairs))
                 && left.served_by.is_none()
             {
@@ -174,6 +183,28 @@ impl IndexPlan {
         let left = self.left.iter().map(move |left| format!("{} {}: {}", planned.source, left.name, left.reason));
         repaired.chain(left)
     }
+}
+
+/// The same, with the file and the line of what is a slip of whoever edited the sidecar, whatever the target is.
+fn placed(mut sanitized: Sanitized, index: &CleanIndex, namespace: &str, text: Option<&SidecarText>) -> Sanitized {
+    const SLIPS: [RepairKind; 4] = [RepairKind::Type, RepairKind::Null, RepairKind::KeyValue, RepairKind::Name];
+    let Some(text) = text else {
+        return sanitized;
+    };
+    let place = |name: &str, option: &str| format!(" ({}, line {})", text.path(), text.line(namespace, name, option));
+    let name = sanitized.name.clone();
+    for repair in sanitized.repairs.iter_mut().filter(|repair| SLIPS.contains(&repair.kind)) {
+        let (option, _) = repair.field.split_once('.').unwrap_or((&repair.field, ""));
+        repair.reason.push_str(&place(&name, option));
+    }
+    if let Verdict::Refused(reason) = &mut sanitized.verdict {
+        let newest = Context { options: &document::EMPTY, target: NEWEST, author: Author::Person };
+        let alone = sanitize(std::slice::from_ref(&index.spec), &newest);
+        if alone.iter().any(|alone| alone.verdict == Verdict::Refused(reason.clone())) {
+            reason.push_str(&place(&name, "key"));
+        }
+    }
+    sanitized
 }
 
 /// Proves all specs on the target, and refuses the restore if the policy is strict and any of them is bad. Whether it

@@ -124,6 +124,7 @@ impl Plan {
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let create = there.is_none() || dropped;
             let listed = sidecar.collection(&collection.namespace);
+            let listed = listed.map(|listed| (listed, sidecar.text.as_ref()));
             let indexes = IndexPlan::new(listed, &collection, server.version(), options.index_policy)?;
             plan.planned.push(Planned {
                 id,

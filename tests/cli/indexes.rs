@@ -220,6 +220,98 @@ fn braced(spec: &str) -> String {
 }
 
 #[test]
+fn what_no_server_builds_is_bad_before_a_server_is_asked() {
+    let terminal = Terminal::new();
+    let specs = [
+        r#"{"key":{"a":"hashed"},"name":"h","unique":true}"#,
+        r#"{"key":{"$**":1},"name":"w","unique":true}"#,
+        r#"{"key":{"$**":1},"name":"sparse","sparse":true}"#,
+        r#"{"key":{"a":1},"name":"p","sparse":true,"partialFilterExpression":{"a":1}}"#,
+        r#"{"key":{"a":"text"},"name":"t"}"#,
+        r#"{"key":{"b":"text"},"name":"second"}"#,
+        r#"{"key":{"a":1,"c":"hashed"},"name":"new"}"#,
+    ];
+    let spec = |spec: &&str| format!(r#"{{"spec":{spec}}}"#);
+    let listed = specs.iter().map(spec).collect::<Vec<_>>().join(",");
+    terminal.write(
+        "a.indexes.json",
+        format!(r#"{{"sidecar":1,"collections":[{{"namespace":"shop.orders","indexes":[{listed}]}}]}}"#),
+    );
+    fs::create_dir_all(terminal.path("dump/shop")).unwrap();
+    let many: String =
+        (0..65).map(|number| format!(r#",{{"v":2,"key":{{"f{number}":1}},"name":"n{number}"}}"#)).collect();
+    terminal.write("dump/shop/many.metadata.json", metadata("many", &many));
+    let runs = [
+        terminal.run(&["indexes", "check", "a.indexes.json"]).ends_with(4),
+        terminal.run(&["indexes", "check", "a.indexes.json", "--target-version", "4.2.6"]).ends_with(4),
+        terminal.run(&["indexes", "repair", "a.indexes.json"]).ends_with(3),
+        terminal.run(&["indexes", "check", "a.indexes.json"]).ends_with(0),
+        terminal.run(&["indexes", "check", "dump"]).ends_with(4),
+    ];
+    snapshot("indexes-unbuildable", &runs);
+}
+
+#[test]
+fn junk_in_the_index_on_id_is_named_and_taken_out_of_files() {
+    let terminal = Terminal::new();
+    let of_id = r#"{"v":1,"key":{"_id":1},"name":"_id_","safe":null}"#;
+    fs::create_dir_all(terminal.path("dump/shop")).unwrap();
+    terminal.write("dump/shop/a.metadata.json", format!(r#"{{"indexes":[{of_id}]}}"#));
+    let sidecar = format!(r#"{{"sidecar":1,"collections":[{{"namespace":"shop.a","indexes":[{{"spec":{of_id}}}]}}]}}"#);
+    terminal.write("a.indexes.json", sidecar);
+    let mut runs = Vec::new();
+    for place in ["dump", "a.indexes.json"] {
+        runs.push(terminal.run(&["indexes", "check", place]).ends_with(4));
+        runs.push(terminal.run(&["indexes", "repair", place]).ends_with(0));
+        terminal.run(&["indexes", "check", place]).ends_with(0);
+    }
+    let text = String::from_utf8(terminal.read("dump/shop/a.metadata.json")).unwrap();
+    assert_eq!(text, r#"{"indexes":[{"v":{"$numberInt":"1"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"}]}"#);
+    snapshot("indexes-of-id", &runs);
+}
+
+#[test]
+fn a_metadata_file_that_is_left_out_stops_nothing() {
+    let terminal = Terminal::new();
+    fs::create_dir_all(terminal.path("dump/shop")).unwrap();
+    terminal.write("dump/shop/good.metadata.json", metadata("good", ""));
+    terminal.write("dump/shop/torn.metadata.json", "{\"indexes\":[");
+    terminal
+        .write("dump/shop/twice.metadata.json", "{\"indexes\":[{\"key\":{\"a\":1},\n\"name\":\"a\",\"name\":\"b\"}]}");
+    let check = |selection: &[&str]| terminal.run(&[&["indexes", "check", "dump"][..], selection].concat());
+    let runs = [
+        check(&["--include", "*.good"]).ends_with(0),
+        check(&["--exclude", "shop.t*"]).ends_with(0),
+        check(&["--exclude", "*.torn"]).ends_with(1),
+        check(&[]).ends_with(1),
+        terminal.run(&["indexes", "repair", "dump", "--include", "shop.good"]).ends_with(0),
+    ];
+    snapshot("indexes-left-out", &runs);
+}
+
+#[tokio::test]
+async fn what_a_repair_is_for_is_said_of_files_and_known_of_servers() {
+    let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
+    let (side, uri) = (Side::new(set, "cli_indexes_for"), uri(set, "cli_indexes_for"));
+    fill(&side, &[doc! { "key": { "at": "geoHaystack", "kind": 1 }, "name": "hay", "bucketSize": 1 }, plain_b()]).await;
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    let has_hay = |built: bool| {
+        let text = String::from_utf8(terminal.read("a.indexes.json")).unwrap();
+        let (built_ones, _) = text.split_once("\"not_built\"").unwrap_or((&text, ""));
+        assert_eq!(built_ones.contains("\"hay\""), built, "{text}");
+    };
+    has_hay(false);
+    terminal.run(&["indexes", "repair", "a.tlz", "--target-version", "4.2.6"]).ends_with(0);
+    has_hay(true);
+    let sidecar = ["indexes", "repair", "a.indexes.json", "--target-version", "5.0.4"];
+    terminal.run(&sidecar).ends_with(3);
+    has_hay(false);
+    let other = ["indexes", "repair", &uri, "--yes", "--target-version", "6.0.5"];
+    let own = ["indexes", "repair", &uri, "--yes", "--target-version", "4.2.6"];
+    snapshot("indexes-target-version", &[terminal.run(&other).ends_with(2), terminal.run(&own).ends_with(0)]);
+}
+
+#[test]
 fn a_directory_of_mongodump_is_checked_and_repaired() {
     let terminal = Terminal::new();
     const BAD: &str =

@@ -294,9 +294,9 @@ async fn what_cannot_be_built_stays_in_the_journal_until_it_can() {
     snapshot("indexes-cut-refused", &[refused, built]);
 }
 
-/// Hosts are not looked up: a server without a set is whatever it is called.
+/// Hosts are not looked up, but collections are.
 #[tokio::test]
-async fn a_journal_of_another_spelling_of_a_server_is_told_of() {
+async fn a_journal_of_another_spelling_of_a_server_is_finished_and_one_of_another_server_is_told_of() {
     let (terminal, (_turn, set)) = (Terminal::new(), set(Release::V4_2_6).await);
     let (side, uri) = (Side::new(set, "cli_cut_spelled"), uri(set, "cli_cut_spelled"));
     fill(&side, &[plain_b()]).await;
@@ -304,14 +304,29 @@ async fn a_journal_of_another_spelling_of_a_server_is_told_of() {
     let journal = journals(&terminal).pop().unwrap();
     let text = String::from_utf8(terminal.read(&journal)).unwrap();
     let server = text.lines().find(|line| line.contains("\"server\"")).unwrap();
+    let uuid = text.lines().find(|line| line.contains("\"uuid\"")).unwrap();
+    let spelled = |name: &str| text.replace(server, &format!("  \"server\": \"{name}\","));
     let other = "transload-repair-localhost_27017.indexes.json";
-    terminal.write(other, text.replace(server, "\"server\": \"localhost:27017\","));
+    let elsewhere = "transload-repair-elsewhere_27017.indexes.json";
+    let none = format!("      \"uuid\": \"{}\",", "0123456789abcdef".repeat(2));
+    terminal.write(other, spelled("localhost:27017"));
+    terminal.write(elsewhere, spelled("elsewhere:27017").replace(uuid, &none));
+    // A set that has these collections, and another name, has them from a copy.
+    terminal.write("transload-repair-staging.indexes.json", spelled("staging/localhost:27017"));
     terminal.write("transload-repair-torn.indexes.json", "{");
+    let mut runs = vec![terminal.run(&["indexes", "check", &uri]).ends_with(4)];
     fs::remove_file(terminal.path(&journal)).unwrap();
-    let mut runs = vec![terminal.run(&["indexes", "check", &uri]).ends_with(0)];
+    runs.push(terminal.run(&["indexes", "check", &uri]).ends_with(4));
     let held = fs::File::open(terminal.path(other)).unwrap();
     held.lock().unwrap();
+    runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(1));
+    drop(held);
+    assert_eq!((names(&side).await, journals(&terminal).len()), (vec!["_id_".to_owned()], 4));
     runs.push(terminal.run(&["indexes", "repair", &uri, "--yes"]).ends_with(0));
+    assert_eq!(names(&side).await, ["_id_", "b_1"]);
+    assert!(!terminal.has(other) && terminal.has(elsewhere));
+    assert_eq!(terminal.read(&format!("{other}.old")), spelled("localhost:27017").into_bytes());
+    runs.push(terminal.run(&["indexes", "check", &uri]).ends_with(0));
     snapshot("indexes-spelled", &runs);
 }
 

@@ -1,8 +1,7 @@
 //! Specs at random, of classes that a server must build when they have been cleaned.
 //!
-//! Left out is what servers alone judge: what a filter, a projection or a collation says, languages of texts,
-//! weights, the levels and bounds of places, configurations of storage engines, and pairs that they refuse (sparse or
-//! unique wildcards, unique hashed indexes, sparse with a filter, a second text index, texts under a collation).
+//! Left out is what servers alone judge: what a filter, a projection or a collation says, languages of texts, and
+//! configurations of storage engines.
 
 use bson::{Bson, Document, bson, doc};
 use proptest::{
@@ -38,7 +37,17 @@ fn keys() -> impl Strategy<Value = Document> {
     let fields = select(vec!["a", "b", "c.d", "_id", "é", "ref.$id"]).prop_map(str::to_owned);
     prop_oneof![
         8 => vec((fields, directions()), 1..4).prop_map(|fields| fields.into_iter().collect::<Document>()),
-        1 => select(vec![doc! { "g": "2dsphere", "a": true }, doc! { "p": "2d" }, doc! { "a": "hashed" }]),
+        2 => select(vec![
+            doc! { "g": "2dsphere", "a": true },
+            doc! { "p": "2d" },
+            doc! { "b": 1, "p": "2d" },
+            doc! { "a": "hashed" },
+            doc! { "a": "hashed", "b": -1 },
+            doc! { "$**": true },
+            doc! { "a.$**": 1 },
+            doc! { "t": "text", "a": 1 },
+            doc! { "$**": "text" },
+        ]),
     ]
 }
 
@@ -78,17 +87,14 @@ fn options() -> impl Strategy<Value = (String, Bson)> {
     ]
 }
 
-/// At most one of the two that no server takes together.
-fn narrowing() -> impl Strategy<Value = Option<(String, Bson)>> {
+/// The options that leave documents out.
+fn narrowing() -> impl Strategy<Value = Vec<(String, Bson)>> {
     let truths = vec![bson!(true), bson!(false), bson!(1), bson!("yes"), bson!(null)];
-    weighted(
-        0.4,
-        prop_oneof![
-            select(truths).prop_map(|value| ("sparse".to_owned(), value)),
-            select(vec![bson!({}), bson!({ "x": { "$gt": 5 } }), bson!({ "x": 1 }), bson!("x"), bson!(null)])
-                .prop_map(|value| ("partialFilterExpression".to_owned(), value)),
-        ],
-    )
+    let filters = vec![bson!({}), bson!({ "x": { "$gt": 5 } }), bson!({ "x": 1 }), bson!("x"), bson!(null)];
+    (weighted(0.25, select(truths)), weighted(0.25, select(filters))).prop_map(|(sparse, filter)| {
+        let sparse = sparse.map(|value| ("sparse".to_owned(), value));
+        sparse.into_iter().chain(filter.map(|value| ("partialFilterExpression".to_owned(), value))).collect()
+    })
 }
 
 fn specs() -> impl Strategy<Value = Vec<Document>> {
@@ -99,12 +105,9 @@ fn specs() -> impl Strategy<Value = Vec<Document>> {
     let unique = weighted(0.3, select(vec![bson!(true), bson!(1), bson!("true"), bson!(null)]));
     let spec =
         (keys(), names, unique, narrowing(), vec(options(), 0..4)).prop_map(|(key, name, unique, narrow, options)| {
-            let is_special =
-                key.values().any(|value| value.as_str().is_some_and(|text| ["2d", "hashed"].contains(&text)));
             let mut spec = doc! {};
-            let unique = unique.filter(|_| !is_special).map(|unique| ("unique".to_owned(), unique));
-            let options = options.into_iter().filter(|(name, _)| !is_special || name != "collation");
-            spec.extend(options.chain(unique).chain(narrow));
+            let unique = unique.map(|unique| ("unique".to_owned(), unique));
+            spec.extend(options.into_iter().chain(unique).chain(narrow));
             spec.insert("key", key);
             name.map(|name| spec.insert("name", name));
             spec

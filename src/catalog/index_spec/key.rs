@@ -17,6 +17,12 @@ const TYPES: [&[u8]; 8] = [
     b"2dsphere_bucket",
     b"queryable_encrypted_range",
 ];
+/// Those that servers before a release do not know.
+const SINCE: [(&[u8], Version); 3] = [
+    (b"columnstore", Version::new(6, 1, 0)),
+    (b"2dsphere_bucket", Version::new(5, 1, 0)),
+    (b"queryable_encrypted_range", Version::new(6, 1, 0)),
+];
 /// The first release without geoHaystack.
 const NO_HAYSTACK: Version = Version::new(5, 0, 0);
 /// The first release with a hashed field among others.
@@ -30,7 +36,7 @@ pub(super) fn clean(pattern: &[u8], context: &Context<'_>, work: &mut Work) -> R
     let mut clean = RawBuilder::new();
     let no_descent = is_wildcard(&pattern) && context.target < COMPOUND_WILDCARD;
     for element in document::elements(&pattern).map_while(Result::ok) {
-        check_path(&element)?;
+        check_path(&element, kind_of(&pattern))?;
         let mut repaired = direction(&element, context)?;
         let descends = match repaired {
             Some((direction, _)) => direction < 0,
@@ -108,13 +114,20 @@ fn direction(element: &Element<'_>, context: &Context<'_>) -> Result<Option<(i32
         b"geoHaystack" if context.target >= NO_HAYSTACK => {
             Err("servers from 5.0 on have no geoHaystack indexes".to_owned())
         }
-        text if TYPES.contains(&text) => Ok(None),
+        text if TYPES.contains(&text) => {
+            match SINCE.iter().find(|(kind, since)| *kind == text && context.target < *since) {
+                Some((kind, since)) => {
+                    Err(format!("servers before {since} know no index type \"{}\"", String::from_utf8_lossy(kind)))
+                }
+                None => Ok(None),
+            }
+        }
         text => Err(format!("servers know no index type \"{}\"", String::from_utf8_lossy(text))),
     }
 }
 
-/// Refuses paths that no server indexes.
-fn check_path(element: &Element<'_>) -> Result<(), String> {
+/// Refuses paths that no server indexes in a key of this kind.
+fn check_path(element: &Element<'_>, kind: &[u8]) -> Result<(), String> {
     let path = String::from_utf8_lossy(element.name);
     let parts: Vec<&[u8]> = element.name.split(|byte| *byte == b'.').collect();
     if parts.iter().any(|part| part.is_empty()) {
@@ -126,8 +139,15 @@ fn check_path(element: &Element<'_>) -> Result<(), String> {
     let last = parts.len() - 1;
     for (number, part) in parts.iter().enumerate().filter(|(_, part)| part.starts_with(b"$")) {
         let of_a_reference = number > 0 && [&b"$ref"[..], b"$id", b"$db"].contains(part);
-        let wildcard =
-            number == last && *part == b"$**" && (last == 0 || element.string().is_none_or(<[u8]>::is_empty));
+        let wildcard = number == last && *part == b"$**";
+        let wildcard = wildcard
+            && match element.string() {
+                // All fields of a document go into a text index, but none of its other kinds.
+                Some(word) if TYPES.contains(&word) => last == 0 && [&b"text"[..], b"columnstore"].contains(&word),
+                // Below a path they are for an index that is nothing else.
+                Some(word) if !word.is_empty() => last == 0,
+                _ => last == 0 || kind == b"$**",
+            };
         if !of_a_reference && !wildcard {
             return Err(format!("its key names a field that begins with $: \"{path}\""));
         }

@@ -79,6 +79,15 @@ impl Number {
         }
     }
 
+    /// As a double, if it is one that has an end, or a whole number.
+    #[allow(clippy::cast_precision_loss, reason = "servers go by doubles themselves")]
+    pub(super) fn finite(self) -> Option<f64> {
+        match self {
+            Number::Double(double) => Some(double).filter(|double| double.is_finite()),
+            _ => self.exact().map(|whole| whole as f64),
+        }
+    }
+
     pub(super) fn is_integral(self) -> bool {
         match self {
             Number::Integer(_) => true,

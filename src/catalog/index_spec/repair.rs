@@ -22,7 +22,7 @@ pub enum RepairKind {
     KeyTwice,
     /// A missing or impossible name was made.
     Name,
-    /// An option that the target does not know was removed.
+    /// An option that the target does not know, or not for such an index, was removed.
     Target,
     /// The index serves what another one serves already, and is built once.
     Merged,

@@ -15,8 +15,8 @@ const TELLS_APART: Version = Version::new(5, 0, 0);
 
 /// An index that another one serves for, by their places.
 pub(super) struct Served {
-    index: usize,
-    by: usize,
+    pub(super) index: usize,
+    pub(super) by: usize,
 }
 
 /// What a server goes by.

@@ -5,7 +5,9 @@ mod ids;
 mod keys;
 mod merging;
 mod options;
+mod pairs;
 mod properties;
+mod together;
 mod ttl;
 mod versions;
 

@@ -8,6 +8,7 @@
 use super::{
     Author, key,
     number::Number,
+    series,
     value::{self, Source},
 };
 use crate::{
@@ -39,6 +40,9 @@ pub(super) fn decide(value: &Element<'_>, source: &Source<'_>) -> Expiry {
     }
     if key::is_wildcard(source.key) {
         return Expiry::Remove("servers expire nothing by a wildcard index");
+    }
+    if context.is_time_series() && context.target < series::EXPIRES {
+        return Expiry::Remove("servers before 6.3 expire nothing in a time series by an index");
     }
     let is_capped = document::find(context.options, b"capped").is_some_and(|capped| value::is_true(&capped));
     if is_capped && (context.author == Author::Server || context.target < ON_CAPPED) {

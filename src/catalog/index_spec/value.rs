@@ -87,6 +87,9 @@ pub(super) fn keep(
     if name == "prepareUnique" && document::find(source.spec, b"unique").is_some_and(|unique| is_true(&unique)) {
         return drop(RepairKind::Outdated, "the index is unique already");
     }
+    if name == "sparse" && is_true(option) && key::is_wildcard(source.key) {
+        return drop(RepairKind::Target, "a wildcard index is sparse by itself, and servers refuse to be told so");
+    }
     match known.value {
         OptionType::Bool | OptionType::StrictBool if option.kind == kind::BOOL => {}
         OptionType::Bool | OptionType::StrictBool => {

@@ -7,13 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use transload_format::CollectionType;
 
-use super::{
-    CleanIndex, CollectionIndexes, NotBuilt, Sidecar, VERSION,
-    words::{Once, plain, plain_value},
-};
+use super::{CleanIndex, CollectionIndexes, NotBuilt, Sidecar, SidecarText, VERSION};
 use crate::{
     catalog::index_spec::Repair,
     error::{Error, ErrorKind, Result},
+    plain_json::{Once, plain, plain_value},
 };
 
 #[derive(Deserialize)]
@@ -75,7 +73,7 @@ impl Sidecar {
         let read = || {
             let sidecar = Sidecar::parse(&text)?;
             sidecar.refuse_journal()?;
-            Ok(sidecar)
+            Ok(Sidecar { text: Some(SidecarText::new(path, text.clone())), ..sidecar })
         };
         read().map_err(|error: Error| error.at(path.display().to_string()))
     }
@@ -91,7 +89,7 @@ impl Sidecar {
             let sidecar = Sidecar::parse(&text)?;
             sidecar.refuse_journal()?;
             sidecar.check(&text, archive, namespaces)?;
-            Ok(sidecar)
+            Ok(Sidecar { text: Some(SidecarText::new(path, text.clone())), ..sidecar })
         };
         read().map_err(|error: Error| error.at(path.display().to_string()))
     }
@@ -109,7 +107,7 @@ impl Sidecar {
             return Err(unfit(line, &format!("its version is {}, not {VERSION}", file.sidecar)));
         }
         let (archive, server, scratch) = (file.archive, file.server, file.scratch);
-        let mut sidecar = Sidecar { archive, server, scratch, collections: Vec::new() };
+        let mut sidecar = Sidecar { archive, server, scratch, ..Sidecar::default() };
         for collection in file.collections {
             if sidecar.collection(&collection.namespace).is_some() {
                 let name = Value::from(collection.namespace.as_str()).to_string();

@@ -65,6 +65,7 @@ fn bad(index: &CheckedIndex, kind: PlaceKind) -> String {
         (Action::Repair, PlaceKind::Server) => {
             format!("would be repaired: {}", index.how.as_deref().unwrap_or_default())
         }
+        (Action::Repair, _) if !reason.is_empty() => format!("would be repaired: {}", printable(reason)),
         (Action::Repair, _) => "would be repaired".to_owned(),
         (Action::Merge, PlaceKind::Server) => format!("would be dropped: {other} serves for it"),
         (Action::Merge, _) => format!("would be left out: {other} serves for it"),

@@ -22,11 +22,16 @@ fn compressed(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The files at `path`, all of which can be read.
+fn read(path: &Path) -> Vec<MetadataFile> {
+    metadata_files(path).unwrap().into_iter().map(|found| found.file.unwrap()).collect()
+}
+
 #[test]
 fn nothing_but_the_specs_that_must_is_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "shop/cut%24.metadata.json", TEXT);
-    let [found] = &metadata_files(folder.path()).unwrap()[..] else { panic!("one file") };
+    let [found] = &read(folder.path())[..] else { panic!("one file") };
     assert_eq!(found.namespace.to_string(), "shop.or ders");
     assert_eq!(
         found.indexes[1],
@@ -46,7 +51,7 @@ fn nothing_but_the_specs_that_must_is_changed() {
 fn any_spec_can_be_taken_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "shop/a.metadata.json", TEXT);
-    let found = &metadata_files(&path).unwrap()[0];
+    let found = &read(&path)[0];
     for out in 0..8 {
         let text =
             found.rewritten(|number| if out & (1 << number) != 0 { Rewrite::Remove } else { Rewrite::Keep }).unwrap();
@@ -67,17 +72,15 @@ fn every_place_of_a_dump_is_understood() {
     file(folder.path(), "shop/view.metadata.json", r#"{"indexes":[],"type":"view"}"#);
     file(folder.path(), "shop/a+b.bson", "");
     file(folder.path(), "other/x.metadata.json", "{}");
-    let names = |path: &Path| -> Vec<String> {
-        metadata_files(path).unwrap().iter().map(|file| file.namespace.to_string()).collect()
-    };
+    let names = |path: &Path| -> Vec<String> { read(path).iter().map(|file| file.namespace.to_string()).collect() };
     let shop = ["shop.a b", "shop.empty", "shop.view", "shop.zip"];
     assert_eq!(names(folder.path()), [&["other.x"][..], &shop].concat());
     assert_eq!(names(&folder.path().join("shop")), shop);
     assert_eq!(names(&single), ["shop.zip"]);
-    let file = &metadata_files(&single).unwrap()[0];
+    let file = &read(&single)[0];
     file.rewrite(|number| if number == 1 { Rewrite::Remove } else { Rewrite::Keep }).unwrap();
     assert!(fs::read(&single).unwrap().starts_with(&[0x1f, 0x8b]));
-    assert_eq!(metadata_files(&single).unwrap()[0].indexes.len(), 2);
+    assert_eq!(read(&single)[0].indexes.len(), 2);
 }
 
 #[test]
@@ -86,11 +89,25 @@ fn what_is_no_metadata_is_an_error_with_its_place() {
     assert_eq!(metadata_files(folder.path()).unwrap_err().kind(), ErrorKind::NotFound);
     for (text, says) in [
         ("{\"indexes\":[", "shop/a.metadata.json: is no metadata of mongodump: EOF while parsing"),
-        ("{\"indexes\":[7]}", "shop/a.metadata.json: index 0: it is no document"),
+        ("{\"indexes\":[7]}", "shop/a.metadata.json: index 0: line 1: an object {…} was expected, and 7 was found"),
+        (
+            "{\"indexes\":[{},\n{\"key\":{\"a\":1,\n\"a\":-1}}]}",
+            "shop/a.metadata.json: index 1: line 3: \"a\" comes twice in one object",
+        ),
+        (
+            "{\"options\":{\"capped\":true,\"capped\":false}}",
+            "shop/a.metadata.json: options: line 1: \"capped\" comes twice",
+        ),
+        (
+            "{\"indexes\":[],\n\"indexes\":[]}",
+            "shop/a.metadata.json: is no metadata of mongodump: duplicate field `indexes` at line 2",
+        ),
         ("{\"indexes\":[{\"key\":{\"a\":{\"$numberLong\":\"x\"}}}]}", "shop/a.metadata.json: index 0: "),
     ] {
         file(folder.path(), "shop/a.metadata.json", text);
-        let error = metadata_files(folder.path()).unwrap_err().to_string();
+        let found = metadata_files(folder.path()).unwrap().remove(0);
+        assert_eq!(found.namespace.to_string(), "shop.a");
+        let error = found.file.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
 }

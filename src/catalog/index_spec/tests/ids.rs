@@ -13,12 +13,28 @@ fn the_index_on_id_comes_with_its_collection() {
     for spec in [
         doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" },
         doc! { "v": 1, "key": { "_id": 1 }, "name": "_id_", "ns": "a.b", "unique": true },
-        doc! { "v": 2, "key": { "_id": 1.0 }, "name": "_id_", "safe": null, "hidden": true },
+        doc! { "v": 2, "key": { "_id": 1.0 }, "name": "_id_", "background": true, "storageEngine": { "wiredTiger": {} } },
         doc! { "v": 2, "key": { "_id": 1_i64 }, "name": "_id_", "collation": { "locale": "fr" } },
     ] {
         let sanitized = one(spec, &CONTEXT);
         assert_eq!((&sanitized.verdict, sanitized.is_bad()), (&Verdict::Inherent, false), "{sanitized:?}");
     }
+}
+
+#[test]
+fn what_does_not_belong_into_the_index_on_id_is_named() {
+    let spec =
+        doc! { "v": 1, "key": { "_id": 1 }, "name": "_id_", "safe": null, "sparse": null, "hidden": true, "ns": "a.b" };
+    let sanitized = one(spec, &CONTEXT);
+    let named = [(RepairKind::UnknownOption, "safe"), (RepairKind::Null, "sparse"), (RepairKind::Target, "hidden")];
+    assert_eq!((&sanitized.verdict, repairs(&sanitized)), (&Verdict::Inherent, named.to_vec()));
+    assert!(sanitized.is_bad());
+    let clean = doc! { "v": 1, "key": { "_id": 1 }, "name": "_id_", "ns": "a.b" };
+    assert_eq!(sanitized.without_removed(), bytes(clean));
+    // One that is merged into it loses what it had besides, and that is said.
+    let expiring = one(doc! { "key": { "_id": 1 }, "name": "ttl", "expireAfterSeconds": 5 }, &PERSON);
+    assert_eq!(expiring.verdict, Verdict::Merged("_id_".to_owned()));
+    assert_eq!(repairs(&expiring), [(RepairKind::Target, "expireAfterSeconds"), (RepairKind::Merged, "key")]);
 }
 
 #[test]

@@ -112,7 +112,6 @@ fn kinds_of_indexes_and_the_paths_of_references_stay() {
         doc! { "$**": 1 },
         doc! { "a.$**": 1 },
         doc! { "$**": "text" },
-        doc! { "_fts": "text", "_ftsx": 1 },
         doc! { "a.$ref": 1, "a.$id": 1, "a.$db": -1 },
         doc! { "é.日本": 1 },
     ] {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// An object in which no object has a key twice. Of two, a reader would take the last, and nobody would know.
 #[derive(Debug)]
-pub(super) struct Once(pub(super) Map<String, Value>);
+pub(crate) struct Once(pub(crate) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Once {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for Values {
 }
 
 /// What the reader of JSON has to say, in words that need no knowledge of it; the line is said elsewhere.
-pub(super) fn plain(error: &serde_json::Error) -> String {
+pub(crate) fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // The library puts the place at the end.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(front, _)| front);
@@ -132,7 +132,7 @@ pub(super) fn plain(error: &serde_json::Error) -> String {
 }
 
 /// What is wrong with a value that stands for one of the types that JSON has not, as `{"$numberLong": "5"}`.
-pub(super) fn plain_value(error: &bson::error::Error) -> String {
+pub(crate) fn plain_value(error: &bson::error::Error) -> String {
     let why = error.message.as_deref().unwrap_or("it has not the form of its type");
     let why = mismatch(why).unwrap_or_else(|| why.replace('`', "\""));
     let place = error.key.as_ref().map_or_else(String::new, |key| format!(" at \"{key}\""));
