@@ -12,11 +12,11 @@ mod watch;
 pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
 pub use build::{IndexFailure, create_indexes};
 pub use prove::{Claim, Footprint, Scratches, prove};
-pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, read, uuid_of};
+pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, options_of, read, uuid_of};
 pub use truth::{index_specs, unhidden};
 pub use watch::BuildWatch;
 pub(crate) use {
-    apply::ddl,
+    apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
     prove::{is_scratch, scratch},
     read::{databases, is_copied},

@@ -15,6 +15,7 @@ pub mod event;
 pub mod fold;
 pub mod key;
 pub mod log;
+pub mod replay;
 pub mod stream;
 pub mod token;
 

@@ -9,6 +9,7 @@ mod indexes;
 mod inspect;
 mod output;
 mod recover;
+mod replay;
 mod reporter;
 mod restore;
 mod table;
@@ -56,6 +57,7 @@ enum Command {
     Dump(dump::DumpCommand),
     Restore(restore::RestoreCommand),
     Capture(capture::CaptureCommand),
+    Replay(replay::ReplayCommand),
     Inspect(inspect::InspectCommand),
     Verify(verify::VerifyCommand),
     Recover(recover::RecoverCommand),
@@ -107,6 +109,7 @@ impl Command {
             Command::Dump(command) => command.run(output, cancel).await,
             Command::Restore(command) => command.run(output, cancel).await,
             Command::Capture(command) => command.run(output, cancel).await,
+            Command::Replay(command) => command.run(output, cancel).await,
             Command::Inspect(command) => command.run(output, cancel).await,
             Command::Verify(command) => command.run(output, cancel).await,
             Command::Recover(command) => command.run(output, cancel).await,

@@ -25,6 +25,8 @@ use crate::{
     namespace::Namespace,
     report::Rejected,
 };
+pub(crate) use timestamps::putting_timestamps_back;
+
 use insert::{COMMAND_BYTES, COMMAND_DOCUMENTS};
 use obstacle::Obstacle;
 use write_error::WriteError;

@@ -7,6 +7,7 @@ mod bad_indexes;
 mod build_progress;
 mod capture;
 mod catalog;
+mod changes;
 mod changes_deltas;
 mod changes_keys;
 mod cli;

@@ -153,8 +153,29 @@ pub(crate) async fn ddl(
     doing: &Doing,
     done: &[i32],
 ) -> Result<()> {
+    ddl_from(server, namespace, command, doing, done, false).await
+}
+
+/// The same for a command that a process before this one may have run already: each of `done` says so.
+pub(crate) async fn ddl_again(
+    server: &Server,
+    namespace: &Namespace,
+    command: RawDocumentBuf,
+    doing: &Doing,
+    done: &[i32],
+) -> Result<()> {
+    ddl_from(server, namespace, command, doing, done, true).await
+}
+
+async fn ddl_from(
+    server: &Server,
+    namespace: &Namespace,
+    command: RawDocumentBuf,
+    doing: &Doing,
+    done: &[i32],
+    mut retried: bool,
+) -> Result<()> {
     let mut patience = server.patience();
-    let mut retried = false;
     loop {
         let database = server.database(namespace.database());
         match server.watched(database.run_raw_command(command.clone())).await {

@@ -366,6 +366,20 @@ pub async fn found(server: &Server, namespace: &Namespace) -> Result<Option<Opti
     Ok(server.documents(database, command, &doing).await?.first().map(|info| uuid(info)))
 }
 
+/// The options of a namespace, as it lists them; none where it is not there.
+///
+/// # Errors
+/// What the server says.
+pub async fn options_of(server: &Server, namespace: &Namespace) -> Result<Option<Vec<u8>>> {
+    let (database, name) = (namespace.database(), namespace.collection());
+    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+    let command = rawdoc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
+    let infos = server.documents(database, command, &doing).await?;
+    let options =
+        |info: &Vec<u8>| document::find(info, b"options").map_or(document::EMPTY.to_vec(), |o| o.value.to_vec());
+    Ok(infos.first().map(options))
+}
+
 async fn uuid_if_allowed(server: &Server, namespace: &Namespace) -> Result<Option<[u8; 16]>> {
     match uuid_of(server, namespace).await {
         Err(error) if error.kind() == ErrorKind::Authorization => Ok(None),

@@ -223,7 +223,7 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     };
     let opened = opening::open(server, scope, &understood, &since, stream_options).await?;
     let (streams, positions): (Vec<_>, Vec<_>) = opened.streams.into_iter().unzip();
-    let manifest = Manifest::beginning(source, selection, stream_options, streams);
+    let manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams);
     let manifest = work.begin(manifest, &positions, options.log)?;
     Ok(Prepared { work, manifest, warnings: opened.warnings })
 }

@@ -73,8 +73,8 @@ impl Default for LogOptions {
     }
 }
 
-/// Where reading can go on: behind a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Where reading can go on: behind a checkpoint. The default is before the first segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogPlace {
     /// The number of the segment, from 1.
     pub segment: u64,
@@ -82,8 +82,9 @@ pub struct LogPlace {
     pub offset: u64,
 }
 
-/// Where a block of events stands in its lane. It is the same however the log is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Where a block of events stands in its lane. It is the same however the log is read. The
+/// default is before the first segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventPlace {
     /// The number of the segment, from 1.
     pub segment: u64,

@@ -24,7 +24,7 @@ const COMMAND_UPDATES: usize = 1000;
 
 /// Writes the empty timestamps of `documents`, which have been inserted, once more as they should be.
 pub(super) async fn put_back(target: &Target, documents: &[&[u8]], loaded: &mut Loaded) -> Result<()> {
-    let updates: Vec<Vec<u8>> = documents.iter().filter_map(|document| update(document)).collect();
+    let updates: Vec<Vec<u8>> = documents.iter().filter_map(|document| putting_timestamps_back(document)).collect();
     let mut rest = updates.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -84,8 +84,8 @@ async fn send(target: &Target, updates: &[Vec<u8>]) -> Result<()> {
     }
 }
 
-/// The update that puts back the empty timestamps of a document, if there is a safe one.
-fn update(document: &[u8]) -> Option<Vec<u8>> {
+/// The statement of an update command that puts back the empty timestamps of a document, if there is a safe one.
+pub(crate) fn putting_timestamps_back(document: &[u8]) -> Option<Vec<u8>> {
     let id = document::id(document)?;
     let elements: Vec<_> = document::elements(document).map_while(Result::ok).collect();
     let empty: Vec<_> = elements.iter().filter(|element| is_empty(element)).collect();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     changes::{StreamOptions, Watch},
-    connect::{Doing, Server},
+    connect::{Doing, Server, Version},
     error::{Error, ErrorKind, Result},
     replace::replace,
     selection::SelectionOptions,
@@ -25,6 +25,8 @@ pub struct Manifest {
     pub state: State,
     /// The deployment that is recorded.
     pub source: SourceId,
+    /// Its version when the capture began: what a dot in an event means depends on it.
+    pub server: String,
     /// Which namespaces are recorded.
     pub selection: SelectionOptions,
     /// How events are.
@@ -110,11 +112,18 @@ impl Manifest {
     /// Of a capture that begins.
     pub(super) fn beginning(
         source: SourceId,
+        server: Version,
         selection: SelectionOptions,
         options: StreamOptions,
         streams: Vec<Watch>,
     ) -> Self {
-        Manifest { version: VERSION, state: State::Beginning, source, selection, options, streams }
+        let server = server.to_string();
+        Manifest { version: VERSION, state: State::Beginning, source, server, selection, options, streams }
+    }
+
+    /// The version of the source when the capture began.
+    pub fn server_version(&self) -> Option<Version> {
+        self.server.parse().ok()
     }
 
     /// The manifest of a work directory; none when there is none.
@@ -190,7 +199,13 @@ mod tests {
         assert_eq!(Manifest::read(folder.path()).unwrap(), None);
         let streams = vec![Watch::Deployment, Watch::Database("shop".to_owned())];
         let source = id("rs", None, &["a:1"]);
-        let manifest = Manifest::beginning(source, SelectionOptions::default(), StreamOptions::default(), streams);
+        let manifest = Manifest::beginning(
+            source,
+            Version::new(6, 0, 5),
+            SelectionOptions::default(),
+            StreamOptions::default(),
+            streams,
+        );
         manifest.write(folder.path()).unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
         for (text, kind) in [

@@ -1,0 +1,303 @@
+//! The verb `replay`: recorded events onto a copy, in the order of the source.
+//!
+//! ```text
+//! log ─▶ reader: a thread ─▶ one lane for each namespace, in parallel ─▶ target
+//!                         └▶ barriers: what is about a whole collection, when all lanes have come there
+//! ```
+//!
+//! # What holds
+//!
+//! - A lane is applied in order, by one command at a time. Lanes do not wait for each other but at barriers.
+//! - What is applied is acknowledged as the write concern wants it (a majority, unless the connection string says otherwise)
+//!   before it counts; the journal knows what was under way, so a replay that was killed at any moment goes on exactly there.
+//! - A change that cannot be applied becomes a dead letter, and the report is not whole.
+//! - The time that is reported as applied is that of the last checkpoint of the log before which all lanes are done.
+
+mod barrier;
+mod dead_letter;
+mod dispatch;
+mod effects;
+mod fetch;
+mod journal;
+mod lane;
+mod reading;
+mod retry;
+mod windows;
+mod work;
+mod write;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use serde::Serialize;
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    dead_letter::DeadLetters,
+    dispatch::Dispatch,
+    journal::Journal,
+    windows::{Standing, Windows},
+    work::Work,
+};
+use super::{Nested, Paths};
+use crate::{
+    archive::ArchiveFile,
+    batch::Budget,
+    connect::{Server, Version},
+    document::Element,
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    progress::Progress,
+    selection::Selection,
+};
+
+pub use dead_letter::{DeadLetter, read as dead_letters};
+
+/// Bytes of events that may be in memory between the log and the target.
+const MEMORY: usize = 64 * 1024 * 1024;
+/// The first release whose update events may name fields with dots in them.
+const DOTS_SINCE: Version = Version::new(5, 0, 0);
+/// Dead letters that a report names.
+const NAMED: usize = 10;
+
+/// How to replay.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// The work directory of the capture.
+    pub directory: PathBuf,
+    /// The archive that was restored: its parts' windows tell what the copy holds already.
+    pub archive: Option<PathBuf>,
+    /// What to apply, and under which names.
+    pub selection: Selection,
+    /// Whether to wait for more at the end of the log, until stopped.
+    pub follow: bool,
+    /// The last cluster time whose events are applied.
+    pub until: Option<u64>,
+    /// Runs of lanes that are applied at once.
+    pub parallel: usize,
+    /// Whether segments of the log that are done stay.
+    pub keep_log: bool,
+    /// Whether dead letters are tried again before anything else.
+    pub retry_dead_letters: bool,
+}
+
+/// What a replay has done.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplayReport {
+    /// The work directory.
+    pub directory: String,
+    /// The target's hosts.
+    pub target: String,
+    /// Events that were applied.
+    pub events: u64,
+    /// Events that the copy held already.
+    pub skipped: u64,
+    /// Documents that were fetched from the source.
+    pub refetched: u64,
+    /// Collections as such: drops, renames, creates, index builds, changed options.
+    pub barriers: u64,
+    /// The source's cluster time up to which everything is applied: seconds and increment.
+    pub applied: (u32, u32),
+    /// Whether all of the log, or all until the wanted time, is applied.
+    pub reached_end: bool,
+    /// Changes that could not be applied, in all replays of this directory.
+    pub dead_letters: u64,
+    /// The first of them.
+    pub dead: Vec<DeadLetter>,
+    /// How often a command was sent again after an error.
+    pub retries: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl ReplayReport {
+    /// Whether every change has been applied.
+    pub fn is_whole(&self) -> bool {
+        self.dead_letters == 0 && self.warnings.is_empty()
+    }
+}
+
+/// What all lanes share.
+#[derive(Debug)]
+struct Shared {
+    target: Server,
+    /// Where documents are fetched from, if they may be.
+    source: Option<Server>,
+    source_version: Option<Version>,
+    windows: Option<Windows>,
+    until: Option<u64>,
+    selection: Selection,
+    journal: Journal,
+    dead_letters: DeadLetters,
+    counts: Counts,
+    warnings: std::sync::Mutex<Vec<String>>,
+    /// Runs that may be applied at once.
+    slots: Semaphore,
+    budget: Budget,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    events: AtomicU64,
+    skipped: AtomicU64,
+    refetched: AtomicU64,
+    barriers: AtomicU64,
+}
+
+impl Counts {
+    fn add(&self, events: u64, skipped: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.skipped.fetch_add(skipped, Ordering::Relaxed);
+    }
+
+    fn refetch(&self, documents: u64) {
+        self.refetched.fetch_add(documents, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Whether updates may be applied as what they are: only if it is known which of them the copy has.
+    fn patches(&self) -> bool {
+        self.windows.is_some()
+    }
+
+    fn standing(&self, namespace: &Namespace, id: &Element<'_>, time: u64) -> Standing {
+        self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, Some(id), time))
+    }
+
+    /// What dots mean in the events of this source.
+    fn paths(&self) -> Paths {
+        match self.source_version {
+            Some(version) if version < DOTS_SINCE => Paths::Plain,
+            _ if self.source.is_some() => Paths::Maybe(Nested::Refetch),
+            _ => Paths::Maybe(Nested::Trust),
+        }
+    }
+
+    fn warn(&self, message: String) {
+        self.progress.warn(&message);
+        self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);
+    }
+}
+
+/// Applies the events of a work directory to `target`. `source` is where documents are fetched from whose events do not
+/// tell what they are.
+///
+/// # Errors
+/// When the log, the journal or the archive cannot be read, when they do not belong together, or when a server cannot be
+/// reached. [`ErrorKind::Interrupted`] when `cancel` was called and the end was not reached, unless it follows: then that
+/// is its end. A change that cannot be applied is no error but a dead letter.
+pub async fn replay(
+    target: &Server,
+    source: Option<&Server>,
+    options: ReplayOptions,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<ReplayReport> {
+    let begun = Instant::now();
+    if options.archive.is_none() && source.is_none() {
+        let message = "needs the archive that was restored, or the source, or both";
+        return Err(Error::new(ErrorKind::Usage, message).with_hint(
+            "--archive ARCHIVE tells which changes the copy holds already; --source SOURCE is where updated documents are fetched from",
+        ));
+    }
+    target.check_acknowledged()?;
+    let windows = options.archive.as_deref().map(|path| {
+        let archive = ArchiveFile::open(path)?;
+        let windows = Windows::read(archive.contents(), archive.name())?;
+        Ok::<_, Error>((windows, archive.contents().header().id))
+    });
+    let (windows, archive_id) = windows.transpose()?.unzip();
+    let mut work = Work::open(&options.directory, target, archive_id).await?;
+    let retries = target.retries() + source.map_or(0, Server::retries);
+    let shared = Arc::new(Shared {
+        target: target.clone(),
+        source: source.cloned(),
+        source_version: source.map(Server::version).or(work.source_version),
+        windows,
+        until: options.until,
+        selection: options.selection,
+        journal: work.journal.clone(),
+        dead_letters: DeadLetters::open(&work.dead_letters_path())?,
+        counts: Counts::default(),
+        warnings: std::sync::Mutex::default(),
+        slots: Semaphore::new(options.parallel.max(1)),
+        budget: Budget::new(MEMORY),
+        progress,
+        cancel,
+    });
+    shared.progress.stage("replaying", None, None);
+    if options.retry_dead_letters {
+        retry_all(&shared, &mut work).await?;
+    }
+    let ends = run(&shared, &work, options.follow, options.keep_log).await?;
+    let letters = dead_letters(&work.dead_letters_path())?;
+    let applied = ends.iter().map(|end| end.applied).min().unwrap_or(0);
+    let counts = &shared.counts;
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let warnings = std::mem::take(&mut *shared.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    Ok(ReplayReport {
+        directory: options.directory.display().to_string(),
+        target: target.place(),
+        events: count(&counts.events),
+        skipped: count(&counts.skipped),
+        refetched: count(&counts.refetched),
+        barriers: count(&counts.barriers),
+        applied: (u32::try_from(applied >> 32).unwrap_or(u32::MAX), applied as u32),
+        reached_end: ends.iter().all(|end| end.reached),
+        dead_letters: letters.len() as u64,
+        dead: letters.into_iter().take(NAMED).map(DeadLetter::without_events).collect(),
+        retries: target.retries() + source.map_or(0, Server::retries) - retries,
+        seconds: begun.elapsed().as_secs_f64(),
+        warnings,
+    })
+}
+
+/// Tries all dead letters again.
+async fn retry_all(shared: &Arc<Shared>, work: &mut Work) -> Result<()> {
+    let mut by_namespace: BTreeMap<Namespace, Vec<DeadLetter>> = BTreeMap::new();
+    for letter in dead_letters(&work.dead_letters_path())? {
+        by_namespace.entry(letter.namespace.clone()).or_default().push(letter);
+    }
+    for (namespace, letters) in by_namespace {
+        let (log, record) = work.lane(&namespace);
+        let record = retry::retry(shared, log, &namespace, letters, record).await?;
+        work.put_lane(log, &namespace, record);
+    }
+    Ok(())
+}
+
+/// Replays all logs of a directory side by side; the first error stops all of them.
+async fn run(shared: &Arc<Shared>, work: &Work, follow: bool, keep_log: bool) -> Result<Vec<dispatch::End>> {
+    let stop = shared.cancel.child_token();
+    let mut logs = JoinSet::new();
+    for log in &work.logs {
+        let dispatch = Dispatch::new(Arc::clone(shared), log, work.recorded(log.number), follow, keep_log)?;
+        logs.spawn(dispatch.run(stop.clone()));
+    }
+    let (mut ends, mut first) = (Vec::new(), Ok(()));
+    while let Some(ended) = logs.join_next().await {
+        let ended = ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a log died: {panic}"))));
+        match ended {
+            Ok(end) => ends.push(end),
+            Err(error) if first.is_ok() => {
+                first = Err(error);
+                stop.cancel();
+            }
+            Err(_) => {}
+        }
+    }
+    first.map(|()| ends)
+}

@@ -1,0 +1,246 @@
+//! What happens to collections as such: drops, renames, creates, index builds, changed options. All lanes stand still for
+//! it, and each has the same effect when it is done again.
+
+use std::sync::atomic::Ordering;
+
+use bson::{RawDocumentBuf, rawdoc};
+use transload_format::{Collection, CollectionType};
+
+use super::{dispatch::Dispatch, windows::Standing};
+use crate::{
+    catalog::{
+        self,
+        index_spec::{Author, Context, sanitize},
+    },
+    changes::{Event, Operation},
+    connect::Doing,
+    document::{self, RawBuilder, kind},
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+};
+
+/// `NamespaceNotFound` and `IndexNotFound`: it is gone already.
+const GONE: [i32; 2] = [26, 27];
+/// What an event of a new collection says of it that is no option.
+const NO_OPTIONS: [&[u8]; 2] = [b"idIndex", b"v"];
+
+impl Dispatch {
+    /// Applies one of them to the target.
+    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>) -> Result<()> {
+        let Some(collection) = event.collection else {
+            // The collections of a dropped database have events of their own, and what is not selected stays.
+            return Ok(());
+        };
+        let source = Namespace::new(event.database, collection)?;
+        let target = self.shared.selection.target(&source)?;
+        let is_copied = self.is_copied(&source, event.time);
+        match (event.operation, target) {
+            (Operation::Rename, target) => self.rename(event, &source, target).await?,
+            (_, None) => return Ok(()),
+            (Operation::Drop, Some(target)) if !is_copied => {
+                catalog::drop(&self.shared.target, &target).await?;
+                self.forget(&source);
+            }
+            (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target).await?,
+            (Operation::CreateIndexes, Some(target)) => self.create_indexes(event, &source, &target).await?,
+            (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &target).await?,
+            (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
+            (Operation::Unknown, Some(_)) => {
+                self.shared.warn(format!(
+                    "{source}: an event '{}' is not known to this version, and was not applied",
+                    event.name
+                ));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        self.shared.counts.barriers.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the copy was made after that.
+    fn is_copied(&self, namespace: &Namespace, time: u64) -> bool {
+        let windows = self.shared.windows.as_ref();
+        windows.is_some_and(|windows| windows.of_collection(namespace, time) == Standing::Before)
+    }
+
+    fn has_copy_of(&self, namespace: &Namespace) -> bool {
+        self.shared.windows.as_ref().is_some_and(|windows| windows.has(namespace))
+    }
+
+    /// Nothing of what was fetched from the source is there any more.
+    fn forget(&mut self, source: &Namespace) {
+        if let Some(record) = self.records.get_mut(&source.to_string()) {
+            record.fetched.clear();
+        }
+    }
+
+    async fn rename(&mut self, event: &Event<'_>, from: &Namespace, old: Option<Namespace>) -> Result<()> {
+        let (database, collection) = event.renamed_to().ok_or_else(|| {
+            Error::new(ErrorKind::Server, "a change event is malformed: a rename has no new name").at(from.to_string())
+        })?;
+        let to = Namespace::new(database, collection)?;
+        let new = self.shared.selection.target(&to)?;
+        let is_copied = self.is_copied(&to, event.time);
+        match (old, new) {
+            (None, None) => {}
+            // It leaves what is selected.
+            (Some(old), None) if !self.is_copied(from, event.time) => catalog::drop(&self.shared.target, &old).await?,
+            (Some(_), None) => return Ok(()),
+            // The copy has it under its new name, and perhaps another collection under the old one.
+            (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) => {
+                catalog::drop(&self.shared.target, &old).await?;
+            }
+            (_, Some(_)) if is_copied => return Ok(()),
+            (None, Some(new)) => {
+                let message = format!(
+                    "{from} was renamed to {to}, which is selected while the old name is not: its documents are not on the target"
+                );
+                self.shared.warn(message);
+                catalog::drop(&self.shared.target, &new).await?;
+            }
+            (Some(old), Some(new)) => self.rename_on_target(&old, &new).await?,
+        }
+        // What was fetched under the old name may have been of another collection that has it now.
+        let fetched = self.records.get_mut(&from.to_string()).map(|record| std::mem::take(&mut record.fetched));
+        let owed: Vec<Vec<u8>> = fetched.into_iter().flatten().map(|(_, fetched)| fetched.key).collect();
+        let record = self.records.entry(to.to_string()).or_default();
+        record.fetched.clear();
+        record.owed = owed;
+        let record = record.clone();
+        self.shared.journal.lane(self.log, &to.to_string(), &record).await
+    }
+
+    async fn rename_on_target(&self, old: &Namespace, new: &Namespace) -> Result<()> {
+        let server = &self.shared.target;
+        if catalog::found(server, old).await?.is_none() {
+            // Nothing was ever in it, or it was renamed before the replay was killed.
+            return Ok(());
+        }
+        let (from, to) = (old.to_string(), new.to_string());
+        let doing = Doing::new(format!("rename {old} to {new}"), "renameCollectionSameDB", old.database());
+        let command =
+            rawdoc! { "renameCollection": from, "to": to, "dropTarget": true, "writeConcern": server.write_concern() };
+        let at = Namespace::new("admin", old.collection())?;
+        catalog::ddl_again(server, &at, command, &doing, &GONE).await
+    }
+
+    async fn create(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
+        let server = &self.shared.target;
+        if catalog::found(server, target).await?.is_some() {
+            return Ok(());
+        }
+        let described = description(event);
+        let mut options = RawBuilder::new();
+        for element in document::elements(described).map_while(std::result::Result::ok) {
+            if !NO_OPTIONS.contains(&element.name) {
+                options.append(&element);
+            }
+        }
+        let is = |name: &[u8]| document::find(described, name).is_some();
+        let kind = match (is(b"viewOn"), is(b"timeseries")) {
+            (true, _) => CollectionType::View,
+            (_, true) => CollectionType::TimeSeries,
+            _ => CollectionType::Collection,
+        };
+        let collection = Collection {
+            namespace: source.to_string(),
+            kind,
+            uuid: None,
+            options: options.finish(),
+            indexes: Vec::new(),
+        };
+        catalog::create(server, target, &collection).await
+    }
+
+    async fn create_indexes(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
+        let server = &self.shared.target;
+        let Some(options) = catalog::options_of(server, target).await? else {
+            // It was dropped since, or is another collection's.
+            return Ok(());
+        };
+        let listed = document::find(description(event), b"indexes").filter(|indexes| indexes.kind == kind::ARRAY);
+        let specs: Vec<Vec<u8>> = listed
+            .iter()
+            .flat_map(|indexes| document::elements(indexes.value).map_while(std::result::Result::ok))
+            .map(|spec| spec.value.to_vec())
+            .collect();
+        let context = Context { options: &options, target: server.version(), author: Author::Server };
+        for spec in sanitize(&specs, &context) {
+            let Some(clean) = spec.to_build() else {
+                if let catalog::index_spec::Verdict::Refused(why) = &spec.verdict {
+                    self.shared.warn(format!("{source}: the index {} was not built: {why}", spec.name));
+                }
+                continue;
+            };
+            if let Err(error) = self.build(target, clean).await? {
+                self.shared.warn(format!("{source}: the index {} was not built: {error}", spec.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds an index. One of another kind under its name is from before, and makes room.
+    async fn build(&self, target: &Namespace, spec: &[u8]) -> Result<std::result::Result<(), String>> {
+        let server = &self.shared.target;
+        let specs = [spec.to_vec()];
+        let first = catalog::create_indexes(server, target, &specs, u64::MAX).await?.pop().flatten();
+        let Some(reason) = first else { return Ok(Ok(())) };
+        let is_conflict = ["error 85 ", "error 86 "].iter().any(|code| reason.contains(code));
+        let name = document::find(spec, b"name").and_then(|name| name.string()).map(<[u8]>::to_vec);
+        let (true, Some(name)) = (is_conflict, name) else { return Ok(Err(reason)) };
+        self.drop_index(target, &name).await?;
+        let again = catalog::create_indexes(server, target, &specs, u64::MAX).await?.pop().flatten();
+        Ok(again.map_or(Ok(()), Err))
+    }
+
+    async fn drop_indexes(&self, event: &Event<'_>, target: &Namespace) -> Result<()> {
+        let listed = document::find(description(event), b"indexes").filter(|indexes| indexes.kind == kind::ARRAY);
+        for spec in
+            listed.iter().flat_map(|indexes| document::elements(indexes.value)).map_while(std::result::Result::ok)
+        {
+            if let Some(name) = document::find(spec.value, b"name").and_then(|name| name.string()) {
+                self.drop_index(target, name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_index(&self, target: &Namespace, name: &[u8]) -> Result<()> {
+        let server = &self.shared.target;
+        let mut command = RawBuilder::new();
+        command.string("dropIndexes", target.collection()).string("index", name);
+        command.document("writeConcern", server.write_concern().as_bytes());
+        let doing = Doing::new(format!("drop an index of {target}"), "dropIndex", target.database());
+        catalog::ddl_again(server, target, raw(command)?, &doing, &GONE).await
+    }
+
+    async fn modify(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
+        let server = &self.shared.target;
+        let mut command = RawBuilder::new();
+        command.string("collMod", target.collection());
+        for element in document::elements(description(event)).map_while(std::result::Result::ok) {
+            command.append(&element);
+        }
+        command.document("writeConcern", server.write_concern().as_bytes());
+        let doing = Doing::new(format!("change the options of {target}"), "collMod", target.database());
+        match catalog::ddl_again(server, target, raw(command)?, &doing, &GONE).await {
+            Err(error) if error.kind() == ErrorKind::Server => {
+                self.shared
+                    .warn(format!("{source}: its options were not changed as on the source: {}", error.message()));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+}
+
+/// What a 6.0 server says of the operation itself.
+fn description<'a>(event: &Event<'a>) -> &'a [u8] {
+    let described = event.find("operationDescription").filter(|described| described.kind == kind::DOCUMENT);
+    described.map_or(&document::EMPTY[..], |described| described.value)
+}
+
+fn raw(mut command: RawBuilder) -> Result<RawDocumentBuf> {
+    RawDocumentBuf::from_bytes(command.finish()).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+}

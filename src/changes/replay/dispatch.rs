@@ -1,0 +1,305 @@
+//! Gives the events of one log to their lanes, and knows how far all of them are.
+//!
+//! An event about a whole collection is a barrier: it is applied when all lanes of the log have come to it, and they go on
+//! behind it. Between barriers lanes are as far apart as the memory budget lets them be.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use transload_format::Documents;
+
+use super::{
+    Shared,
+    journal::{LaneRecord, LogRecord},
+    lane::{Block, Lane, LaneHandle},
+    reading::{Read, read},
+    work::Log,
+};
+use crate::{
+    changes::{
+        Event,
+        log::{EventPlace, Item, LogPlace, LogReader, prune},
+    },
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+};
+
+/// How often it is looked which checkpoints have been passed, and whether all lanes are well.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often the place of the log is written down, and segments before it are deleted.
+const WRITE_DOWN: Duration = Duration::from_secs(1);
+
+/// Where a replay of a log has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// The cluster time up to which everything is applied.
+    pub(super) applied: u64,
+    /// Whether that is the end of the log, or the time that was wanted.
+    pub(super) reached: bool,
+}
+
+/// The replay of one log.
+pub(super) struct Dispatch {
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: u32,
+    directory: PathBuf,
+    follows: bool,
+    keeps_log: bool,
+    /// Where lanes are that are not at work, by their namespaces.
+    pub(super) records: HashMap<String, LaneRecord>,
+    lanes: HashMap<String, LaneHandle>,
+    /// What is held by all blocks since the last checkpoint.
+    pending: Arc<()>,
+    /// Checkpoints that have not been passed, each with what the blocks before it hold.
+    ahead: VecDeque<(Arc<()>, LogRecord)>,
+    applied: LogRecord,
+    written: (LogPlace, Instant),
+}
+
+impl Dispatch {
+    /// Of the log `log`, from where its records say.
+    ///
+    /// # Errors
+    /// When the log begins later than the changes that are needed.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        log: &Log,
+        (record, lanes): (Option<LogRecord>, HashMap<String, LaneRecord>),
+        follows: bool,
+        keeps_log: bool,
+    ) -> Result<Self> {
+        match record {
+            None => check_begin(&shared, log)?,
+            Some(record) if shared.until.is_some_and(|until| record.time > until) => {
+                let message = "the target has later changes than that already";
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .with_hint("a replay does not go back: restore the archive anew, and replay into it")
+                    .at("--until"));
+            }
+            Some(_) => {}
+        }
+        let applied = record.unwrap_or_default();
+        Ok(Dispatch {
+            shared,
+            log: log.number,
+            directory: log.directory.clone(),
+            follows,
+            keeps_log,
+            records: lanes,
+            lanes: HashMap::new(),
+            pending: Arc::new(()),
+            ahead: VecDeque::new(),
+            written: (applied.place, Instant::now()),
+            applied,
+        })
+    }
+
+    /// Replays until the end.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<End> {
+        let from = (self.applied.place != LogPlace::default()).then_some(self.applied.place);
+        let mut items = read(&self.directory, from, self.shared.budget.clone(), stop.clone());
+        let outcome = self.follow(&mut items, &stop).await;
+        drop(items);
+        // Whatever has been given to the lanes is brought to its end: it is not much.
+        let quiet = self.quiesce().await;
+        let reached = outcome.and_then(|reached| quiet.map(|()| reached));
+        self.pass();
+        if reached.is_ok() {
+            self.write_down().await?;
+        }
+        Ok(End { applied: self.applied.time, reached: reached? })
+    }
+
+    /// Whether the end was reached that was wanted.
+    async fn follow(&mut self, items: &mut mpsc::Receiver<Result<Read>>, stop: &CancellationToken) -> Result<bool> {
+        let mut tick = tokio::time::interval(LOOK);
+        self.begin_owing()?;
+        loop {
+            let item = tokio::select! {
+                () = stop.cancelled() => return self.stopped(),
+                _ = tick.tick() => {
+                    self.look().await?;
+                    continue;
+                }
+                item = items.recv() => item,
+            };
+            match item.ok_or_else(Error::interrupted)?? {
+                Read::Events { namespace, place, count, events, permit } => {
+                    let block = Block { place, count, events, pending: Arc::clone(&self.pending), permit };
+                    tokio::select! {
+                        () = stop.cancelled() => return self.stopped(),
+                        given = self.give(&namespace, block) => given?,
+                    }
+                }
+                Read::Checkpoint { position, place } => {
+                    if self.shared.until.is_some_and(|until| position.time > until) {
+                        return Ok(true);
+                    }
+                    let pending = std::mem::take(&mut self.pending);
+                    self.ahead.push_back((pending, LogRecord { place, time: position.time }));
+                }
+                Read::CaughtUp if self.follows => {}
+                Read::CaughtUp => return Ok(self.shared.until.is_none_or(|until| self.newest() >= until)),
+            }
+        }
+    }
+
+    /// A replay that follows has no other end.
+    fn stopped(&self) -> Result<bool> {
+        if self.follows && self.shared.until.is_none() && self.shared.cancel.is_cancelled() {
+            Ok(false)
+        } else {
+            Err(Error::interrupted())
+        }
+    }
+
+    /// The time of the last checkpoint that was read.
+    fn newest(&self) -> u64 {
+        self.ahead.back().map_or(self.applied.time, |(_, record)| record.time)
+    }
+
+    async fn give(&mut self, namespace: &str, block: Block) -> Result<()> {
+        let first = Documents::new(&block.events).next().and_then(std::result::Result::ok).unwrap_or_default();
+        let event = Event::parse(first).map_err(|error| error.at(namespace.to_owned()))?;
+        if !event.operation.is_of_a_document() {
+            return self.barrier(namespace, &block).await;
+        }
+        let source = Namespace::parse(namespace)?;
+        let Some(target) = self.shared.selection.target(&source)? else {
+            return Ok(());
+        };
+        if !self.lanes.contains_key(namespace) {
+            self.begin(namespace, source, target);
+        }
+        let given = match self.lanes.get(namespace) {
+            Some(lane) => lane.queue.send(block).await.is_ok(),
+            None => false,
+        };
+        if given { Ok(()) } else { Err(self.failure_of(namespace).await) }
+    }
+
+    fn begin(&mut self, namespace: &str, source: Namespace, target: Namespace) {
+        let record = self.records.remove(namespace).unwrap_or_default();
+        let lane = Lane::begin(Arc::clone(&self.shared), self.log, source, target, record);
+        self.lanes.insert(namespace.to_owned(), lane);
+    }
+
+    /// Begins the lanes that have something to fetch, whether or not events come for them.
+    fn begin_owing(&mut self) -> Result<()> {
+        let owing = self.records.iter().filter(|(_, record)| !record.owed.is_empty());
+        let owing: Vec<String> = owing.map(|(namespace, _)| namespace.clone()).collect();
+        for namespace in owing {
+            let source = Namespace::parse(&namespace)?;
+            if let Some(target) = self.shared.selection.target(&source)? {
+                self.begin(&namespace, source, target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a barrier, unless that was done before.
+    async fn barrier(&mut self, namespace: &str, block: &Block) -> Result<()> {
+        self.quiesce().await?;
+        let after = EventPlace { segment: block.place.segment, ordinal: block.place.ordinal + u64::from(block.count) };
+        if self.records.get(namespace).is_some_and(|record| record.next >= after) {
+            return Ok(());
+        }
+        for raw in Documents::new(&block.events) {
+            let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
+            let event = Event::parse(raw).map_err(|error| error.at(namespace.to_owned()))?;
+            if self.shared.until.is_some_and(|until| event.time > until) {
+                return Ok(());
+            }
+            self.apply_barrier(&event).await?;
+        }
+        let record = self.records.entry(namespace.to_owned()).or_default();
+        (record.next, record.end) = (after, after);
+        let record = record.clone();
+        self.shared.journal.lane(self.log, namespace, &record).await?;
+        self.begin_owing()
+    }
+
+    /// Waits until all lanes have done what they were given, and ends them.
+    async fn quiesce(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        for (namespace, lane) in self.lanes.drain() {
+            drop(lane.queue);
+            match joined(lane.task).await {
+                Ok(record) => drop(self.records.insert(namespace, record)),
+                Err(error) if first.is_ok() => first = Err(error),
+                Err(_) => {}
+            }
+        }
+        first
+    }
+
+    /// Why a lane has ended before its time.
+    async fn failure_of(&mut self, namespace: &str) -> Error {
+        match self.lanes.remove(namespace) {
+            Some(lane) => joined(lane.task).await.err().unwrap_or_else(Error::interrupted),
+            None => Error::interrupted(),
+        }
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        let ended = self.lanes.iter().find(|(_, lane)| lane.task.is_finished()).map(|(namespace, _)| namespace.clone());
+        if let Some(namespace) = ended {
+            return Err(self.failure_of(&namespace).await);
+        }
+        self.pass();
+        let (place, when) = self.written;
+        if place != self.applied.place && when.elapsed() >= WRITE_DOWN {
+            self.write_down().await?;
+        }
+        Ok(())
+    }
+
+    /// Passes the checkpoints before which nothing is left to do.
+    fn pass(&mut self) {
+        while self.ahead.front().is_some_and(|(pending, _)| Arc::strong_count(pending) == 1) {
+            if let Some((_, record)) = self.ahead.pop_front() {
+                self.applied = record;
+            }
+        }
+    }
+
+    async fn write_down(&mut self) -> Result<()> {
+        if self.applied.place == LogPlace::default() {
+            return Ok(());
+        }
+        self.shared.journal.log(self.log, &self.applied).await?;
+        if !self.keeps_log {
+            let (directory, place) = (self.directory.clone(), self.applied.place);
+            tokio::task::spawn_blocking(move || prune(&directory, place))
+                .await
+                .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a pruner died: {panic}"))))?;
+        }
+        self.written = (self.applied.place, Instant::now());
+        Ok(())
+    }
+}
+
+async fn joined(task: tokio::task::JoinHandle<Result<LaneRecord>>) -> Result<LaneRecord> {
+    task.await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a lane died: {panic}"))))
+}
+
+/// The log must have everything that happened since the copy began.
+fn check_begin(shared: &Shared, log: &Log) -> Result<()> {
+    let Some(windows) = &shared.windows else { return Ok(()) };
+    // A log begins with a checkpoint.
+    match LogReader::open(&log.directory)?.next()? {
+        Some(Item::Checkpoint { position, .. }) if position.time <= windows.since() => Ok(()),
+        _ => {
+            let message = "the log begins after the copy was begun: changes are missing in between";
+            Err(Error::new(ErrorKind::Usage, message)
+                .with_hint("begin the capture first, then take the dump, and restore that one")
+                .at(log.directory.display().to_string()))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Documents by their `_id`s: from the target, to change them; from the source, where the events do not tell what they are.
+
+use std::collections::HashMap;
+
+use bson::RawDocumentBuf;
+
+use super::journal::Span;
+use crate::{
+    changes::key::Key,
+    connect::{Doing, Server, Version},
+    document::{self, RawBuilder, kind},
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+};
+
+/// The first release that reads outside of transactions as of one cluster time.
+const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
+
+/// The documents of some keys, as far as they are there, by the canonical bytes of the keys that were asked for.
+pub(super) type Documents = HashMap<Vec<u8>, Vec<u8>>;
+
+/// A collection to fetch from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shelf<'a> {
+    pub(super) server: &'a Server,
+    pub(super) namespace: &'a Namespace,
+    /// Whether only the server knows which strings are equal: then each key is asked for alone.
+    pub(super) has_collation: bool,
+}
+
+impl Shelf<'_> {
+    /// The documents as they are now, on the primary.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) async fn documents(&self, keys: &[&[u8]]) -> Result<Documents> {
+        self.found(keys, None).await
+    }
+
+    /// The documents, and the time that they are of: one cluster time where the server can (5.0+), else the times before and
+    /// after the read.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) async fn documents_and_time(&self, keys: &[&[u8]]) -> Result<(Documents, Span)> {
+        let low = self.server.operation_time().await?;
+        if low != 0 && self.server.version() >= SNAPSHOTS_SINCE {
+            match self.found(keys, Some(low)).await {
+                Ok(documents) => return Ok((documents, Span { low, high: low })),
+                // The collection may have changed since, or the server may not read so: then as of no one time.
+                Err(error) if error.kind() == ErrorKind::Server => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let documents = self.found(keys, None).await?;
+        Ok((documents, Span { low, high: self.server.cluster_time().await? }))
+    }
+
+    async fn found(&self, keys: &[&[u8]], at: Option<u64>) -> Result<Documents> {
+        let server = self.server.reading_primary();
+        let doing = Doing::new(format!("read from {}", self.namespace), "find", self.namespace.database());
+        let mut found = Documents::with_capacity(keys.len());
+        if self.has_collation {
+            for key in keys {
+                let command = self.find(std::slice::from_ref(key), at)?;
+                let mut documents = server.documents(self.namespace.database(), command, &doing).await?;
+                if let (Some(document), Some(id)) = (documents.pop(), document::id(key)) {
+                    found.insert(Key::of(&id).as_bytes().to_vec(), document);
+                }
+            }
+            return Ok(found);
+        }
+        let command = self.find(keys, at)?;
+        for document in server.documents(self.namespace.database(), command, &doing).await? {
+            if let Some(id) = document::id(&document) {
+                found.insert(Key::of(&id).as_bytes().to_vec(), document);
+            }
+        }
+        Ok(found)
+    }
+
+    fn find(&self, keys: &[&[u8]], at: Option<u64>) -> Result<RawDocumentBuf> {
+        let mut find = RawBuilder::new();
+        find.string("find", self.namespace.collection());
+        find.embed("filter", |filter| {
+            filter.embed("_id", |condition| {
+                condition.embed_array("$in", |ids| {
+                    for (number, id) in keys.iter().filter_map(|key| document::id(key)).enumerate() {
+                        ids.append_renamed(&id, number.to_string());
+                    }
+                });
+            });
+        });
+        if let Some(time) = at {
+            find.embed("readConcern", |concern| {
+                concern.string("level", "snapshot");
+                concern.append_element(kind::TIMESTAMP, "atClusterTime", &time.to_le_bytes());
+            });
+        }
+        RawDocumentBuf::from_bytes(find.finish())
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(self.namespace.to_string()))
+    }
+}

@@ -1,0 +1,298 @@
+//! One lane: the events of one namespace, applied in their order, a run at a time.
+//!
+//! ```text
+//! blocks ─▶ run: what the copy has not ─▶ journal: what will be done ─▶ effects ─▶ writes ─▶ next run
+//! ```
+//! A run is as long as what waits, within bounds; the further a lane is behind, the more there is to fold. One command of a
+//! lane is under way at a time, and a run begins when the one before it is acknowledged as the write concern wants it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio::sync::mpsc;
+use transload_format::Documents;
+
+use super::{
+    Shared,
+    dead_letter::{DeadLetter, hex},
+    effects::Failed,
+    journal::{LaneRecord, Span},
+    windows::Standing,
+    write::Target,
+};
+use crate::{
+    batch::Permit,
+    catalog,
+    changes::{Event, Operation, key::Key, log::EventPlace},
+    document::{self, Element},
+    error::{Error, ErrorKind, Result},
+    extjson,
+    namespace::Namespace,
+};
+
+/// Bytes of events at which a run is closed.
+const RUN_BYTES: usize = 8 * 1024 * 1024;
+/// Blocks that wait for a lane. The memory budget bounds their bytes.
+const WAITING: usize = 64;
+
+/// Events of a lane, as they stand in the log.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Where the first of them stands.
+    pub(super) place: EventPlace,
+    /// How many they are.
+    pub(super) count: u32,
+    /// The events, raw and back to back.
+    pub(super) events: Vec<u8>,
+    /// Held until they are applied, so that it shows which checkpoints have been passed.
+    #[allow(dead_code, reason = "held, never read")]
+    pub(super) pending: Arc<()>,
+    /// Their share of the memory budget.
+    #[allow(dead_code, reason = "held, never read")]
+    pub(super) permit: Permit,
+}
+
+impl Block {
+    fn end(&self) -> EventPlace {
+        EventPlace { segment: self.place.segment, ordinal: self.place.ordinal + u64::from(self.count) }
+    }
+}
+
+/// A lane at work. When its queue is closed and empty, the task gives where it is.
+#[derive(Debug)]
+pub(super) struct LaneHandle {
+    /// Takes blocks in their order.
+    pub(super) queue: mpsc::Sender<Block>,
+    /// Ends with the lane.
+    pub(super) task: tokio::task::JoinHandle<Result<LaneRecord>>,
+}
+
+/// What a lane knows.
+pub(super) struct Lane {
+    pub(super) shared: Arc<Shared>,
+    log: u32,
+    /// The collection on the source.
+    pub(super) source: Namespace,
+    pub(super) target: Target,
+    pub(super) is_capped: bool,
+    pub(super) has_collation: bool,
+    pub(super) record: LaneRecord,
+    /// Whether an event was met that is later than all that are to be applied.
+    is_past_the_end: bool,
+}
+
+/// The events of a run, by what is to become of them.
+#[derive(Default)]
+pub(super) struct Run<'a> {
+    /// To be applied.
+    pub(super) events: Vec<Event<'a>>,
+    /// The documents that the target may have in a later state than their updates were made to, by their keys.
+    pub(super) uncertain: HashSet<Vec<u8>>,
+    /// Changes that cannot be applied, and documents that are whole again.
+    letters: Vec<DeadLetter>,
+    /// How many events the copy has.
+    skipped: u64,
+}
+
+impl Lane {
+    /// Begins a lane, which goes on where `record` says.
+    pub(super) fn begin(
+        shared: Arc<Shared>,
+        log: u32,
+        source: Namespace,
+        target: Namespace,
+        record: LaneRecord,
+    ) -> LaneHandle {
+        let (queue, blocks) = mpsc::channel(WAITING);
+        let task = tokio::spawn(async move {
+            let mut lane = Lane::open(shared, log, source, target, record).await?;
+            lane.pay().await?;
+            lane.run(blocks).await?;
+            Ok(lane.record)
+        });
+        LaneHandle { queue, task }
+    }
+
+    /// A lane at rest, once it is known what the target's collection is.
+    pub(super) async fn open(
+        shared: Arc<Shared>,
+        log: u32,
+        source: Namespace,
+        target: Namespace,
+        record: LaneRecord,
+    ) -> Result<Self> {
+        let options = catalog::options_of(&shared.target, &target).await?.unwrap_or_default();
+        Ok(Lane {
+            target: Target::new(shared.target.clone(), target),
+            is_capped: catalog::is_capped(&options),
+            has_collation: document::find(&options, b"collation").is_some(),
+            shared,
+            log,
+            source,
+            record,
+            is_past_the_end: false,
+        })
+    }
+
+    /// Applies events that have failed before, one document's, in their order; whether they could be applied now.
+    pub(super) async fn try_again(&mut self, events: Vec<Event<'_>>) -> Result<bool> {
+        let failed = self.apply(&Run { events, ..Run::default() }).await?;
+        self.record.computed.clear();
+        self.record.parked.clear();
+        Ok(failed.is_empty())
+    }
+
+    /// Whether documents that change several times in a run are written once: not where only the server knows which
+    /// `_id`s are equal, nor where the order of documents is data.
+    pub(super) fn folds(&self) -> bool {
+        !self.is_capped && !self.has_collation
+    }
+
+    /// Writes down where the lane is.
+    pub(super) async fn write_down(&self) -> Result<()> {
+        self.shared.journal.lane(self.log, &self.source.to_string(), &self.record).await
+    }
+
+    async fn run(&mut self, mut blocks: mpsc::Receiver<Block>) -> Result<()> {
+        // A run that was under way when the replay was killed is done again as it was.
+        let mut end = self.record.end;
+        while let Some(first) = blocks.recv().await {
+            if self.is_past_the_end || first.end() <= self.record.next {
+                continue;
+            }
+            let mut bytes = first.events.len();
+            let mut run = vec![first];
+            while let Some(reached) = run.last().map(Block::end) {
+                let next = if reached < end {
+                    blocks.recv().await
+                } else if end > self.record.next || bytes >= RUN_BYTES {
+                    None
+                } else {
+                    blocks.try_recv().ok()
+                };
+                let Some(block) = next else { break };
+                bytes += block.events.len();
+                run.push(block);
+            }
+            self.blocks(&run).await?;
+            end = EventPlace::default();
+            let events = run.iter().map(|block| u64::from(block.count)).sum();
+            self.shared.progress.advance(events, bytes as u64);
+        }
+        Ok(())
+    }
+
+    async fn blocks(&mut self, blocks: &[Block]) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let _slot = shared.slots.acquire().await.map_err(|_| Error::interrupted())?;
+        let mut run = Run::default();
+        let mut last = 0;
+        self.record.end = blocks.last().map_or(self.record.next, Block::end);
+        'all: for block in blocks {
+            for (ordinal, raw) in (block.place.ordinal..).zip(Documents::new(&block.events)) {
+                let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
+                let event = Event::parse(raw).map_err(|error| error.at(self.source.to_string()))?;
+                let place = EventPlace { segment: block.place.segment, ordinal };
+                if place < self.record.next {
+                    continue;
+                }
+                if shared.until.is_some_and(|until| event.time > until) {
+                    // Nothing of a lane is earlier than what stands before it.
+                    (self.record.end, self.is_past_the_end) = (place, true);
+                    break 'all;
+                }
+                last = event.time;
+                self.place(event, &mut run);
+            }
+        }
+        self.write_down().await?;
+        let applied = run.events.len() as u64;
+        let failed = self.apply(&run).await?;
+        let mut letters = run.letters;
+        letters.extend(failed.iter().map(|failed| self.letter_of(&run.events, failed)));
+        self.keep(letters).await?;
+        shared.counts.add(applied, run.skipped);
+        self.record.next = self.record.end;
+        self.record.computed.clear();
+        self.record.parked.clear();
+        self.record.fetched.retain(|_, fetched| fetched.span.high > last);
+        shared.journal.note_lane(self.log, &self.source.to_string(), &self.record).await
+    }
+
+    /// Puts an event to those that are to be applied, unless the copy has it.
+    fn place<'a>(&self, event: Event<'a>, run: &mut Run<'a>) {
+        let Some(id) = event.key.and_then(document::id) else { return };
+        let key = self.key(&id);
+        let by_fetch = self.record.fetched.get(&key).map(|fetched| self.standing(fetched.span, event.time));
+        let standing = by_fetch.unwrap_or_else(|| self.shared.standing(&self.source, &id, event.time));
+        if standing == Standing::Before {
+            run.skipped += 1;
+            return;
+        }
+        let tells_all = event.operation != Operation::Update && !event.refetch;
+        if self.shared.dead_letters.has(&self.source, &key) {
+            let reason = "an earlier change of the document was not applied";
+            let letter = self.letter(std::slice::from_ref(&event), &key, reason);
+            if !tells_all {
+                run.letters.push(letter);
+                return;
+            }
+            run.letters.push(letter.healed());
+        }
+        if !tells_all && standing == Standing::Within {
+            run.uncertain.insert(key);
+        }
+        run.events.push(event);
+    }
+
+    /// Where a change stands to a document that was fetched. Where all documents of a lane share one span, it says of none
+    /// that it has the change.
+    fn standing(&self, span: Span, time: u64) -> Standing {
+        if time > span.high {
+            Standing::After
+        } else if time > span.low || self.has_collation {
+            Standing::Within
+        } else {
+            Standing::Before
+        }
+    }
+
+    /// What a document is known by in this lane. Where only the server knows which are one, all are.
+    pub(super) fn key(&self, id: &Element<'_>) -> Vec<u8> {
+        if self.has_collation { Vec::new() } else { Key::of(id).as_bytes().to_vec() }
+    }
+
+    fn letter_of(&self, events: &[Event<'_>], failed: &Failed) -> DeadLetter {
+        let is_its = |event: &&Event<'_>| {
+            event.key.and_then(document::id).is_some_and(|id| Key::of(&id).as_bytes() == failed.key)
+        };
+        let its: Vec<Event<'_>> = events.iter().filter(is_its).copied().collect();
+        let id = its.first().and_then(|event| event.key).and_then(document::id);
+        let key = id.map(|id| self.key(&id)).unwrap_or_default();
+        self.letter(&its, &key, &failed.reason)
+    }
+
+    fn letter(&self, events: &[Event<'_>], id: &[u8], reason: &str) -> DeadLetter {
+        let last = events.last();
+        let key = last.and_then(|event| event.key).and_then(|key| extjson::to_string(key).ok());
+        DeadLetter {
+            namespace: self.source.clone(),
+            key: key.unwrap_or_default(),
+            operation: last.map_or_else(String::new, |event| event.name.to_owned()),
+            time: last.map_or(0, |event| event.time),
+            reason: reason.to_owned(),
+            id: hex(id),
+            events: events.iter().map(|event| hex(event.raw)).collect(),
+            healed: false,
+        }
+    }
+
+    pub(super) async fn keep(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || shared.dead_letters.add(letters))
+            .await
+            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
+    }
+}

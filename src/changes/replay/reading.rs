@@ -1,0 +1,93 @@
+//! Reads a log in a thread of its own, ahead of the lanes.
+
+use std::{path::Path, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    batch::{Budget, Permit},
+    changes::log::{EventPlace, Item, LogPlace, LogReader, Position},
+    error::{Error, Result},
+};
+
+/// Items that wait for the lanes. The memory budget bounds their bytes.
+const AHEAD: usize = 16;
+/// How often a log is looked at again at its end.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What comes out of a log.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// Events of a lane, which are durable in the log.
+    Events { namespace: std::sync::Arc<str>, place: EventPlace, count: u32, events: Vec<u8>, permit: Permit },
+    /// Everything before this position has come out.
+    Checkpoint { position: Position, place: LogPlace },
+    /// There is nothing more for now.
+    CaughtUp,
+}
+
+/// Reads a log from a place on, or from its beginning. It goes on until nobody listens; an error comes last.
+pub(super) fn read(
+    directory: &Path,
+    from: Option<LogPlace>,
+    budget: Budget,
+    stop: CancellationToken,
+) -> mpsc::Receiver<Result<Read>> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let directory = directory.to_owned();
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let opened = match from {
+            Some(place) => LogReader::open_at(&directory, place),
+            None => LogReader::open(&directory),
+        };
+        let outcome = opened.and_then(|log| items(log, &sender, &budget, &runtime, &stop));
+        if let Err(error) = outcome {
+            // Nobody listens any more when the replay has been stopped.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    receiver
+}
+
+fn items(
+    mut log: LogReader,
+    sender: &mpsc::Sender<Result<Read>>,
+    budget: &Budget,
+    runtime: &tokio::runtime::Handle,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let send = |read| sender.blocking_send(Ok(read)).map_err(|_| Error::interrupted());
+    // Whether what comes out next may not be durable yet: a crash of the machine could take it from the log, but not
+    // from the target.
+    let (mut is_ahead, mut is_waiting) = (true, false);
+    loop {
+        if stop.is_cancelled() || sender.is_closed() {
+            return Ok(());
+        }
+        let Some(item) = log.next()? else {
+            if !is_waiting {
+                send(Read::CaughtUp)?;
+            }
+            is_waiting = true;
+            std::thread::sleep(LOOK_AGAIN);
+            continue;
+        };
+        is_waiting = false;
+        if is_ahead {
+            log.sync()?;
+            is_ahead = false;
+        }
+        match item {
+            Item::Events { namespace, place, count, events } => {
+                let permit = runtime.block_on(budget.acquire(events.len()))?;
+                send(Read::Events { namespace, place, count, events, permit })?;
+            }
+            Item::Checkpoint { position, place } => {
+                is_ahead = true;
+                send(Read::Checkpoint { position, place })?;
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a replay keeps in the work directory, and what it finds there.
+//!
+//! ```text
+//! DIR/log/1/ …           the change logs, which a capture writes
+//! DIR/replay.json        which target, which archive
+//! DIR/replay.lock        held by the replay at work
+//! DIR/replay.journal     how far it is
+//! DIR/dead-letters.jsonl what could not be applied
+//! ```
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use transload_format::ArchiveId;
+
+use super::{
+    dead_letter::hex,
+    journal::{Journal, LaneRecord, LogRecord, Recorded},
+};
+use crate::{
+    changes::capture::{Manifest, SourceId, State},
+    connect::{Server, Version},
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    replace::replace,
+};
+
+/// A work directory, held by this replay.
+#[derive(Debug)]
+pub(super) struct Work {
+    directory: PathBuf,
+    /// The logs, by their numbers.
+    pub(super) logs: Vec<Log>,
+    pub(super) journal: Journal,
+    recorded: Recorded,
+    /// The version of the source, if the capture has noted it.
+    pub(super) source_version: Option<Version>,
+    #[allow(dead_code, reason = "held, never read")]
+    lock: File,
+}
+
+/// One change log.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) number: u32,
+    pub(super) directory: PathBuf,
+}
+
+/// Which replay this is.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    version: u32,
+    target: SourceId,
+    /// The id of the archive, in hexadecimal digits.
+    archive: Option<String>,
+}
+
+impl Work {
+    /// Takes hold of a work directory, for a replay into this target, onto a copy from this archive.
+    ///
+    /// # Errors
+    /// When there is no capture in it, another replay is at work in it, or it was one into another target or of another
+    /// archive.
+    pub(super) async fn open(directory: &Path, target: &Server, archive: Option<ArchiveId>) -> Result<Self> {
+        let place = || directory.display().to_string();
+        let manifest =
+            Manifest::read(directory)?.filter(|manifest| manifest.state == State::Begun).ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, "holds no capture")
+                    .with_hint("'transload capture' begins one")
+                    .at(place())
+            })?;
+        let number = |index| u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let log = |number: u32| Log { number, directory: directory.join("log").join(number.to_string()) };
+        let logs = (0..manifest.streams.len()).map(number).map(log).collect();
+        let path = directory.join("replay.lock");
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let lock = opened.map_err(|error| Error::io(&path, error))?;
+        if lock.try_lock().is_err() {
+            let message = "another replay is at work in it";
+            return Err(Error::new(ErrorKind::AlreadyExists, message).with_hint("stop that one first").at(place()));
+        }
+        let archive = archive.map(|id| hex(&id.0));
+        identify(directory, Identity { version: 1, target: SourceId::of(target).await?, archive })?;
+        let (journal, recorded) = Journal::open(&directory.join("replay.journal"))?;
+        Ok(Work {
+            directory: directory.to_owned(),
+            logs,
+            journal,
+            recorded,
+            source_version: manifest.server_version(),
+            lock,
+        })
+    }
+
+    /// Where the dead letters are.
+    pub(super) fn dead_letters_path(&self) -> PathBuf {
+        self.directory.join("dead-letters.jsonl")
+    }
+
+    /// The log that has events of a lane, and how far the lane is.
+    pub(super) fn lane(&self, namespace: &Namespace) -> (u32, LaneRecord) {
+        let name = namespace.to_string();
+        let found = self.recorded.lanes.iter().find(|((_, lane), _)| *lane == name);
+        found.map_or((1, LaneRecord::default()), |((log, _), record)| (*log, record.clone()))
+    }
+
+    /// Where a lane is now.
+    pub(super) fn put_lane(&mut self, log: u32, namespace: &Namespace, record: LaneRecord) {
+        self.recorded.lanes.insert((log, namespace.to_string()), record);
+    }
+
+    /// How far a log and its lanes are.
+    pub(super) fn recorded(&self, log: u32) -> (Option<LogRecord>, HashMap<String, LaneRecord>) {
+        let lanes = self.recorded.lanes.iter().filter(|((number, _), _)| *number == log);
+        let lanes = lanes.map(|((_, namespace), record)| (namespace.clone(), record.clone())).collect();
+        (self.recorded.logs.get(&log).copied(), lanes)
+    }
+}
+
+/// Refuses a directory whose changes went somewhere else before.
+fn identify(directory: &Path, identity: Identity) -> Result<()> {
+    let path = directory.join("replay.json");
+    let place = path.display().to_string();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Without it nobody could say into what the journal's changes went.
+            if directory.join("replay.journal").exists() {
+                let message = "is missing, although a replay has begun";
+                return Err(Error::new(ErrorKind::Damaged, message)
+                    .with_hint("restore the archive anew, remove replay.journal, and replay from the beginning")
+                    .at(place));
+            }
+            let mut text = serde_json::to_vec_pretty(&identity)
+                .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(place))?;
+            text.push(b'\n');
+            return replace(&path, &text);
+        }
+        Err(error) => return Err(Error::io(&path, error)),
+    };
+    let known: Identity = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::new(ErrorKind::Damaged, "is not what a replay has written").with_source(error).at(place.clone())
+    })?;
+    if !known.target.is(&identity.target) {
+        let message = "the changes went to another target before";
+        return Err(Error::new(ErrorKind::Usage, message)
+            .with_hint(
+                "each target needs a journal of its own: replay from a copy of the directory's capture.json and log",
+            )
+            .at(place));
+    }
+    if known.archive != identity.archive {
+        let message = "the changes were replayed onto a copy from another archive, or with none, before";
+        return Err(Error::new(ErrorKind::Usage, message).with_hint("name the same --archive again").at(place));
+    }
+    Ok(())
+}

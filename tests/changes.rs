@@ -1,0 +1,8 @@
+//! Changes that happen while a copy is made, and after: captured, replayed, and held against the source by the servers' own
+//! hashes.
+
+mod arriving;
+mod kills;
+mod moment;
+mod moving;
+mod workload;

@@ -1,0 +1,174 @@
+//! A move from one database to another while an application writes: capture, dump, restore, replay.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use bson::doc;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use transload::{
+    archive::Destination,
+    changes::{
+        capture::{CaptureOptions, capture},
+        log::{Item, LogOptions, LogReader},
+        replay::{ReplayOptions, ReplayReport, replay},
+    },
+    error::{ErrorKind, Result},
+    progress::Silent,
+    report::CaptureReport,
+    selection::{Selection, SelectionOptions},
+};
+
+use crate::copy::{Archive, Side};
+
+/// A move, with its work directory and its archive.
+pub(crate) struct Move<'a> {
+    pub(crate) source: Side<'a>,
+    pub(crate) target: Side<'a>,
+    pub(crate) archive: Archive,
+    folder: TempDir,
+}
+
+/// A capture at work.
+pub(crate) struct Capture {
+    task: JoinHandle<Result<CaptureReport>>,
+    cancel: CancellationToken,
+}
+
+impl Capture {
+    /// Stops it.
+    pub(crate) async fn stop(self) -> CaptureReport {
+        self.cancel.cancel();
+        self.task.await.unwrap().unwrap()
+    }
+}
+
+impl<'a> Move<'a> {
+    pub(crate) fn new(source: Side<'a>, target: Side<'a>) -> Self {
+        Move { source, target, archive: Archive::new(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Begins the capture, and waits until nothing is missed any more.
+    pub(crate) async fn capture(&self) -> Capture {
+        let options = CaptureOptions {
+            directory: self.directory(),
+            selection: SelectionOptions {
+                default_database: Some(self.source.database.to_owned()),
+                ..SelectionOptions::default()
+            },
+            scope: None,
+            since: None,
+            full_documents: false,
+            sync_interval: Duration::from_millis(20),
+            until: None,
+            duration: None,
+            log: LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() },
+        };
+        let (server, cancel) = (self.source.server().await, CancellationToken::new());
+        let stop = cancel.clone();
+        let task = tokio::spawn(async move { capture(&server, options, Arc::new(Silent), stop).await });
+        let manifest = self.directory().join("capture.json");
+        let has_begun = || std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains("\"begun\""));
+        while !has_begun() {
+            assert!(!task.is_finished(), "{:?}", task.await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Capture { task, cancel }
+    }
+
+    /// Dumps and restores. What the target refuses because the parts are of different times is for the replay to mend.
+    pub(crate) async fn copy(&self) {
+        // A collection that is dropped or renamed while it is read ends a dump.
+        let mut options = self.archive.options();
+        options.destination = Destination::File { path: self.archive.path(), replace: true };
+        while let Err(error) = self.archive.dump_as(&self.source, options.clone()).await {
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        }
+        self.target.open().await.drop().await.unwrap();
+        self.archive.restore(&self.target).await.unwrap();
+    }
+
+    pub(crate) fn options(&self, until: Option<u64>) -> ReplayOptions {
+        let rename = format!("{}.*={}.*", self.source.database, self.target.database);
+        let selection = SelectionOptions {
+            default_database: Some(self.source.database.to_owned()),
+            rename: vec![rename],
+            ..SelectionOptions::default()
+        };
+        ReplayOptions {
+            directory: self.directory(),
+            archive: Some(self.archive.path()),
+            selection: Selection::new(&selection).unwrap(),
+            follow: true,
+            until,
+            parallel: 4,
+            keep_log: false,
+            retry_dead_letters: false,
+        }
+    }
+
+    /// Replays with the source at hand until `cancel` is called, or until a time that is wanted.
+    pub(crate) async fn replay(&self, until: Option<u64>, cancel: CancellationToken) -> Result<ReplayReport> {
+        self.replay_as(self.options(until), true, cancel).await
+    }
+
+    pub(crate) async fn replay_as(
+        &self,
+        options: ReplayOptions,
+        with_source: bool,
+        cancel: CancellationToken,
+    ) -> Result<ReplayReport> {
+        let target = self.target.server().await;
+        let source = self.source.server().await;
+        replay(&target, with_source.then_some(&source), options, Arc::new(Silent), cancel).await
+    }
+
+    /// Holds the target against the source: documents by the servers' own hashes, options, and indexes, whose specs servers
+    /// of different releases list in another order of their fields.
+    pub(crate) async fn assert_equal(&self) {
+        let (expected, found) = (self.source.state().await, self.target.state().await);
+        assert!(!expected.options.is_empty(), "nothing was compared");
+        assert_eq!(expected.options, found.options);
+        assert_eq!(expected.hashes, found.hashes);
+        let sorted = |indexes: &BTreeMap<String, Vec<String>>| {
+            let fields = |spec: &String| {
+                let mut fields: Vec<String> =
+                    spec.split(", \"").map(|field| field.trim_matches(['{', '}', ' ', '"']).to_owned()).collect();
+                fields.sort();
+                fields
+            };
+            let all = indexes.iter().map(|(name, specs)| {
+                let mut specs: Vec<_> = specs.iter().map(fields).collect();
+                specs.sort();
+                (name.clone(), specs)
+            });
+            all.collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(sorted(&expected.indexes), sorted(&found.indexes));
+    }
+
+    /// The time up to which the log has everything.
+    pub(crate) async fn recorded(&self) -> u64 {
+        let mut log = LogReader::open(&self.directory().join("log").join("1")).unwrap();
+        let mut last = 0;
+        while let Some(item) = log.next().unwrap() {
+            if let Item::Checkpoint { position, .. } = item {
+                last = position.time;
+            }
+        }
+        last
+    }
+
+    /// The source's present time. A write behind it, to another database, lets the stream's position pass it at once: a
+    /// server without any writes moves it every ten seconds.
+    pub(crate) async fn now(&self) -> u64 {
+        let now = self.source.server().await.operation_time().await.unwrap();
+        let ticks = self.source.set.client().await.unwrap().database("ticks").collection("ticks");
+        ticks.insert_one(doc! { "at": "now" }).await.unwrap();
+        now
+    }
+}
