@@ -45,14 +45,14 @@ impl JournalFile {
         let mut at = MAGIC.len();
         let mut rest = rest;
         while !rest.is_empty() {
-            match first(rest) {
-                Some(Ok((record, after))) => {
+            match next(rest) {
+                Next::Record { record, after } => {
                     records.push(record.to_vec());
                     at += rest.len() - after.len();
                     rest = after;
                 }
-                Some(Err(())) => return Err(damaged(path, at)),
-                None => break,
+                Next::Damage => return Err(damaged(path, at)),
+                Next::CutOff => break,
             }
         }
         let mut file = OpenOptions::new().write(true).open(path).map_err(fail)?;
@@ -99,18 +99,29 @@ fn framed(record: &[u8]) -> Vec<u8> {
     [&crc.to_le_bytes()[..], record].concat()
 }
 
-/// The first record of `bytes` and what follows it; none if it is cut off; an error if it is not what was written.
-fn first(bytes: &[u8]) -> Option<Result<(&[u8], &[u8]), ()>> {
-    let (crc, framed) = bytes.split_first_chunk::<CRC_LEN>()?;
-    let len = framed.first_chunk().map(|len| usize::try_from(i32::from_le_bytes(*len)))?;
-    let Ok(len) = len else { return Some(Err(())) };
-    let (record, after) = framed.split_at_checked(len)?;
-    let is_whole = crc32fast::hash(record) == u32::from_le_bytes(*crc);
-    // The end of a file may have its length before its bytes.
-    if !is_whole && after.is_empty() {
-        return None;
+/// What a file goes on with.
+enum Next<'a> {
+    Record {
+        record: &'a [u8],
+        after: &'a [u8],
+    },
+    /// What a kill has left of a record.
+    CutOff,
+    /// Bytes that were never written.
+    Damage,
+}
+
+fn next(bytes: &[u8]) -> Next<'_> {
+    let Some((crc, framed)) = bytes.split_first_chunk::<CRC_LEN>() else { return Next::CutOff };
+    let Some(len) = framed.first_chunk() else { return Next::CutOff };
+    let Ok(len) = usize::try_from(i32::from_le_bytes(*len)) else { return Next::Damage };
+    let Some((record, after)) = framed.split_at_checked(len) else { return Next::CutOff };
+    match crc32fast::hash(record) == u32::from_le_bytes(*crc) {
+        true => Next::Record { record, after },
+        // The end of a file may have its length before its bytes.
+        false if after.is_empty() => Next::CutOff,
+        false => Next::Damage,
     }
-    Some(if is_whole { Ok((record, after)) } else { Err(()) })
 }
 
 fn damaged(path: &Path, at: usize) -> Error {

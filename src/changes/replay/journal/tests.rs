@@ -51,7 +51,7 @@ async fn a_changed_byte_is_an_error_and_never_a_new_beginning() {
     let path = folder.path().join("journal");
     written(&path).await;
     let whole = std::fs::read(&path).unwrap();
-    let (_, records) = file::JournalFile::open(&path).unwrap();
+    let (_, records) = JournalFile::open(&path).unwrap();
     let last = whole.len() - records.last().unwrap().len() - 4;
     // A length that grows past the end is a record that was cut off; the bytes of lengths are left out here.
     let mut at = 8;
