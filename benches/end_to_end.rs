@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
+mod mongo_tools;
 mod race;
 
 use std::{path::PathBuf, process::Command};
@@ -17,7 +18,8 @@ use transload::{
     shop::{self, Shop},
 };
 
-use race::{TRANSLOAD, contender, installed, race, servers};
+use mongo_tools::installed;
+use race::{TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
 async fn main() {

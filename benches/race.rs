@@ -95,10 +95,6 @@ impl Contender {
     }
 }
 
-pub(crate) fn installed(tool: &str) -> bool {
-    Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-}
-
 fn time(mut command: Command) -> Run {
     let begun = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("started");
@@ -115,7 +111,7 @@ fn time(mut command: Command) -> Run {
 }
 
 /// Peak memory and processor time of a process that is running, by /proc.
-fn observe(child: &Child) -> Option<(u64, f64)> {
+pub(crate) fn observe(child: &Child) -> Option<(u64, f64)> {
     let folder = PathBuf::from(format!("/proc/{}", child.id()));
     let status = std::fs::read_to_string(folder.join("status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -34,6 +34,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct ReplayCommand {
     /// The work directory of the capture
+    #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The server: a connection string, env:NAME or @FILE
     target: String,
@@ -46,7 +47,8 @@ pub(super) struct ReplayCommand {
     /// Wait for more at the end of the log, until stopped
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FOLLOW", hide_env_values = true)]
     follow: bool,
-    /// Apply nothing after this: a time (SECONDS, SECONDS,INCREMENT of the source, or as 2026-01-31T12:00:00Z), a resume token, or `now`, which takes the time from --source and waits until it is reached
+    /// Apply nothing after this: a time (SECONDS, SECONDS,INCREMENT of the source, or as 2026-01-31T12:00:00Z), a resume
+    /// token, or `now`, which takes the time from --source and waits until it is reached
     #[arg(long, value_name = "TIME|TOKEN|now", env = "TRANSLOAD_UNTIL", hide_env_values = true)]
     until: Option<String>,
     /// Keep the segments of the log that have been applied

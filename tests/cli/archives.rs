@@ -20,7 +20,8 @@ async fn an_archive_that_exists_is_replaced_by_force_alone_and_by_a_whole_one_al
     // It fails before it begins, and while it reads.
     terminal.run(&["dump", &uri.replace("/cli_force?", "/cli_no_such?"), "a.tlz", "--force"]).ends_with(1);
     let data = doc! { "failCommands": ["find"], "errorCode": 8000 };
-    fail_point(set, "cli_force", doc! { "times": 1 }, data).await;
+    // The second time it is asked without a snapshot.
+    fail_point(set, "cli_force", doc! { "times": 2 }, data).await;
     let failing = format!("{uri}&appName=cli_force");
     let failed = terminal.run(&["dump", &failing, "a.tlz", "--force", "--parallel", "1"]).ends_with(1);
     assert_eq!(terminal.read("a.tlz"), b"precious");

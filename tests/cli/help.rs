@@ -5,8 +5,8 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 9] =
-    ["dump", "restore", "capture", "inspect", "verify", "recover", "indexes", "demo", "completions"];
+const COMMANDS: [&str; 10] =
+    ["dump", "restore", "capture", "replay", "inspect", "verify", "recover", "indexes", "demo", "completions"];
 
 #[test]
 fn the_help_of_the_program_and_of_every_command() {
