@@ -130,7 +130,7 @@ impl Shared {
     fn lag(&self, source: u64) -> u64 {
         let hindmost =
             self.places.iter().map(|place| place.time.load(Ordering::Relaxed)).filter(|time| *time > 0).min();
-        hindmost.map_or(0, |time| lag_seconds(time, source))
+        hindmost.map_or(0, |time| token::seconds_behind(time, source))
     }
 }
 
@@ -295,7 +295,7 @@ fn report(
             watches: watch.to_string(),
             events,
             position: token::written(followed.position.time),
-            lag_seconds: source.map(|source| lag_seconds(followed.position.time, source)),
+            lag_seconds: source.map(|source| token::seconds_behind(followed.position.time, source)),
         });
         for (namespace, count) in followed.lanes {
             report.events += count.events;
@@ -311,10 +311,6 @@ fn report(
     }
     report.namespaces.sort_by(|one, other| one.namespace.cmp(&other.namespace));
     report
-}
-
-fn lag_seconds(time: u64, source: u64) -> u64 {
-    (source >> 32).saturating_sub(time >> 32)
 }
 
 /// The log of the stream `index`, counted from 0.

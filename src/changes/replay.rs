@@ -19,8 +19,10 @@ mod dispatch;
 mod effects;
 mod fetch;
 mod journal;
+mod lag;
 mod lane;
 mod reading;
+mod report;
 mod retry;
 mod windows;
 mod work;
@@ -33,10 +35,9 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -44,10 +45,12 @@ use self::{
     dead_letter::DeadLetters,
     dispatch::Dispatch,
     journal::Journal,
+    lag::Lag,
+    report::Counts,
     windows::{Standing, Windows},
     work::Work,
 };
-use super::{Nested, Paths};
+use super::{Nested, Paths, token};
 use crate::{
     archive::ArchiveFile,
     batch::Budget,
@@ -60,6 +63,7 @@ use crate::{
 };
 
 pub use dead_letter::{DeadLetter, read as dead_letters};
+pub use report::ReplayReport;
 
 /// Bytes of events that may be in memory between the log and the target.
 const MEMORY: usize = 64 * 1024 * 1024;
@@ -89,44 +93,6 @@ pub struct ReplayOptions {
     pub retry_dead_letters: bool,
 }
 
-/// What a replay has done.
-#[derive(Clone, Debug, Serialize)]
-pub struct ReplayReport {
-    /// The work directory.
-    pub directory: String,
-    /// The target's hosts.
-    pub target: String,
-    /// Events that were applied.
-    pub events: u64,
-    /// Events that the copy held already.
-    pub skipped: u64,
-    /// Documents that were fetched from the source.
-    pub refetched: u64,
-    /// Collections as such: drops, renames, creates, index builds, changed options.
-    pub barriers: u64,
-    /// The source's cluster time up to which everything is applied: seconds and increment.
-    pub applied: (u32, u32),
-    /// Whether all of the log, or all until the wanted time, is applied.
-    pub reached_end: bool,
-    /// Changes that could not be applied, in all replays of this directory.
-    pub dead_letters: u64,
-    /// The first of them.
-    pub dead: Vec<DeadLetter>,
-    /// How often a command was sent again after an error.
-    pub retries: u64,
-    /// How long it took.
-    pub seconds: f64,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-}
-
-impl ReplayReport {
-    /// Whether every change has been applied.
-    pub fn is_whole(&self) -> bool {
-        self.dead_letters == 0 && self.warnings.is_empty()
-    }
-}
-
 /// What all lanes share.
 #[derive(Debug)]
 struct Shared {
@@ -140,31 +106,13 @@ struct Shared {
     journal: Journal,
     dead_letters: DeadLetters,
     counts: Counts,
+    lag: Lag,
     warnings: std::sync::Mutex<Vec<String>>,
     /// Runs that may be applied at once.
     slots: Semaphore,
     budget: Budget,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    events: AtomicU64,
-    skipped: AtomicU64,
-    refetched: AtomicU64,
-    barriers: AtomicU64,
-}
-
-impl Counts {
-    fn add(&self, events: u64, skipped: u64) {
-        self.events.fetch_add(events, Ordering::Relaxed);
-        self.skipped.fetch_add(skipped, Ordering::Relaxed);
-    }
-
-    fn refetch(&self, documents: u64) {
-        self.refetched.fetch_add(documents, Ordering::Relaxed);
-    }
 }
 
 impl Shared {
@@ -232,6 +180,7 @@ pub async fn replay(
         journal: work.journal.clone(),
         dead_letters: DeadLetters::open(&work.dead_letters_path())?,
         counts: Counts::default(),
+        lag: Lag::of(work.logs.iter().map(|log| log.number)),
         warnings: std::sync::Mutex::default(),
         slots: Semaphore::new(options.parallel.max(1)),
         budget: Budget::new(MEMORY),
@@ -242,9 +191,26 @@ pub async fn replay(
     if options.retry_dead_letters {
         retry_all(&shared, &mut work).await?;
     }
-    let ends = run(&shared, &work, options.follow, options.keep_log).await?;
-    let letters = dead_letters(&work.dead_letters_path())?;
+    let watch = tokio::spawn(lag::watch(Arc::clone(&shared)));
+    let ends = run(&shared, &work, options.follow, options.keep_log).await;
+    watch.abort();
+    let ends = ends?;
     let applied = ends.iter().map(|end| end.applied).min().unwrap_or(0);
+    let reached_end = ends.iter().all(|end| end.reached);
+    if let Some(until) = options.until.filter(|_| !reached_end) {
+        shared.warn(format!(
+            "the log ends at {}, before the time that was wanted, {}: a capture that goes on brings the rest",
+            token::written(applied),
+            token::written(until)
+        ));
+    }
+    let lag_seconds = match source {
+        // The end is the end, whether the source is still there or not.
+        Some(source) => tokio::time::timeout(Duration::from_secs(5), source.operation_time()).await.ok(),
+        None => None,
+    };
+    let lag_seconds = lag_seconds.and_then(Result::ok).map(|now| token::seconds_behind(applied, now));
+    let letters = dead_letters(&work.dead_letters_path())?;
     let counts = &shared.counts;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let warnings = std::mem::take(&mut *shared.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -256,7 +222,8 @@ pub async fn replay(
         refetched: count(&counts.refetched),
         barriers: count(&counts.barriers),
         applied: (u32::try_from(applied >> 32).unwrap_or(u32::MAX), applied as u32),
-        reached_end: ends.iter().all(|end| end.reached),
+        lag_seconds,
+        reached_end,
         dead_letters: letters.len() as u64,
         dead: letters.into_iter().take(NAMED).map(DeadLetter::without_events).collect(),
         retries: target.retries() + source.map_or(0, Server::retries) - retries,

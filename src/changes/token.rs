@@ -42,6 +42,11 @@ pub fn from_digits(digits: &str) -> Option<Vec<u8>> {
     (plausible && time(&token).is_some()).then_some(token)
 }
 
+/// Seconds that one cluster time is behind another.
+pub(crate) fn seconds_behind(time: u64, source: u64) -> u64 {
+    (source >> 32).saturating_sub(time >> 32)
+}
+
 /// Seconds and increment of a cluster time, as people write them: `1700000000,3`.
 pub fn written(time: u64) -> String {
     format!("{},{}", time >> 32, time & u64::from(u32::MAX))

@@ -140,7 +140,8 @@ fn text(report: &ReplayReport) -> String {
         report.seconds,
     ));
     let (seconds, increment) = report.applied;
-    text.push_str(&format!("applied up to {seconds},{increment} of the source\n"));
+    let lag = report.lag_seconds.map_or_else(String::new, |lag| format!(", {lag} s behind it"));
+    text.push_str(&format!("applied up to {seconds},{increment} of the source{lag}\n"));
     if report.dead_letters > 0 {
         text.push_str(&format!(
             "INCOMPLETE: {} changes could not be applied; {}/dead-letters.jsonl has them\n",

@@ -38,4 +38,9 @@ async fn an_archive_and_a_log_give_back_a_moment_without_the_source() {
         let copy = moved.target.state().await;
         assert_eq!(copy.hashes, state.hashes);
     }
+    // Beyond the end of the log nothing is known: what is there is applied, and it is said that this is not all.
+    let options = ReplayOptions { follow: false, ..moved.options(Some(u64::MAX)) };
+    let report = moved.replay_as(options, false, CancellationToken::new()).await.unwrap();
+    assert!(!report.reached_end && !report.is_whole(), "{report:?}");
+    assert_eq!(moved.target.state().await.hashes, moved.source.state().await.hashes);
 }

@@ -265,6 +265,7 @@ impl Dispatch {
         while self.ahead.front().is_some_and(|(pending, _)| Arc::strong_count(pending) == 1) {
             if let Some((_, record)) = self.ahead.pop_front() {
                 self.applied = record;
+                self.shared.lag.reached(self.log, record.time);
             }
         }
     }

@@ -1,0 +1,67 @@
+//! What a replay has done.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::dead_letter::DeadLetter;
+
+/// What a replay has done.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplayReport {
+    /// The work directory.
+    pub directory: String,
+    /// The target's hosts.
+    pub target: String,
+    /// Events that were applied.
+    pub events: u64,
+    /// Events that the copy held already.
+    pub skipped: u64,
+    /// Documents that were fetched from the source.
+    pub refetched: u64,
+    /// Collections as such: drops, renames, creates, index builds, changed options.
+    pub barriers: u64,
+    /// The source's cluster time up to which everything is applied: seconds and increment.
+    pub applied: (u32, u32),
+    /// Seconds that this is behind the source's time, if the source was at hand.
+    pub lag_seconds: Option<u64>,
+    /// Whether all of the log, or all until the wanted time, is applied.
+    pub reached_end: bool,
+    /// Changes that could not be applied, in all replays of this directory.
+    pub dead_letters: u64,
+    /// The first of them.
+    pub dead: Vec<DeadLetter>,
+    /// How often a command was sent again after an error.
+    pub retries: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl ReplayReport {
+    /// Whether every change has been applied.
+    pub fn is_whole(&self) -> bool {
+        self.dead_letters == 0 && self.warnings.is_empty()
+    }
+}
+
+/// What the lanes count.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) events: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    pub(super) refetched: AtomicU64,
+    pub(super) barriers: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn add(&self, events: u64, skipped: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.skipped.fetch_add(skipped, Ordering::Relaxed);
+    }
+
+    pub(super) fn refetch(&self, documents: u64) {
+        self.refetched.fetch_add(documents, Ordering::Relaxed);
+    }
+}
