@@ -71,15 +71,22 @@ fn folded(writes: &Writes) -> Writes {
             // Every update sets the same fields, and nothing inserted is changed.
             last.insert(id, write.clone());
         }
-        let mut writes: Vec<Write> = last.into_values().collect();
-        writes.sort_by_key(|write| match write {
-            Write::Delete(_) => 0,
-            Write::Set(..) => 1,
-            Write::Insert(_) => 2,
-        });
-        writes
+        last.into_values().collect()
     };
     writes.iter().map(|(collection, writes)| (collection.clone(), fold(writes))).collect()
+}
+
+/// The same writes by their kinds, for commands that are as large as they can be: nothing inserted is changed, and
+/// nothing deleted is changed behind that.
+fn grouped(mut writes: Writes) -> Writes {
+    for (_, writes) in &mut writes {
+        writes.sort_by_key(|write| match write {
+            Write::Set(..) => 0,
+            Write::Delete(_) => 1,
+            Write::Insert(_) => 2,
+        });
+    }
+    writes
 }
 
 pub(crate) async fn race_replays(bench: &Bench, workload: &Workload) {
@@ -106,8 +113,8 @@ pub(crate) async fn race_replays(bench: &Bench, workload: &Workload) {
     let capture = ["capture", &source, &log, "--since", &since, "--until", &until];
     assert!(Bench::transload(&capture).status().expect("started").success());
     let (each, least) = (path("each"), path("least"));
-    save(&commands(&writes, true), each.as_ref());
-    save(&commands(&folded(&writes), false), least.as_ref());
+    save(&commands(&grouped(folded(&writes)), false), least.as_ref());
+    save(&commands(&grouped(writes), true), each.as_ref());
 
     let work = path("work");
     let replay = |parallel: &'static str| {

@@ -46,6 +46,7 @@ use self::{
     dispatch::Dispatch,
     journal::Journal,
     lag::Lag,
+    reading::Memory,
     report::Counts,
     windows::{Standing, Windows},
     work::Work,
@@ -53,7 +54,6 @@ use self::{
 use super::{Nested, Paths, token};
 use crate::{
     archive::ArchiveFile,
-    batch::Budget,
     connect::{Server, Version},
     document::Element,
     error::{Error, ErrorKind, Result},
@@ -66,7 +66,7 @@ pub use dead_letter::{DeadLetter, read as dead_letters};
 pub use report::ReplayReport;
 
 /// Bytes of events that may be in memory between the log and the target.
-const MEMORY: usize = 64 * 1024 * 1024;
+const MEMORY: usize = 96 * 1024 * 1024;
 /// The first release whose update events may name fields with dots in them.
 const DOTS_SINCE: Version = Version::new(5, 0, 0);
 /// Dead letters that a report names.
@@ -110,7 +110,7 @@ struct Shared {
     warnings: std::sync::Mutex<Vec<String>>,
     /// Runs that may be applied at once.
     slots: Semaphore,
-    budget: Budget,
+    memory: Memory,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 }
@@ -183,7 +183,7 @@ pub async fn replay(
         lag: Lag::of(work.logs.iter().map(|log| log.number)),
         warnings: std::sync::Mutex::default(),
         slots: Semaphore::new(options.parallel.max(1)),
-        budget: Budget::new(MEMORY),
+        memory: Memory::new(MEMORY),
         progress,
         cancel,
     });

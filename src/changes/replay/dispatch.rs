@@ -103,7 +103,7 @@ impl Dispatch {
     /// Replays until the end.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<End> {
         let from = (self.applied.place != LogPlace::default()).then_some(self.applied.place);
-        let mut items = read(&self.directory, from, self.shared.budget.clone(), stop.clone());
+        let mut items = read(&self.directory, from, self.shared.memory.clone(), stop.clone());
         let outcome = self.follow(&mut items, &stop).await;
         drop(items);
         // Whatever has been given to the lanes is brought to its end: it is not much.

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Bytes of events at which a run is closed.
-const RUN_BYTES: usize = 8 * 1024 * 1024;
+const RUN_BYTES: usize = 32 * 1024 * 1024;
 /// Blocks that wait for a lane. The memory budget bounds their bytes.
 const WAITING: usize = 64;
 
@@ -48,7 +48,7 @@ pub(super) struct Block {
     pub(super) pending: Arc<()>,
     /// Their share of the memory budget.
     #[allow(dead_code, reason = "held, never read")]
-    pub(super) permit: Permit,
+    pub(super) permit: Option<Permit>,
 }
 
 impl Block {
@@ -163,7 +163,7 @@ impl Lane {
             let mut run = vec![first];
             while let Some(reached) = run.last().map(Block::end) {
                 let next = if reached < end {
-                    blocks.recv().await
+                    self.shared.memory.needed(blocks.recv()).await
                 } else if end > self.record.next || bytes >= RUN_BYTES {
                     None
                 } else {

@@ -1,6 +1,13 @@
 //! Reads a log in a thread of its own, ahead of the lanes.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,18 +27,51 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) enum Read {
     /// Events of a lane, which are durable in the log.
-    Events { namespace: std::sync::Arc<str>, place: EventPlace, count: u32, events: Vec<u8>, permit: Permit },
+    Events { namespace: Arc<str>, place: EventPlace, count: u32, events: Vec<u8>, permit: Option<Permit> },
     /// Everything before this position has come out.
     Checkpoint { position: Position, place: LogPlace },
     /// There is nothing more for now.
     CaughtUp,
 }
 
+/// The memory that a log is read into.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    budget: Budget,
+    /// Lanes that wait for the rest of a run.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Memory {
+    pub(super) fn new(bytes: usize) -> Self {
+        Memory { budget: Budget::new(bytes), waiting: Arc::default() }
+    }
+
+    /// Waits for what a lane must have before it gets on, and so gives memory back: it is read even if there is no memory
+    /// left in the budget.
+    pub(super) async fn needed<T>(&self, rest: impl Future<Output = T>) -> T {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let rest = rest.await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        rest
+    }
+
+    async fn acquire(&self, bytes: usize) -> Result<Option<Permit>> {
+        loop {
+            match tokio::time::timeout(LOOK_AGAIN, self.budget.acquire(bytes)).await {
+                Ok(permit) => return permit.map(Some),
+                Err(_) if self.waiting.load(Ordering::Relaxed) > 0 => return Ok(None),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
 /// Reads a log from a place on, or from its beginning. It goes on until nobody listens; an error comes last.
 pub(super) fn read(
     directory: &Path,
     from: Option<LogPlace>,
-    budget: Budget,
+    memory: Memory,
     stop: CancellationToken,
 ) -> mpsc::Receiver<Result<Read>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
@@ -42,7 +82,7 @@ pub(super) fn read(
             Some(place) => LogReader::open_at(&directory, place),
             None => LogReader::open(&directory),
         };
-        let outcome = opened.and_then(|log| items(log, &sender, &budget, &runtime, &stop));
+        let outcome = opened.and_then(|log| items(log, &sender, &memory, &runtime, &stop));
         if let Err(error) = outcome {
             // Nobody listens any more when the replay has been stopped.
             let _ = sender.blocking_send(Err(error));
@@ -54,7 +94,7 @@ pub(super) fn read(
 fn items(
     mut log: LogReader,
     sender: &mpsc::Sender<Result<Read>>,
-    budget: &Budget,
+    memory: &Memory,
     runtime: &tokio::runtime::Handle,
     stop: &CancellationToken,
 ) -> Result<()> {
@@ -81,7 +121,7 @@ fn items(
         }
         match item {
             Item::Events { namespace, place, count, events } => {
-                let permit = runtime.block_on(budget.acquire(events.len()))?;
+                let permit = runtime.block_on(memory.acquire(events.len()))?;
                 send(Read::Events { namespace, place, count, events, permit })?;
             }
             Item::Checkpoint { position, place } => {

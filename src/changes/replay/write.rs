@@ -3,17 +3,20 @@
 //! A command is sent until its outcome is known. What a lost reply may have done already is done once more to no effect:
 //! a document is put as a whole, fields are set to given values, a deleted document stays deleted.
 
+mod command;
+
 use std::{
     borrow::Cow,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Arc, atomic::AtomicBool},
 };
 
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document};
 
+use self::command::{Collection, Command, Verb};
 use crate::{
-    connect::{Doing, Retry, Server, command_text, retry, retry_code},
+    connect::{Server, command_text},
     document::{self, Element, RawBuilder, kind},
-    error::{Error, ErrorKind, Result},
+    error::Result,
     load::putting_timestamps_back,
     namespace::Namespace,
 };
@@ -66,13 +69,6 @@ impl Write<'_> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Insert,
-    Update,
-    Delete,
-}
-
 /// A write that the server refused.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
@@ -95,121 +91,54 @@ pub(super) struct Outcome {
     pub(super) unmatched: usize,
 }
 
+impl Outcome {
+    /// Takes the answer to a command of `count` writes, the first of which was at `from` among those sent.
+    fn take(&mut self, verb: Verb, count: usize, from: usize, reply: &Document) {
+        let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+        let failed: Vec<Refused> = errors.iter().filter_map(Bson::as_document).map(refused).collect();
+        if verb == Verb::Update {
+            let hit = reply.get_i32("n").ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+            self.unmatched += count.saturating_sub(hit + failed.len());
+        }
+        self.refused.extend(failed.into_iter().map(|refused| Refused { index: from + refused.index, ..refused }));
+    }
+}
+
 /// A collection that is written to by one lane, one command at a time.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) server: Server,
     pub(super) namespace: Namespace,
-    /// Whether the user may put in what a validator refuses; it is tried.
-    bypasses: AtomicBool,
+    collection: Arc<Collection>,
 }
 
 impl Target {
     /// The collection `namespace` of `server`.
     pub(super) fn new(server: Server, namespace: Namespace) -> Self {
-        Target { server, namespace, bypasses: AtomicBool::new(true) }
+        let bypasses = AtomicBool::new(true);
+        let collection = Arc::new(Collection { server: server.clone(), namespace: namespace.clone(), bypasses });
+        Target { server, namespace, collection }
     }
 
-    /// Sends writes in their order, each kind of command on its own; the server goes on behind one that it refuses.
+    /// Sends writes in their order, each kind of command on its own; the server goes on behind one that it refuses. While
+    /// a command is under way, the next one is made ready.
     ///
     /// # Errors
     /// When the server cannot be reached, or refuses a command as such.
     pub(super) async fn send(&self, writes: &[Write<'_>]) -> Result<Outcome> {
         let mut outcome = Outcome::default();
+        let mut rest = writes;
+        let mut next = next_command(&mut rest);
         let mut from = 0;
-        while let Some(first) = writes.get(from) {
-            let verb = first.verb();
-            let mut bytes = 0;
-            let mut statements = Vec::new();
-            for write in writes.get(from..).unwrap_or_default() {
-                let statement = write.statement();
-                bytes += statement.len();
-                let is_full = bytes > COMMAND_BYTES || statements.len() >= COMMAND_STATEMENTS;
-                if write.verb() != verb || (is_full && !statements.is_empty()) {
-                    break;
-                }
-                statements.push(statement);
-            }
-            let sent = writes.get(from..from + statements.len()).unwrap_or_default();
-            self.command(verb, sent, &statements, from, &mut outcome).await?;
-            from += statements.len();
+        while let Some(command) = next {
+            let sending = self.collection.send(command);
+            next = next_command(&mut rest);
+            let (verb, count) = (sending.verb, sending.count);
+            outcome.take(verb, count, from, &sending.reply().await?);
+            from += count;
         }
         self.put_timestamps_back(writes, &outcome).await?;
         Ok(outcome)
-    }
-
-    async fn command(
-        &self,
-        verb: Verb,
-        writes: &[Write<'_>],
-        statements: &[Cow<'_, [u8]>],
-        from: usize,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
-        let reply = self.until_known(verb, statements).await?;
-        let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-        let failed: Vec<Refused> = errors.iter().filter_map(Bson::as_document).map(refused).collect();
-        if verb == Verb::Update {
-            let hit = reply.get_i32("n").ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-            outcome.unmatched += writes.len().saturating_sub(hit + failed.len());
-        }
-        outcome.refused.extend(failed.into_iter().map(|refused| Refused { index: from + refused.index, ..refused }));
-        Ok(())
-    }
-
-    /// Runs a command until what became of it is known, and known to be durable.
-    async fn until_known(&self, verb: Verb, statements: &[Cow<'_, [u8]>]) -> Result<Document> {
-        let (name, list) = match verb {
-            Verb::Insert => ("insert", "documents"),
-            Verb::Update => ("update", "updates"),
-            Verb::Delete => ("delete", "deletes"),
-        };
-        let doing = Doing::new(format!("{name} in {}", self.namespace), privilege(verb), self.namespace.database());
-        let mut patience = self.server.patience();
-        loop {
-            let bypass = self.bypasses.load(Ordering::Relaxed) && verb != Verb::Delete;
-            let command = self.encode(name, list, bypass, statements)?;
-            let database = self.server.database(self.namespace.database());
-            let error = match self.server.watched(database.run_raw_command(command)).await {
-                Ok(reply) => match passing(&reply) {
-                    None => return Ok(reply),
-                    Some((_, _, wait)) if patience.wait(wait).await => continue,
-                    Some((code, text, _)) => {
-                        let message = format!("failed to {doing}: {}", command_text(code, "", &text));
-                        return Err(Error::new(ErrorKind::Server, message).at(self.server.place()));
-                    }
-                },
-                Err(error) => error,
-            };
-            let wait = retry(&error);
-            if wait != Retry::Stop && patience.wait(wait).await {
-                continue;
-            }
-            let error = self.server.failure(error, &doing);
-            if !(bypass && error.kind() == ErrorKind::Authorization) {
-                return Err(error);
-            }
-            self.bypasses.store(false, Ordering::Relaxed);
-        }
-    }
-
-    fn encode(&self, name: &str, list: &str, bypass: bool, statements: &[Cow<'_, [u8]>]) -> Result<RawDocumentBuf> {
-        let mut command = RawBuilder::new();
-        command.string(name, self.namespace.collection()).bool("ordered", false);
-        if bypass {
-            command.bool("bypassDocumentValidation", true);
-        }
-        if self.server.version().keeps_empty_timestamps() && name != "delete" {
-            command.bool("bypassEmptyTsReplacement", true);
-        }
-        command.document("writeConcern", self.server.write_concern().as_bytes());
-        command.embed_array(list, |array| {
-            for (number, statement) in statements.iter().enumerate() {
-                array.document(number.to_string(), statement);
-            }
-        });
-        RawDocumentBuf::from_bytes(command.finish())
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(self.namespace.to_string()))
     }
 
     /// Servers put their clock in the place of an empty timestamp in a whole document, unless they can be told not to.
@@ -228,18 +157,28 @@ impl Target {
             }
         }
         for some in statements.chunks(COMMAND_STATEMENTS) {
-            self.until_known(Verb::Update, some).await?;
+            self.collection.send(Command::of(Verb::Update, some)).reply().await?;
         }
         Ok(())
     }
 }
 
-fn privilege(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Insert => "insert",
-        Verb::Update => "update",
-        Verb::Delete => "remove",
+/// The writes at the front of `rest` that go into one command; they are taken off it.
+fn next_command(rest: &mut &[Write<'_>]) -> Option<Command> {
+    let verb = rest.first()?.verb();
+    let mut bytes = 0;
+    let mut statements = Vec::new();
+    for write in rest.iter() {
+        let statement = write.statement();
+        bytes += statement.len();
+        let is_full = bytes > COMMAND_BYTES || statements.len() >= COMMAND_STATEMENTS;
+        if write.verb() != verb || (is_full && !statements.is_empty()) {
+            break;
+        }
+        statements.push(statement);
     }
+    *rest = rest.get(statements.len()..).unwrap_or_default();
+    Some(Command::of(verb, &statements))
 }
 
 /// The filter for the document whose key, or which itself, has this `_id`. A value that could be taken for an operator is
@@ -280,19 +219,4 @@ fn refused(error: &Document) -> Refused {
         on_id: code == DUPLICATE_KEY && keys.is_some_and(|keys| keys.len() == 1 && keys.contains_key("_id")),
         reason,
     }
-}
-
-/// The error of a reply that another attempt may cure: of the write concern, or of a document, as when the primary
-/// stepped down in the middle.
-fn passing(reply: &Document) -> Option<(i32, String, Retry)> {
-    let code = |error: &Document| error.get_i32("code").unwrap_or(0);
-    let text = |error: &Document| error.get_str("errmsg").unwrap_or_default().to_owned();
-    let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    let mut passing =
-        errors.iter().filter_map(Bson::as_document).filter(|error| retry_code(code(error)) != Retry::Stop);
-    if let Some(error) = passing.next() {
-        return Some((code(error), text(error), retry_code(code(error))));
-    }
-    let concern = reply.get_document("writeConcernError").ok()?;
-    Some((code(concern), text(concern), retry_code(code(concern))))
 }
