@@ -97,6 +97,8 @@ pub struct Server {
     patience: Duration,
     replicates: bool,
     reads: SelectionCriteria,
+    /// Whether writes wait for a majority's journal, whatever the connection string says.
+    durable: bool,
     retries: Arc<AtomicU64>,
 }
 
@@ -144,6 +146,7 @@ pub async fn connect(uri: &Uri, connections: usize) -> Result<Server> {
         replicates: status.contains_key("operationTime"),
         reads: client.selection_criteria().cloned().unwrap_or_else(primary),
         retries: Arc::default(),
+        durable: false,
         client,
     })
 }
@@ -229,6 +232,12 @@ impl Server {
         Server { reads: SelectionCriteria::ReadPreference(ReadPreference::Primary), ..self.clone() }
     }
 
+    /// The same deployment, whose writes are acknowledged when a majority has them in its journal.
+    #[must_use]
+    pub fn writing_durably(&self) -> Self {
+        Server { durable: true, ..self.clone() }
+    }
+
     /// Where reads go: as the connection string says, else to the primary.
     pub fn reads(&self) -> SelectionCriteria {
         self.reads.clone()
@@ -237,6 +246,9 @@ impl Server {
     /// The write concern of loads: as the connection string says, else majority, so that a failover of the target
     /// cannot take back what was counted.
     pub fn write_concern(&self) -> RawDocumentBuf {
+        if self.durable {
+            return rawdoc! { "w": "majority", "j": true };
+        }
         let concern = self.client.write_concern().cloned().unwrap_or_else(WriteConcern::majority);
         bson::serialize_to_raw_document_buf(&concern).unwrap_or_else(|_| rawdoc! { "w": "majority" })
     }

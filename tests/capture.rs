@@ -57,6 +57,7 @@ impl Capture {
             until: None,
             duration: None,
             log: LogOptions::default(),
+            target: None,
         }
     }
 

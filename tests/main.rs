@@ -30,5 +30,6 @@ mod round_trip;
 mod sandbox;
 mod server_binary;
 mod servers;
+mod stores;
 mod stream;
 mod windows;

@@ -11,6 +11,7 @@ use super::{
     truth::{index_specs, not_unhidden, unhidden},
 };
 use crate::{
+    changes::cdc,
     connect::{Doing, Server},
     document::{self, Element, kind},
     error::{Error, ErrorKind, Result},
@@ -221,6 +222,7 @@ fn left_out(collection: &str) -> Option<&'static str> {
         name if name.starts_with("system.") => Some("kept by the server itself"),
         name if is_scratch(name) => Some("left over from an interrupted restore or repair: it can be dropped"),
         name if name.starts_with("__mdb_internal") => Some("kept by a service of the host"),
+        cdc::EVENTS | cdc::POSITIONS => Some("change events of a capture with --events-to target"),
         _ => None,
     }
 }

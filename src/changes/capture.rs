@@ -8,7 +8,7 @@
 //! ```text
 //! DIR/capture.json   the source, the selection, the streams
 //! DIR/capture.lock   locked by the capture that runs
-//! DIR/log/1/ 2/ …    the log of each stream
+//! DIR/log/1/ 2/ …    the log of each stream; with a target, its events that are too large for a document
 //! ```
 //! The position of a stream stands in its log alone, in one durable write with the events before it. So a capture that was
 //! killed goes on behind its last checkpoint: what was written behind that is cut off, and comes again.
@@ -19,6 +19,7 @@ mod manifest;
 mod opening;
 mod recorder;
 mod since;
+mod target;
 mod watchman;
 mod work_directory;
 
@@ -39,7 +40,7 @@ use self::{
     recorder::SyncOptions,
     work_directory::WorkDirectory,
 };
-use super::{StreamOptions, Watch, log::LogOptions, stream::standalone, token};
+use super::{Store, StreamOptions, Watch, log::LogOptions, stream::standalone, token};
 use crate::{
     batch::Budget,
     connect::Server,
@@ -49,7 +50,7 @@ use crate::{
     selection::{Selection, SelectionOptions},
 };
 
-pub use manifest::{Manifest, SourceId, State};
+pub use manifest::{EventsTarget, Manifest, SourceId, State};
 pub use opening::Scope;
 pub use since::{Moment, Since};
 
@@ -79,12 +80,14 @@ pub struct CaptureOptions {
     pub duration: Option<Duration>,
     /// How the logs are written.
     pub log: LogOptions,
+    /// The server whose `_cdc` collection gets the events, in the place of logs.
+    pub target: Option<Server>,
 }
 
 /// What the streams share.
 struct Shared {
     server: Server,
-    directory: PathBuf,
+    stores: Vec<Store>,
     selection: Selection,
     /// Whether the source is one replica set, and no cluster of several.
     is_one_set: bool,
@@ -107,6 +110,10 @@ struct Place {
 }
 
 impl Shared {
+    fn store(&self, index: usize) -> Option<Store> {
+        self.stores.get(index).cloned()
+    }
+
     fn reached(&self, index: usize, time: u64) {
         if let Some(place) = self.places.get(index) {
             place.time.store(time, Ordering::Relaxed);
@@ -164,7 +171,7 @@ pub async fn capture(
     let place = |watch: &Watch| Place { watch: watch.clone(), time: AtomicU64::new(0), waits: AtomicBool::new(false) };
     let shared = Arc::new(Shared {
         server: server.clone(),
-        directory: options.directory.clone(),
+        stores: manifest.stores(&options.directory, options.target.as_ref()),
         selection: Selection::new(&manifest.selection)?,
         is_one_set: manifest.source.set.is_some(),
         options: manifest.options,
@@ -203,12 +210,14 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     if let Some(mut manifest) = work.begun()? {
         manifest.check_source(&source, &options.directory)?;
         work.check_options(&manifest, &selection, options)?;
+        target::check(&manifest, options).await?;
         if manifest.source != source {
             manifest.source = source;
             manifest.write(&options.directory)?;
         }
         return Ok(Prepared { work, manifest, warnings: Vec::new() });
     }
+    let events = target::begin(server, &source, &work, options).await?;
     let expanded_events = server.version().major >= 6;
     let stream_options = StreamOptions { expanded_events, full_documents: options.full_documents };
     let scope = options.scope.unwrap_or_else(|| Scope::of(server));
@@ -223,8 +232,8 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     };
     let opened = opening::open(server, scope, &understood, &since, stream_options).await?;
     let (streams, positions): (Vec<_>, Vec<_>) = opened.streams.into_iter().unzip();
-    let manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams);
-    let manifest = work.begin(manifest, &positions, options.log)?;
+    let manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams, events);
+    let manifest = work.begin(manifest, &positions, options).await?;
     Ok(Prepared { work, manifest, warnings: opened.warnings })
 }
 
@@ -311,9 +320,4 @@ fn report(
     }
     report.namespaces.sort_by(|one, other| one.namespace.cmp(&other.namespace));
     report
-}
-
-/// The log of the stream `index`, counted from 0.
-fn log_directory(directory: &Path, index: usize) -> PathBuf {
-    directory.join("log").join((index + 1).to_string())
 }

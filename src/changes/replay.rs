@@ -51,7 +51,7 @@ use self::{
     windows::{Standing, Windows},
     work::Work,
 };
-use super::{Nested, Paths, token};
+use super::{Nested, Paths, cdc, token};
 use crate::{
     archive::ArchiveFile,
     connect::{Server, Version},
@@ -123,6 +123,22 @@ impl Shared {
 
     fn standing(&self, namespace: &Namespace, id: &Element<'_>, time: u64) -> Standing {
         self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, Some(id), time))
+    }
+
+    /// Under which name a namespace of the source is applied; none when it is not selected.
+    ///
+    /// # Errors
+    /// When that is a name of the collections that hold events: a replay would destroy what it reads.
+    fn target_of(&self, source: &Namespace) -> Result<Option<Namespace>> {
+        let target = self.selection.target(source)?;
+        match target.as_ref().filter(|target| [cdc::EVENTS, cdc::POSITIONS].contains(&target.collection())) {
+            None => Ok(target),
+            Some(taken) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("{source} would be applied to {taken}, which is kept for change events"),
+            )
+            .with_hint("name another collection in --rename, or leave it out with --exclude")),
+        }
     }
 
     /// What dots mean in the events of this source.
@@ -251,7 +267,7 @@ async fn run(shared: &Arc<Shared>, work: &Work, follow: bool, keep_log: bool) ->
     let stop = shared.cancel.child_token();
     let mut logs = JoinSet::new();
     for log in &work.logs {
-        let dispatch = Dispatch::new(Arc::clone(shared), log, work.recorded(log.number), follow, keep_log)?;
+        let dispatch = Dispatch::new(Arc::clone(shared), log, work.recorded(log.number), follow, keep_log).await?;
         logs.spawn(dispatch.run(stop.clone()));
     }
     let (mut ends, mut first) = (Vec::new(), Ok(()));

@@ -17,7 +17,7 @@ use crate::{
         capture::{CaptureOptions, Moment, Scope, Since, capture},
         log::LogOptions,
     },
-    error::Result,
+    error::{Error, ErrorKind, Result},
     namespace::printable,
     report::CaptureReport,
 };
@@ -40,7 +40,8 @@ warning.
 Examples:
   transload capture env:SOURCE changes/                     until Ctrl-C
   transload capture env:SOURCE changes/ --for 10m           for ten minutes
-  transload capture env:SOURCE changes/ --until 2026-01-31T12:00:00Z")]
+  transload capture env:SOURCE changes/ --until 2026-01-31T12:00:00Z
+  transload capture env:SOURCE changes/ --events-to target --target env:TARGET")]
 pub(super) struct CaptureCommand {
     /// The server: a connection string, env:NAME or @FILE; a database in it selects that database
     source: String,
@@ -72,6 +73,14 @@ pub(super) struct CaptureCommand {
     /// How to compress: none, deflate[:0-9], zstd[:1-22]
     #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
     codec: Codec,
+    /// Where events go: `log`, which is in DIR, or `target`, the collection `_cdc` of --target: for hosts without a durable
+    /// disk
+    #[arg(long, value_name = "log|target", default_value = "log", value_parser = ["log", "target"], hide_possible_values = true, env = "TRANSLOAD_EVENTS_TO", hide_env_values = true)]
+    events_to: String,
+    /// The server that gets the events: a connection string, env:NAME or @FILE; a database in it gets them, else that of
+    /// the same name as the source's, else `transload`
+    #[arg(long, value_name = "TARGET", env = "TRANSLOAD_TARGET", hide_env_values = true)]
+    target: Option<String>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -79,7 +88,25 @@ pub(super) struct CaptureCommand {
 impl CaptureCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let directory = work_directory(&self.directory)?;
+        let target = match (self.events_to.as_str(), self.target) {
+            ("target", None) => {
+                let message = "needs the server that the events go to";
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .with_hint("name the --target")
+                    .at("--events-to target"));
+            }
+            ("target", target) => target,
+            (_, Some(_)) if std::env::var_os("TRANSLOAD_TARGET").is_none() => {
+                let message = "is of no use where the events go to the log in DIR";
+                return Err(Error::new(ErrorKind::Usage, message).with_hint("add --events-to target").at("--target"));
+            }
+            _ => None,
+        };
         let server = self.connection.server("SOURCE", &self.source, CONNECTIONS, output, &cancel).await?;
+        let target = match &target {
+            Some(target) => Some(self.connection.server("--target", target, CONNECTIONS, output, &cancel).await?),
+            None => None,
+        };
         let default_database = server.default_database().map(str::to_owned);
         let options = CaptureOptions {
             directory,
@@ -91,6 +118,7 @@ impl CaptureCommand {
             until: self.until.map(|Moment(time)| time),
             duration: self.duration,
             log: LogOptions { codec: self.codec, ..LogOptions::default() },
+            target,
         };
         let report = capture(&server, options, output.progress(), cancel).await?;
         output.summary(&report, Outcome::Done, || text(&report))

@@ -12,14 +12,14 @@ use super::{
 use crate::{copy::Side, servers::shared};
 
 /// Moves a database while an application writes at random, stops the replay in the middle, and compares.
-async fn move_under_load(from: Release, seed: u64, steps: u64) {
+async fn move_under_load(from: Release, seed: u64, steps: u64, through_target: bool) {
     let (source, target) = (format!("load_{seed}"), format!("load_{seed}_copy_{}", from as usize));
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
     let allowed = Allowed { odd_names: from != Release::V4_2_6, expanded: from == Release::V6_0_5 };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, seed, allowed).await;
-    let moved = Move::new(source, target);
+    let moved = Move { through_target, ..Move::new(source, target) };
     let capture = moved.capture().await;
     workload.steps(steps / 4).await;
     let ((), ()) = tokio::join!(workload.steps(steps / 4), moved.copy());
@@ -43,15 +43,22 @@ async fn move_under_load(from: Release, seed: u64, steps: u64) {
 
 #[tokio::test]
 async fn changes_of_a_4_2_source_arrive_exactly() {
-    move_under_load(Release::V4_2_6, 1, 1200).await;
+    move_under_load(Release::V4_2_6, 1, 1200, false).await;
 }
 
 #[tokio::test]
 async fn changes_of_a_5_0_source_arrive_exactly() {
-    move_under_load(Release::V5_0_4, 2, 1200).await;
+    move_under_load(Release::V5_0_4, 2, 1200, false).await;
 }
 
 #[tokio::test]
 async fn changes_of_a_6_0_source_arrive_exactly() {
-    move_under_load(Release::V6_0_5, 3, 1200).await;
+    move_under_load(Release::V6_0_5, 3, 1200, false).await;
+}
+
+/// The target is not the source's set, which would record itself.
+#[tokio::test]
+async fn changes_that_go_through_the_target_arrive_exactly() {
+    move_under_load(Release::V4_2_6, 5, 800, true).await;
+    move_under_load(Release::V5_0_4, 4, 800, true).await;
 }

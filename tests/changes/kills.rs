@@ -49,7 +49,7 @@ impl Drop for Program {
     }
 }
 
-async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
+async fn killed_again_and_again(from: Release, seed: u64, kills: u64, through_target: bool) {
     let (source, target) = (format!("kills_{seed}"), format!("kills_{seed}_copy_{}", from as usize));
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
@@ -62,7 +62,11 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
     let uri = |side: &Side<'_>| side.set.uri().replace("/?", &format!("/{}?", side.database));
     let (from, to) = (uri(&moved.source), moved.target.set.uri());
     let rename = format!("{}.*={}.*", moved.source.database, moved.target.database);
-    let capture = ["capture", &from, &directory, "--sync-interval", "20ms"];
+    let events = moved.target.set.uri().replace("/?", &format!("/{}?", moved.database_of_events()));
+    let mut capture = vec!["capture", &from, &directory, "--sync-interval", "20ms"];
+    if through_target {
+        capture.extend(["--events-to", "target", "--target", &events]);
+    }
     let replay = ["replay", &directory, &to, "--archive", &archive, "--source", &from, "--rename", &rename];
 
     let mut capturing = Program::start(&capture);
@@ -91,7 +95,7 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
             }
         }
         for (program, arguments) in
-            [(&mut capturing, capture.to_vec()), (&mut replaying, [&replay[..], &["--follow"]].concat())]
+            [(&mut capturing, capture.clone()), (&mut replaying, [&replay[..], &["--follow"]].concat())]
         {
             if program.0.try_wait().unwrap().is_some() {
                 *program = Program::start(&arguments);
@@ -111,11 +115,17 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
 #[tokio::test]
 async fn a_move_that_is_killed_again_and_again_arrives_exactly() {
     let (kills, seed) = (set_by("TRANSLOAD_TEST_KILLS", 8), set_by("TRANSLOAD_TEST_SEED", 21));
-    killed_again_and_again(Release::V6_0_5, seed, kills).await;
+    killed_again_and_again(Release::V6_0_5, seed, kills, false).await;
 }
 
 #[tokio::test]
 async fn a_move_from_4_2_that_is_killed_again_and_again_arrives_exactly() {
     let (kills, seed) = (set_by("TRANSLOAD_TEST_KILLS", 5), set_by("TRANSLOAD_TEST_SEED", 22));
-    killed_again_and_again(Release::V4_2_6, seed, kills).await;
+    killed_again_and_again(Release::V4_2_6, seed, kills, false).await;
+}
+
+#[tokio::test]
+async fn a_move_through_the_target_that_is_killed_again_and_again_arrives_exactly() {
+    let (kills, seed) = (set_by("TRANSLOAD_TEST_KILLS", 6), set_by("TRANSLOAD_TEST_SEED", 23));
+    killed_again_and_again(Release::V5_0_4, seed, kills, true).await;
 }

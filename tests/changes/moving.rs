@@ -13,6 +13,7 @@ use transload::{
         log::{Item, LogOptions, LogReader},
         replay::{ReplayOptions, ReplayReport, replay},
     },
+    connect::Server,
     error::{ErrorKind, Result},
     progress::Silent,
     report::CaptureReport,
@@ -26,7 +27,9 @@ pub(crate) struct Move<'a> {
     pub(crate) source: Side<'a>,
     pub(crate) target: Side<'a>,
     pub(crate) archive: Archive,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
+    /// Whether the events go to the target.
+    pub(crate) through_target: bool,
 }
 
 /// A capture at work.
@@ -45,11 +48,20 @@ impl Capture {
 
 impl<'a> Move<'a> {
     pub(crate) fn new(source: Side<'a>, target: Side<'a>) -> Self {
-        Move { source, target, archive: Archive::new(), folder: tempfile::tempdir().unwrap() }
+        Move { source, target, archive: Archive::new(), folder: tempfile::tempdir().unwrap(), through_target: false }
     }
 
     pub(crate) fn directory(&self) -> PathBuf {
         self.folder.path().join("work")
+    }
+
+    /// The target, with a database beside the copy, so that the copy is nothing but the copy.
+    async fn target_of_events(&self) -> Server {
+        Side::new(self.target.set, &self.database_of_events()).server().await
+    }
+
+    pub(crate) fn database_of_events(&self) -> String {
+        format!("{}_events", self.target.database)
     }
 
     /// Begins the capture, and waits until nothing is missed any more.
@@ -67,6 +79,7 @@ impl<'a> Move<'a> {
             until: None,
             duration: None,
             log: LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() },
+            target: if self.through_target { Some(self.target_of_events().await) } else { None },
         };
         let (server, cancel) = (self.source.server().await, CancellationToken::new());
         let stop = cancel.clone();

@@ -150,3 +150,19 @@ async fn a_capture_waits_for_room_on_a_full_disk_and_loses_nothing() {
     assert!(begun.elapsed() > Duration::from_secs(4), "{ran}");
     assert_log(&terminal.path("out/log/1"), &side, begin).await;
 }
+
+#[tokio::test]
+async fn events_to_a_target_need_one_that_is_not_the_source() {
+    let (terminal, side) = (Terminal::new(), Side::new(shared(Release::V6_0_5).await, "cli_capture_target"));
+    let uri = empty(side.database).await;
+    now(&side).await;
+    terminal
+        .run(&["capture", &uri, "c", "--events-to", "target"])
+        .ends_with(2)
+        .says("--events-to target: needs the server that the events go to");
+    terminal.run(&["capture", &uri, "c", "--target", &uri]).ends_with(2).says("add --events-to target");
+    terminal
+        .run(&["capture", &uri, "c", "--events-to", "target", "--target", &uri])
+        .ends_with(2)
+        .says("the target is the source itself");
+}

@@ -54,6 +54,9 @@ fn what_is_not_understood_ends_in_2_and_touches_nothing() {
         &["capture", "mongodb://h/", "d", "--until", "soon"],
         &["capture", "mongodb://h/", "d", "--for", "5"],
         &["capture", "mongodb://h/", "mongodb://other/"],
+        &["capture", "mongodb://h/", "d", "--events-to", "target"],
+        &["capture", "mongodb://h/", "d", "--events-to", "nowhere"],
+        &["capture", "mongodb://h/", "d", "--target", "mongodb://h/"],
     ]
     .map(run)
     .into();

@@ -3,7 +3,6 @@
 //! While the thread writes and syncs, the task waits for the next reply already. The thread is the only one that blocks.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -19,8 +18,8 @@ use super::{
 use crate::{
     batch::Permit,
     changes::{
-        ChangeStream, Watch,
-        log::{LogWriter, Position},
+        ChangeStream, Store, StoreWriter, Watch,
+        log::Position,
         stream::{Reply, Start},
     },
     error::{Error, ErrorKind, Result},
@@ -51,11 +50,12 @@ pub(super) async fn follow(
     watch: Watch,
     stop: CancellationToken,
 ) -> Result<Followed> {
-    let directory = super::log_directory(&shared.directory, index);
+    let lost = || Error::new(ErrorKind::Internal, "a stream has no store");
+    let store = shared.store(index).ok_or_else(lost)?;
     let mut lanes = Vec::new();
     let mut is_full = false;
     loop {
-        match once(&shared, index, &watch, directory.clone(), &stop, &mut lanes).await {
+        match once(&shared, index, &watch, store.clone(), &stop, &mut lanes).await {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 if stop.is_cancelled() {
                     return Err(nothing_lost(error));
@@ -91,12 +91,12 @@ async fn once(
     shared: &Arc<Shared>,
     index: usize,
     watch: &Watch,
-    directory: PathBuf,
+    store: Store,
     stop: &CancellationToken,
     lanes: &mut Vec<(String, LaneCount)>,
 ) -> Result<Position> {
     let options = shared.log;
-    let resumed = spawn_blocking(move || LogWriter::resume(&directory, options)).await;
+    let resumed = spawn_blocking(move || store.resume(options)).await;
     let (log, position) = resumed.map_err(|panic| died(&panic))??;
     let filter = Filter::new(shared.selection.clone(), watch.clone());
     let start = Start::After(position.token.clone());
@@ -146,11 +146,11 @@ async fn read(
 
 /// Records what comes, and commits in time. Whatever ends it, what is complete is committed.
 fn record(
-    mut recorder: Recorder<LogWriter>,
+    mut recorder: Recorder<StoreWriter>,
     mut receiver: mpsc::Receiver<Delivery>,
     handle: &Handle,
     shared: &Shared,
-) -> (Recorder<LogWriter>, Result<()>) {
+) -> (Recorder<StoreWriter>, Result<()>) {
     let mut work = || {
         loop {
             match handle.block_on(async { timeout(recorder.next_tick(), receiver.recv()).await }) {

@@ -14,12 +14,14 @@ use crate::{
 };
 
 /// The version of the manifest that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// That of a manifest whose events are in logs beside it, which older versions read too.
+const VERSION_OF_LOGS: u32 = 1;
 
 /// What a capture is about, written before its first event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1.
+    /// 1; 2 where the events are in a target.
     pub version: u32,
     /// Whether the logs have their first positions.
     pub state: State,
@@ -33,6 +35,20 @@ pub struct Manifest {
     pub options: StreamOptions,
     /// The streams; the log of the first one is `log/1`.
     pub streams: Vec<Watch>,
+    /// The target that has the events, if they are not in the logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsTarget>,
+}
+
+/// Where events are that go to a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsTarget {
+    /// The deployment.
+    pub target: SourceId,
+    /// The database whose `_cdc` collection has them.
+    pub database: String,
+    /// What the capture is known by in it.
+    pub capture: String,
 }
 
 /// How far a capture is.
@@ -87,7 +103,8 @@ impl SourceId {
         }
     }
 
-    fn shown(&self) -> String {
+    /// Its name for messages.
+    pub(crate) fn shown(&self) -> String {
         let hosts = self.hosts.join(",");
         self.set.as_ref().map_or(hosts.clone(), |set| format!("{set}/{hosts}"))
     }
@@ -116,9 +133,11 @@ impl Manifest {
         selection: SelectionOptions,
         options: StreamOptions,
         streams: Vec<Watch>,
+        events: Option<EventsTarget>,
     ) -> Self {
         let server = server.to_string();
-        Manifest { version: VERSION, state: State::Beginning, source, server, selection, options, streams }
+        let version = if events.is_some() { VERSION } else { VERSION_OF_LOGS };
+        Manifest { version, state: State::Beginning, source, server, selection, options, streams, events }
     }
 
     /// The version of the source when the capture began.
@@ -205,13 +224,14 @@ mod tests {
             SelectionOptions::default(),
             StreamOptions::default(),
             streams,
+            None,
         );
         manifest.write(folder.path()).unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
         for (text, kind) in [
             ("{", ErrorKind::Damaged),
             ("{}", ErrorKind::Damaged),
-            (r#"{"version": 2, "state": "new"}"#, ErrorKind::NewerVersion),
+            (r#"{"version": 3, "state": "new"}"#, ErrorKind::NewerVersion),
         ] {
             std::fs::write(path(folder.path()), text).unwrap();
             assert_eq!(Manifest::read(folder.path()).unwrap_err().kind(), kind);

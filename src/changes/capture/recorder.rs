@@ -13,10 +13,7 @@ use std::{
 
 use super::filter::Filter;
 use crate::{
-    changes::{
-        Event,
-        log::{LogWriter, Position},
-    },
+    changes::{Event, StoreWriter, log::Position},
     error::Result,
 };
 
@@ -27,7 +24,7 @@ const HELD_BY_LOG: usize = 32 << 20;
 /// How often a position that has moved without an event is committed: often enough that it stays in the oplog.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Where events are recorded: what [`LogWriter`] promises.
+/// Where events are recorded: what a [`StoreWriter`] promises.
 pub(super) trait Log {
     fn append(&mut self, lane: &str, event: &[u8], barrier: bool) -> Result<()>;
     /// Makes everything appended durable together with the position behind it.
@@ -36,21 +33,21 @@ pub(super) trait Log {
     fn flush(&mut self) -> Result<()>;
 }
 
-impl Log for LogWriter {
+impl Log for StoreWriter {
     fn append(&mut self, lane: &str, event: &[u8], barrier: bool) -> Result<()> {
-        LogWriter::append(self, lane, event, barrier)
+        StoreWriter::append(self, lane, event, barrier)
     }
 
     fn commit(&mut self, position: &Position) -> Result<()> {
-        LogWriter::commit(self, position)
+        StoreWriter::commit(self, position)
     }
 
     fn held(&self) -> usize {
-        LogWriter::held(self)
+        StoreWriter::held(self)
     }
 
     fn flush(&mut self) -> Result<()> {
-        LogWriter::flush(self)
+        StoreWriter::flush(self)
     }
 }
 

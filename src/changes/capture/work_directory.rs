@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{CaptureOptions, Manifest, State, log_directory};
+use super::{CaptureOptions, EventsTarget, Manifest, State};
 use crate::{
-    changes::log::{LogOptions, LogWriter, Position},
+    changes::{
+        Store,
+        cdc::CdcWriter,
+        log::{LogWriter, Position},
+    },
     error::{Error, ErrorKind, Result},
     replace::sync_folder,
     selection::SelectionOptions,
@@ -61,6 +65,11 @@ impl WorkDirectory {
         }
     }
 
+    /// Where a beginning that was killed wanted its events, so that it is known again.
+    pub(super) fn beginning(&self) -> Result<Option<EventsTarget>> {
+        Ok(Manifest::read(&self.directory)?.and_then(|manifest| manifest.events))
+    }
+
     fn has_logs(&self) -> Result<bool> {
         let path = self.directory.join("log");
         match fs::read_dir(&path) {
@@ -71,7 +80,12 @@ impl WorkDirectory {
     }
 
     /// Makes the logs, each with its first position. A kill in between leaves a capture that has not begun.
-    pub(super) fn begin(&self, mut manifest: Manifest, positions: &[Position], log: LogOptions) -> Result<Manifest> {
+    pub(super) async fn begin(
+        &self,
+        mut manifest: Manifest,
+        positions: &[Position],
+        options: &CaptureOptions,
+    ) -> Result<Manifest> {
         manifest.write(&self.directory)?;
         let logs = self.directory.join("log");
         match fs::remove_dir_all(&logs) {
@@ -79,8 +93,11 @@ impl WorkDirectory {
             _ => {}
         }
         fs::create_dir(&logs).map_err(|error| Error::io(&logs, error))?;
-        for (index, position) in positions.iter().enumerate() {
-            LogWriter::create(&log_directory(&self.directory, index), position, log)?;
+        for (store, position) in manifest.stores(&self.directory, options.target.as_ref()).iter().zip(positions) {
+            match store {
+                Store::Log(directory) => drop(LogWriter::create(directory, position, options.log)?),
+                Store::Cdc(cdc) => CdcWriter::create(cdc, position).await?,
+            }
         }
         sync_folder(&logs).map_err(|error| Error::io(&logs, error))?;
         manifest.state = State::Begun;

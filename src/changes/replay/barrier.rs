@@ -32,7 +32,7 @@ impl Dispatch {
             return Ok(());
         };
         let source = Namespace::new(event.database, collection)?;
-        let target = self.shared.selection.target(&source)?;
+        let target = self.shared.target_of(&source)?;
         let is_copied = self.is_copied(&source, event.time);
         match (event.operation, target) {
             (Operation::Rename, target) => self.rename(event, &source, target).await?,
@@ -80,7 +80,7 @@ impl Dispatch {
             Error::new(ErrorKind::Server, "a change event is malformed: a rename has no new name").at(from.to_string())
         })?;
         let to = Namespace::new(database, collection)?;
-        let new = self.shared.selection.target(&to)?;
+        let new = self.shared.target_of(&to)?;
         let is_copied = self.is_copied(&to, event.time);
         match (old, new) {
             (None, None) => {}

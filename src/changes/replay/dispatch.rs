@@ -5,7 +5,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,8 +22,8 @@ use super::{
 };
 use crate::{
     changes::{
-        Event,
-        log::{EventPlace, Item, LogPlace, LogReader, prune},
+        Event, Store,
+        log::{EventPlace, Item, LogPlace},
     },
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -48,7 +47,7 @@ pub(super) struct End {
 pub(super) struct Dispatch {
     pub(super) shared: Arc<Shared>,
     pub(super) log: u32,
-    directory: PathBuf,
+    store: Store,
     follows: bool,
     keeps_log: bool,
     /// Where lanes are that are not at work, by their namespaces.
@@ -67,7 +66,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// When the log begins later than the changes that are needed.
-    pub(super) fn new(
+    pub(super) async fn new(
         shared: Arc<Shared>,
         log: &Log,
         (record, lanes): (Option<LogRecord>, HashMap<String, LaneRecord>),
@@ -75,7 +74,7 @@ impl Dispatch {
         keeps_log: bool,
     ) -> Result<Self> {
         match record {
-            None => check_begin(&shared, log)?,
+            None => check_begin(&shared, &log.store).await?,
             Some(record) if shared.until.is_some_and(|until| record.time > until) => {
                 let message = "the target has later changes than that already";
                 return Err(Error::new(ErrorKind::Usage, message)
@@ -88,7 +87,7 @@ impl Dispatch {
         Ok(Dispatch {
             shared,
             log: log.number,
-            directory: log.directory.clone(),
+            store: log.store.clone(),
             follows,
             keeps_log,
             records: lanes,
@@ -103,7 +102,7 @@ impl Dispatch {
     /// Replays until the end.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<End> {
         let from = (self.applied.place != LogPlace::default()).then_some(self.applied.place);
-        let mut items = read(&self.directory, from, self.shared.memory.clone(), stop.clone());
+        let mut items = read(self.store.clone(), from, self.shared.memory.clone(), stop.clone());
         let outcome = self.follow(&mut items, &stop).await;
         drop(items);
         // Whatever has been given to the lanes is brought to its end: it is not much.
@@ -171,7 +170,7 @@ impl Dispatch {
             return self.barrier(namespace, &block).await;
         }
         let source = Namespace::parse(namespace)?;
-        let Some(target) = self.shared.selection.target(&source)? else {
+        let Some(target) = self.shared.target_of(&source)? else {
             return Ok(());
         };
         if !self.lanes.contains_key(namespace) {
@@ -196,7 +195,7 @@ impl Dispatch {
         let owing: Vec<String> = owing.map(|(namespace, _)| namespace.clone()).collect();
         for namespace in owing {
             let source = Namespace::parse(&namespace)?;
-            if let Some(target) = self.shared.selection.target(&source)? {
+            if let Some(target) = self.shared.target_of(&source)? {
                 self.begin(&namespace, source, target);
             }
         }
@@ -276,8 +275,8 @@ impl Dispatch {
         }
         self.shared.journal.log(self.log, &self.applied).await?;
         if !self.keeps_log {
-            let (directory, place) = (self.directory.clone(), self.applied.place);
-            tokio::task::spawn_blocking(move || prune(&directory, place))
+            let (store, place) = (self.store.clone(), self.applied.place);
+            tokio::task::spawn_blocking(move || store.prune(place))
                 .await
                 .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a pruner died: {panic}"))))?;
         }
@@ -291,16 +290,20 @@ async fn joined(task: tokio::task::JoinHandle<Result<LaneRecord>>) -> Result<Lan
 }
 
 /// The log must have everything that happened since the copy began.
-fn check_begin(shared: &Shared, log: &Log) -> Result<()> {
+async fn check_begin(shared: &Shared, store: &Store) -> Result<()> {
     let Some(windows) = &shared.windows else { return Ok(()) };
     // A log begins with a checkpoint.
-    match LogReader::open(&log.directory)?.next()? {
+    let opened = store.clone();
+    let first = tokio::task::spawn_blocking(move || opened.read(None)?.next())
+        .await
+        .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))?;
+    match first {
         Some(Item::Checkpoint { position, .. }) if position.time <= windows.since() => Ok(()),
         _ => {
             let message = "the log begins after the copy was begun: changes are missing in between";
             Err(Error::new(ErrorKind::Usage, message)
                 .with_hint("begin the capture first, then take the dump, and restore that one")
-                .at(log.directory.display().to_string()))
+                .at(store.place()))
         }
     }
 }

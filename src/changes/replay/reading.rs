@@ -1,7 +1,6 @@
 //! Reads a log in a thread of its own, ahead of the lanes.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::{Budget, Permit},
-    changes::log::{EventPlace, Item, LogPlace, LogReader, Position},
+    changes::{
+        Store, StoreReader,
+        log::{EventPlace, Item, LogPlace, Position},
+    },
     error::{Error, Result},
 };
 
@@ -69,20 +71,15 @@ impl Memory {
 
 /// Reads a log from a place on, or from its beginning. It goes on until nobody listens; an error comes last.
 pub(super) fn read(
-    directory: &Path,
+    store: Store,
     from: Option<LogPlace>,
     memory: Memory,
     stop: CancellationToken,
 ) -> mpsc::Receiver<Result<Read>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let directory = directory.to_owned();
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
-        let opened = match from {
-            Some(place) => LogReader::open_at(&directory, place),
-            None => LogReader::open(&directory),
-        };
-        let outcome = opened.and_then(|log| items(log, &sender, &memory, &runtime, &stop));
+        let outcome = store.read(from).and_then(|log| items(log, &sender, &memory, &runtime, &stop));
         if let Err(error) = outcome {
             // Nobody listens any more when the replay has been stopped.
             let _ = sender.blocking_send(Err(error));
@@ -92,7 +89,7 @@ pub(super) fn read(
 }
 
 fn items(
-    mut log: LogReader,
+    mut log: StoreReader,
     sender: &mpsc::Sender<Result<Read>>,
     memory: &Memory,
     runtime: &tokio::runtime::Handle,

@@ -26,7 +26,7 @@ pub(super) async fn retry(
     letters: Vec<DeadLetter>,
     record: LaneRecord,
 ) -> Result<LaneRecord> {
-    let Some(target) = shared.selection.target(namespace)? else {
+    let Some(target) = shared.target_of(namespace)? else {
         return Ok(record);
     };
     let mut by_document: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();

@@ -22,7 +22,10 @@ use super::{
     journal::{Journal, LaneRecord, LogRecord, Recorded},
 };
 use crate::{
-    changes::capture::{Manifest, SourceId, State},
+    changes::{
+        Store,
+        capture::{Manifest, SourceId, State},
+    },
     connect::{Server, Version},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -47,7 +50,7 @@ pub(super) struct Work {
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     pub(super) number: u32,
-    pub(super) directory: PathBuf,
+    pub(super) store: Store,
 }
 
 /// Which replay this is.
@@ -73,9 +76,15 @@ impl Work {
                     .with_hint("'transload capture' begins one")
                     .at(place())
             })?;
-        let number = |index| u32::try_from(index + 1).unwrap_or(u32::MAX);
-        let log = |number: u32| Log { number, directory: directory.join("log").join(number.to_string()) };
-        let logs = (0..manifest.streams.len()).map(number).map(log).collect();
+        let id = SourceId::of(target).await?;
+        if let Some(events) = manifest.events.as_ref().filter(|events| !events.target.is(&id)) {
+            let message = format!("the events are in {}, and the target is {}", events.target.shown(), id.shown());
+            return Err(Error::new(ErrorKind::Usage, message)
+                .with_hint("a capture with --events-to target is replayed into the server that has its events")
+                .at(place()));
+        }
+        let stores = manifest.stores(directory, manifest.events.as_ref().map(|_| target));
+        let logs = (1..).zip(stores).map(|(number, store)| Log { number, store }).collect();
         let path = directory.join("replay.lock");
         let opened = OpenOptions::new().create(true).append(true).open(&path);
         let lock = opened.map_err(|error| Error::io(&path, error))?;
@@ -84,7 +93,7 @@ impl Work {
             return Err(Error::new(ErrorKind::AlreadyExists, message).with_hint("stop that one first").at(place()));
         }
         let archive = archive.map(|id| hex(&id.0));
-        identify(directory, Identity { version: 1, target: SourceId::of(target).await?, archive })?;
+        identify(directory, Identity { version: 1, target: id, archive })?;
         let (journal, recorded) = Journal::open(&directory.join("replay.journal"))?;
         Ok(Work {
             directory: directory.to_owned(),

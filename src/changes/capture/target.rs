@@ -1,0 +1,103 @@
+//! Events that go to a target: which database gets them, and what is refused.
+
+use std::path::Path;
+
+use super::{CaptureOptions, EventsTarget, Manifest, SourceId, work_directory::WorkDirectory};
+use crate::{
+    changes::{
+        Store,
+        cdc::{self, Cdc},
+    },
+    connect::Server,
+    error::{Error, ErrorKind, Result},
+};
+
+impl Manifest {
+    /// The stores of all streams. `target` is the server that has the events, if a target has them.
+    pub(crate) fn stores(&self, directory: &Path, target: Option<&Server>) -> Vec<Store> {
+        let stores = (1..).zip(&self.streams).map(|(number, _): (u32, _)| {
+            let folder = directory.join("log").join(number.to_string());
+            match (&self.events, target) {
+                (Some(events), Some(target)) => {
+                    Store::Cdc(Box::new(Cdc::new(target, &events.database, &events.capture, number, &folder)))
+                }
+                _ => Store::Log(folder),
+            }
+        });
+        stores.collect()
+    }
+}
+
+/// Decides where the events of a new capture go.
+///
+/// # Errors
+/// When the target is the source, or has the events of another capture.
+pub(super) async fn begin(
+    server: &Server,
+    source: &SourceId,
+    work: &WorkDirectory,
+    options: &CaptureOptions,
+) -> Result<Option<EventsTarget>> {
+    let Some(target) = &options.target else { return Ok(None) };
+    let id = SourceId::of(target).await?;
+    if id.is(source) {
+        let message = "the target is the source itself: a capture would record its own writes for ever";
+        return Err(Error::new(ErrorKind::Usage, message)
+            .with_hint("name the server that the copy goes to, or leave --events-to out")
+            .at("--target"));
+    }
+    if !target.replicates() {
+        let message = "is not a member of a replica set, so nothing there is safe from the loss of one server";
+        return Err(Error::new(ErrorKind::Usage, message)
+            .with_hint("make it a replica set, if of one member (rs.initiate()), or leave --events-to out")
+            .at(target.place()));
+    }
+    let database = target.default_database().or(server.default_database()).unwrap_or(cdc::DATABASE);
+    let known = work.beginning()?.filter(|known| known.target.is(&id) && known.database == database);
+    let capture = known.map_or_else(random, |known| Ok(known.capture))?;
+    Cdc::new(target, database, &capture, 1, &options.directory).check_free().await?;
+    Ok(Some(EventsTarget { target: id, database: database.to_owned(), capture }))
+}
+
+/// Refuses to go on with a capture whose events are somewhere else.
+///
+/// # Errors
+/// Of kind [`Usage`](ErrorKind::Usage).
+pub(super) async fn check(manifest: &Manifest, options: &CaptureOptions) -> Result<()> {
+    let refused = |message: String, hint: &str| {
+        let error = Error::new(ErrorKind::Usage, message).with_hint(hint);
+        Err(error.at(options.directory.display().to_string()))
+    };
+    match (&manifest.events, &options.target) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => refused(
+            "a capture was begun here with its events in this directory".to_owned(),
+            "leave --events-to out to go on, or capture into a new directory",
+        ),
+        (Some(events), None) => refused(
+            format!("the events of this capture are in {}", events.target.shown()),
+            "go on with --events-to target --target TARGET",
+        ),
+        (Some(events), Some(target)) => {
+            let given = SourceId::of(target).await?;
+            if !events.target.is(&given) {
+                let message =
+                    format!("the events are in {}, and the target is {}", events.target.shown(), given.shown());
+                return refused(message, "name the target that the capture was begun with");
+            }
+            match target.default_database() {
+                Some(database) if database != events.database => refused(
+                    format!("the events are in the database {}, and the target names {database}", events.database),
+                    "leave the database out of --target to go on",
+                ),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+fn random() -> Result<String> {
+    let mut id = [0; 12];
+    getrandom::fill(&mut id).map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes: {error}")))?;
+    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
