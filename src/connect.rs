@@ -17,7 +17,7 @@ use std::{
 
 use bson::{RawDocumentBuf, doc, rawdoc};
 use mongodb::{
-    Client, Database,
+    Client, ClientSession, Database,
     error::ErrorKind as DriverErrorKind,
     options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern},
 };
@@ -246,11 +246,23 @@ impl Server {
     /// The write concern of loads: as the connection string says, else majority, so that a failover of the target
     /// cannot take back what was counted.
     pub fn write_concern(&self) -> RawDocumentBuf {
-        if self.durable {
-            return rawdoc! { "w": "majority", "j": true };
-        }
-        let concern = self.client.write_concern().cloned().unwrap_or_else(WriteConcern::majority);
-        bson::serialize_to_raw_document_buf(&concern).unwrap_or_else(|_| rawdoc! { "w": "majority" })
+        bson::serialize_to_raw_document_buf(&self.concern()).unwrap_or_else(|_| rawdoc! { "w": "majority" })
+    }
+
+    fn concern(&self) -> WriteConcern {
+        let of_uri = self.client.write_concern().filter(|_| !self.durable);
+        of_uri.cloned().unwrap_or_else(|| {
+            let mut majority = WriteConcern::majority();
+            majority.journal = self.durable.then_some(true);
+            majority
+        })
+    }
+
+    /// Begins a transaction, which is acknowledged as [`write_concern`](Self::write_concern) says.
+    pub(crate) async fn begin_transaction(&self) -> mongodb::error::Result<ClientSession> {
+        let mut session = self.client.start_session().await?;
+        session.start_transaction().write_concern(self.concern()).await?;
+        Ok(session)
     }
 
     /// Refuses a connection string that wants writes without an answer: nobody could say what has arrived.

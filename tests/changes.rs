@@ -2,7 +2,9 @@
 //! hashes.
 
 mod arriving;
+mod faults;
 mod kills;
 mod moment;
 mod moving;
+mod wandering;
 mod workload;

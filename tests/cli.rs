@@ -13,6 +13,7 @@ mod journal;
 mod json;
 mod privileges;
 mod refusing;
+mod replaying;
 mod restoring;
 mod salvaging;
 mod secrets;

@@ -54,12 +54,26 @@ pub(crate) async fn race_captures(bench: &Bench, events: usize) {
     let drain = move || Bench::this(&["drain", &uri, &from, &to]);
     let directory = bench.folder.join("captured");
     let (uri, path) = (in_database(&bench.source.uri(), DATABASE), directory.clone());
+    let (begin, end, from) = (since.clone(), until.clone(), uri.clone());
     let capture = move || {
         let path = path.to_str().expect("a path");
-        Bench::transload(&["capture", &uri, path, "--since", &since, "--until", &until])
+        Bench::transload(&["capture", &from, path, "--since", &begin, "--until", &end])
     };
-    let mut contenders =
-        [contender("transload capture", Some(directory), capture), contender("drained into nothing", None, drain)];
+    let events_in = "drained_events";
+    let (target, source) = (in_database(&bench.target.uri(), events_in), uri);
+    let (in_target, path) = (bench.folder.join("in_target"), bench.folder.join("in_target"));
+    let capture_to_target = move || {
+        let path = path.to_str().expect("a path");
+        let to = ["--events-to", "target", "--target", &target];
+        Bench::transload(&[&["capture", &source, path, "--since", &since, "--until", &until][..], &to].concat())
+    };
+    let mut contenders = [
+        contender("transload capture", Some(directory), capture),
+        contender("drained into nothing", None, drain),
+        contender("capture --events-to target", Some(in_target), capture_to_target),
+    ];
+    let copy = bench.target.client().await.expect("connected").database(events_in);
+    let clean = || async { copy.drop().await.expect("dropped") };
     let title = format!("{events} inserts of {} bytes, from the stream", document(1, 0).to_vec().expect("BSON").len());
-    race(bench.runs, &title, &mut contenders, || async {}).await;
+    race(bench.runs, &title, &mut contenders, clean).await;
 }

@@ -21,6 +21,7 @@ mod fetch;
 mod journal;
 mod lag;
 mod lane;
+mod queue;
 mod reading;
 mod report;
 mod retry;
@@ -39,7 +40,7 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
     dead_letter::DeadLetters,
@@ -204,15 +205,24 @@ pub async fn replay(
         cancel,
     });
     shared.progress.stage("replaying", None, None);
+    let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
     if options.retry_dead_letters {
+        // A run that was under way when a replay was killed comes first.
+        run(&shared, &mut work, false, options.keep_log).await?;
         retry_all(&shared, &mut work).await?;
     }
-    let watch = tokio::spawn(lag::watch(Arc::clone(&shared)));
-    let ends = run(&shared, &work, options.follow, options.keep_log).await;
-    watch.abort();
-    let ends = ends?;
-    let applied = ends.iter().map(|end| end.applied).min().unwrap_or(0);
-    let reached_end = ends.iter().all(|end| end.reached);
+    let ends = run(&shared, &mut work, options.follow, options.keep_log).await?;
+    if shared.source.is_some() {
+        // What was fetched may have been of a later time than what stood in its way.
+        retry_all(&shared, &mut work).await?;
+    }
+    for namespace in work.owing() {
+        let (log, record) = work.lane(&namespace);
+        let record = retry::pay(&shared, log, &namespace, record).await?;
+        work.put_lane(log, &namespace.to_string(), record);
+    }
+    drop(watch);
+    let Ends { applied, reached: reached_end } = ends;
     if let Some(until) = options.until.filter(|_| !reached_end) {
         shared.warn(format!(
             "the log ends at {}, before the time that was wanted, {}: a capture that goes on brings the rest",
@@ -257,24 +267,37 @@ async fn retry_all(shared: &Arc<Shared>, work: &mut Work) -> Result<()> {
     for (namespace, letters) in by_namespace {
         let (log, record) = work.lane(&namespace);
         let record = retry::retry(shared, log, &namespace, letters, record).await?;
-        work.put_lane(log, &namespace, record);
+        work.put_lane(log, &namespace.to_string(), record);
     }
     Ok(())
 }
 
+/// How far the logs were replayed.
+struct Ends {
+    /// The cluster time up to which everything of all of them is applied.
+    applied: u64,
+    /// Whether that is the end of all of them, or the time that was wanted.
+    reached: bool,
+}
+
 /// Replays all logs of a directory side by side; the first error stops all of them.
-async fn run(shared: &Arc<Shared>, work: &Work, follow: bool, keep_log: bool) -> Result<Vec<dispatch::End>> {
+async fn run(shared: &Arc<Shared>, work: &mut Work, follow: bool, keep_log: bool) -> Result<Ends> {
     let stop = shared.cancel.child_token();
     let mut logs = JoinSet::new();
     for log in &work.logs {
         let dispatch = Dispatch::new(Arc::clone(shared), log, work.recorded(log.number), follow, keep_log).await?;
         logs.spawn(dispatch.run(stop.clone()));
     }
-    let (mut ends, mut first) = (Vec::new(), Ok(()));
+    let (mut ends, mut first) = (Ends { applied: u64::MAX, reached: true }, Ok(()));
     while let Some(ended) = logs.join_next().await {
         let ended = ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a log died: {panic}"))));
         match ended {
-            Ok(end) => ends.push(end),
+            Ok(end) => {
+                ends.applied = ends.applied.min(end.applied);
+                ends.reached &= end.reached;
+                work.put_log(end.log, end.record);
+                end.lanes.into_iter().for_each(|(lane, record)| work.put_lane(end.log, &lane, record));
+            }
             Err(error) if first.is_ok() => {
                 first = Err(error);
                 stop.cancel();

@@ -54,7 +54,7 @@ pub(super) struct ReplayCommand {
     /// Keep the segments of the log that have been applied
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_KEEP_LOG", hide_env_values = true)]
     keep_log: bool,
-    /// Try the changes in DIR/dead-letters.jsonl again first
+    /// Try the changes in DIR/dead-letters.jsonl again. With --source, a replay does so at its end anyway
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_RETRY_DEAD_LETTERS", hide_env_values = true)]
     retry_dead_letters: bool,
     #[command(flatten)]

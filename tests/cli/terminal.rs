@@ -206,6 +206,7 @@ pub(crate) fn redacted(text: &str) -> String {
         ),
         (r"offset \d+", "offset N"),
         (r"up to \d+,\d+, \d+ s", "up to POSITION, N s"),
+        (r"applied up to \d+,\d+", "applied up to POSITION"),
         (r"\d+ whole blocks with \d+ documents", "N whole blocks with N documents"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
         (r"\b(00)?[0-9a-f]{32}\b", "$1ID"),

@@ -7,7 +7,7 @@
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Write},
+    io::Write,
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -149,24 +149,25 @@ fn cut_tail(path: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be read or understood.
 pub fn read(path: &Path) -> Result<Vec<DeadLetter>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::io(path, error)),
     };
     let mut letters = Vec::new();
-    let mut lines = BufReader::new(file).split(b'\n').enumerate().peekable();
-    while let Some((number, line)) = lines.next() {
-        let line = line.map_err(|error| Error::io(path, error))?;
-        match serde_json::from_slice::<DeadLetter>(&line) {
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice::<DeadLetter>(line) {
             Ok(DeadLetter { healed: true, namespace, id, .. }) => {
                 letters.retain(|letter: &DeadLetter| (&letter.namespace, &letter.id) != (&namespace, &id));
             }
             Ok(letter) => letters.push(letter),
-            Err(_) if lines.peek().is_none() => {}
+            // It is being written.
+            Err(_) if !line.ends_with(b"\n") => {}
             Err(_) => {
                 let message = format!("line {} is no dead letter", number + 1);
-                return Err(Error::new(ErrorKind::Damaged, message).at(path.display().to_string()));
+                return Err(Error::new(ErrorKind::Damaged, message)
+                    .with_hint("put the line right, or take it out if the document is whole on the target")
+                    .at(path.display().to_string()));
             }
         }
     }

@@ -16,8 +16,9 @@ use transload_format::Documents;
 use super::{
     Shared,
     journal::{LaneRecord, LogRecord},
-    lane::{Block, Lane, LaneHandle},
-    reading::{Read, read},
+    lane::{Lane, LaneHandle},
+    queue::{Behind, Block},
+    reading::{Read, Reading},
     work::Log,
 };
 use crate::{
@@ -35,8 +36,12 @@ const LOOK: Duration = Duration::from_millis(50);
 const WRITE_DOWN: Duration = Duration::from_secs(1);
 
 /// Where a replay of a log has ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct End {
+    /// The log, and how far it and its lanes are.
+    pub(super) log: u32,
+    pub(super) record: LogRecord,
+    pub(super) lanes: HashMap<String, LaneRecord>,
     /// The cluster time up to which everything is applied.
     pub(super) applied: u64,
     /// Whether that is the end of the log, or the time that was wanted.
@@ -50,6 +55,7 @@ pub(super) struct Dispatch {
     store: Store,
     follows: bool,
     keeps_log: bool,
+    behind: Behind,
     /// Where lanes are that are not at work, by their namespaces.
     pub(super) records: HashMap<String, LaneRecord>,
     lanes: HashMap<String, LaneHandle>,
@@ -90,6 +96,7 @@ impl Dispatch {
             store: log.store.clone(),
             follows,
             keeps_log,
+            behind: Behind::default(),
             records: lanes,
             lanes: HashMap::new(),
             pending: Arc::new(()),
@@ -102,7 +109,9 @@ impl Dispatch {
     /// Replays until the end.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<End> {
         let from = (self.applied.place != LogPlace::default()).then_some(self.applied.place);
-        let mut items = read(self.store.clone(), from, self.shared.memory.clone(), stop.clone());
+        let log =
+            Reading { store: self.store.clone(), memory: self.shared.memory.clone(), behind: self.behind.clone() };
+        let mut items = log.read(from, stop.clone());
         let outcome = self.follow(&mut items, &stop).await;
         drop(items);
         // Whatever has been given to the lanes is brought to its end: it is not much.
@@ -112,7 +121,13 @@ impl Dispatch {
         if reached.is_ok() {
             self.write_down().await?;
         }
-        Ok(End { applied: self.applied.time, reached: reached? })
+        Ok(End {
+            reached: reached?,
+            applied: self.applied.time,
+            log: self.log,
+            record: self.applied,
+            lanes: self.records,
+        })
     }
 
     /// Whether the end was reached that was wanted.
@@ -185,7 +200,7 @@ impl Dispatch {
 
     fn begin(&mut self, namespace: &str, source: Namespace, target: Namespace) {
         let record = self.records.remove(namespace).unwrap_or_default();
-        let lane = Lane::begin(Arc::clone(&self.shared), self.log, source, target, record);
+        let lane = Lane::begin(Arc::clone(&self.shared), self.log, source, target, record, self.behind.clone());
         self.lanes.insert(namespace.to_owned(), lane);
     }
 

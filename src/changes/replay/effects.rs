@@ -1,7 +1,10 @@
 //! What a run comes to, written: documents as a whole, fields, deletes; computed from what the target has where fields
 //! alone would not give the source's bytes; fetched from the source where the events do not tell.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use transload_format::document_digest;
 
@@ -38,6 +41,15 @@ pub(super) struct Failed {
     pub(super) reason: String,
 }
 
+/// What the writes of a run have left.
+#[derive(Debug, Default)]
+struct Unsettled {
+    failed: Vec<Failed>,
+    /// Those whose whole documents a unique index refuses, for the sake of each other or of others, and these documents.
+    stuck: Vec<Failed>,
+    documents: Vec<Vec<u8>>,
+}
+
 /// A document of a run that needs more than its events.
 struct Needs<'a> {
     /// Its key, in canonical bytes and raw.
@@ -72,25 +84,28 @@ impl Lane {
         Ok(failed.into_iter().chain(again).collect())
     }
 
-    /// Applies the events of some documents one after the other.
+    /// Applies the events of some documents one after the other. What a document has missed because an event failed is made up
+    /// for with its next one, or still stands in the end.
     async fn one_by_one(&mut self, run: &Run<'_>, takes: impl Fn(&[u8]) -> bool) -> Result<Vec<Failed>> {
-        let mut failed: HashMap<Vec<u8>, Failed> = HashMap::new();
+        let mut missed: HashMap<Vec<u8>, (usize, Vec<Event<'_>>, Failed)> = HashMap::new();
         for (index, event) in run.events.iter().enumerate() {
             let Some(id) = event.key.and_then(document::id) else { continue };
             let key = Key::of(&id).as_bytes().to_vec();
             if !takes(&key) {
                 continue;
             }
-            let alone = fold(std::slice::from_ref(event), self.shared.paths())?;
-            let alone = alone.into_iter().map(|folded| Folded { first: index, last: index, ..folded }).collect();
-            // What failed before may be overtaken by this event.
-            let outcome = self.effects(run, alone, false).await?.into_iter().next();
-            match outcome {
-                Some(still) => failed.insert(key, still),
-                None => failed.remove(&key),
+            let (first, mut events, why) = match missed.remove(&key) {
+                Some((first, events, why)) => (first, events, Some(why)),
+                None => (index, Vec::new(), None),
             };
+            events.push(*event);
+            let alone = fold(&events, self.shared.paths())?;
+            let alone = alone.into_iter().map(|folded| Folded { first, last: index, ..folded }).collect();
+            if let Some(still) = self.effects(run, alone, false).await?.into_iter().next() {
+                missed.insert(key, (first, events, why.unwrap_or(still)));
+            }
         }
-        Ok(failed.into_values().collect())
+        Ok(missed.into_values().map(|(_, _, why)| why).collect())
     }
 
     /// Applies the effects of a run: deletes first, so that they are in nobody's way, then changes, then new documents.
@@ -130,30 +145,44 @@ impl Lane {
                 Effect::Refetch => on_source.push(needs(key, Chain::new())),
             }
         }
+        // In the order of the index on `_id`, in which neighbours are cheap to find.
+        for kind in [&mut deletes, &mut changes, &mut inserts] {
+            kind.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        }
         let modified = changes.iter().filter_map(|(key, write)| match write {
             Write::Modify(raw, _) => Some((key.clone(), *raw)),
             _ => None,
         });
         let modified: Vec<(Vec<u8>, &'a [u8])> = modified.collect();
-        let mut failed = Vec::new();
+        let mut unsettled = Unsettled::default();
         let all: Vec<_> = deletes.into_iter().chain(changes).chain(inserts).collect();
-        if self.settle(all, &mut failed).await? > 0 {
+        if self.settle(all, &mut unsettled).await? > 0 {
             self.not_found(modified, &mut on_source).await?;
         }
         while !on_target.is_empty() {
             let rest = on_target.split_off(on_target.len().min(FETCHED_AT_ONCE));
-            self.compute(std::mem::replace(&mut on_target, rest), &mut on_source, &mut failed).await?;
+            self.compute(std::mem::replace(&mut on_target, rest), &mut on_source, &mut unsettled).await?;
         }
         while !on_source.is_empty() {
             let rest = on_source.split_off(on_source.len().min(FETCHED_AT_ONCE));
-            self.refetch(std::mem::replace(&mut on_source, rest), &mut failed).await?;
+            self.refetch(std::mem::replace(&mut on_source, rest), &mut unsettled).await?;
+        }
+        self.exchange(unsettled).await
+    }
+
+    /// Exchanges what stands in each other's way; gives back what could not be applied.
+    async fn exchange(&self, unsettled: Unsettled) -> Result<Vec<Failed>> {
+        let Unsettled { mut failed, stuck, documents } = unsettled;
+        for place in self.target.exchange(&documents).await? {
+            failed.extend(stuck.get(place).cloned());
         }
         Ok(failed)
     }
 
     /// Sends writes until each has succeeded or has no hope, and gives how many changes met no document. What a unique
-    /// index refuses is tried again as long as that gets on: another write of the run may have made room.
-    async fn settle(&self, writes: Vec<(Vec<u8>, Write<'_>)>, failed: &mut Vec<Failed>) -> Result<usize> {
+    /// index refuses is tried again as long as that gets on: another write of the run may have made room. Whole documents
+    /// that then still stand in each other's way are left to be exchanged.
+    async fn settle(&self, writes: Vec<(Vec<u8>, Write<'_>)>, unsettled: &mut Unsettled) -> Result<usize> {
         let (mut keys, mut pending): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
         let (mut unmatched, mut refused_before) = (0, usize::MAX);
         while !pending.is_empty() {
@@ -174,10 +203,15 @@ impl Lane {
                     }
                     Write::Insert(document) if refused.on_id => Write::Put(document),
                     write if refused.code == DUPLICATE_KEY && count < refused_before => write,
+                    Write::Put(document) | Write::Insert(document) if refused.code == DUPLICATE_KEY => {
+                        unsettled.stuck.push(Failed { key, code: refused.code, reason: refused.reason });
+                        unsettled.documents.push(document.into_owned());
+                        continue;
+                    }
                     // What rolls over here has rolled over there: servers before 5.0 do not let it be deleted.
                     Write::Delete(_) if self.is_capped => continue,
                     _ => {
-                        failed.push(Failed { key, code: refused.code, reason: refused.reason });
+                        unsettled.failed.push(Failed { key, code: refused.code, reason: refused.reason });
                         continue;
                     }
                 };
@@ -213,7 +247,7 @@ impl Lane {
         &mut self,
         needs: Vec<Needs<'a>>,
         on_source: &mut Vec<Needs<'a>>,
-        failed: &mut Vec<Failed>,
+        unsettled: &mut Unsettled,
     ) -> Result<()> {
         let keys: Vec<&[u8]> = needs.iter().map(|needs| needs.raw).collect();
         let there = self.on_target().documents(&keys).await?;
@@ -228,7 +262,7 @@ impl Lane {
                 Some(last) if last >= needs.last => continue,
                 // It has written a part of it, in the order of the events.
                 Some(last) if last >= needs.first => {
-                    failed.push(Failed { key: needs.key, code: DUPLICATE_KEY, reason: String::new() });
+                    unsettled.failed.push(Failed { key: needs.key, code: DUPLICATE_KEY, reason: String::new() });
                     continue;
                 }
                 _ => {}
@@ -251,7 +285,7 @@ impl Lane {
             return Ok(());
         }
         self.write_down().await?;
-        self.settle(writes, failed).await.map(drop)
+        self.settle(writes, unsettled).await.map(drop)
     }
 
     /// The place in the run of the last event that is in a document with this digest, if the run has computed it.
@@ -261,11 +295,11 @@ impl Lane {
     }
 
     /// Puts documents as the source has them now. What happened up to then is not applied to them again.
-    async fn refetch(&mut self, needs: Vec<Needs<'_>>, failed: &mut Vec<Failed>) -> Result<()> {
+    async fn refetch(&mut self, needs: Vec<Needs<'_>>, unsettled: &mut Unsettled) -> Result<()> {
         let shared = std::sync::Arc::clone(&self.shared);
         let Some(source) = &shared.source else {
             let lost = |needs: Needs<'_>| Failed { key: needs.key, code: 0, reason: NO_SOURCE.to_owned() };
-            failed.extend(needs.into_iter().map(lost));
+            unsettled.failed.extend(needs.into_iter().map(lost));
             return Ok(());
         };
         let keys: Vec<&[u8]> = needs.iter().map(|needs| needs.raw).collect();
@@ -283,7 +317,7 @@ impl Lane {
             }
             self.note_fetched(needs.raw, span);
         }
-        self.settle(deletes.into_iter().chain(puts).collect(), failed).await.map(drop)
+        self.settle(deletes.into_iter().chain(puts).collect(), unsettled).await.map(drop)
     }
 
     fn note_fetched(&mut self, raw: &[u8], span: Span) {
@@ -300,17 +334,24 @@ impl Lane {
             let key = document::id(&document).map(|id| Key::of(&id).as_bytes().to_vec());
             push_put(&mut puts, key.unwrap_or_default(), Cow::Owned(document));
         }
-        self.settle(puts, &mut Vec::new()).await?;
+        self.settle(puts, &mut Unsettled::default()).await?;
         let owed = std::mem::take(&mut self.record.owed);
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let key = |raw: &[u8]| document::id(raw).map(|id| Key::of(&id).as_bytes().to_vec());
+        let mut unsettled = Unsettled::default();
         for some in owed.chunks(FETCHED_AT_ONCE) {
             let needs = some.iter().filter_map(|raw| {
-                let key = Key::of(&document::id(raw)?).as_bytes().to_vec();
-                Some(Needs { key, raw, chain: Chain::new(), first: 0, last: 0, reinsert: false })
+                Some(Needs { key: key(raw)?, raw, chain: Chain::new(), first: 0, last: 0, reinsert: false })
             });
-            // What the target refuses now comes again with the events.
-            self.refetch(needs.collect(), &mut Vec::new()).await?;
+            self.refetch(needs.collect(), &mut unsettled).await?;
         }
-        if owed.is_empty() { Ok(()) } else { self.write_down().await }
+        // What has no place yet is owed on.
+        let refused: HashSet<Vec<u8>> = self.exchange(unsettled).await?.into_iter().map(|failed| failed.key).collect();
+        self.record.owed =
+            owed.iter().filter(|raw| key(raw).is_some_and(|key| refused.contains(&key))).cloned().collect();
+        self.write_down().await
     }
 
     fn on_target(&self) -> Shelf<'_> {

@@ -16,11 +16,11 @@ use super::{
     dead_letter::{DeadLetter, hex},
     effects::Failed,
     journal::{LaneRecord, Span},
+    queue::{Behind, Block, Queue},
     windows::Standing,
     write::Target,
 };
 use crate::{
-    batch::Permit,
     catalog,
     changes::{Event, Operation, key::Key, log::EventPlace},
     document::{self, Element},
@@ -28,34 +28,6 @@ use crate::{
     extjson,
     namespace::Namespace,
 };
-
-/// Bytes of events at which a run is closed.
-const RUN_BYTES: usize = 32 * 1024 * 1024;
-/// Blocks that wait for a lane. The memory budget bounds their bytes.
-const WAITING: usize = 64;
-
-/// Events of a lane, as they stand in the log.
-#[derive(Debug)]
-pub(super) struct Block {
-    /// Where the first of them stands.
-    pub(super) place: EventPlace,
-    /// How many they are.
-    pub(super) count: u32,
-    /// The events, raw and back to back.
-    pub(super) events: Vec<u8>,
-    /// Held until they are applied, so that it shows which checkpoints have been passed.
-    #[allow(dead_code, reason = "held, never read")]
-    pub(super) pending: Arc<()>,
-    /// Their share of the memory budget.
-    #[allow(dead_code, reason = "held, never read")]
-    pub(super) permit: Option<Permit>,
-}
-
-impl Block {
-    fn end(&self) -> EventPlace {
-        EventPlace { segment: self.place.segment, ordinal: self.place.ordinal + u64::from(self.count) }
-    }
-}
 
 /// A lane at work. When its queue is closed and empty, the task gives where it is.
 #[derive(Debug)]
@@ -94,22 +66,27 @@ pub(super) struct Run<'a> {
 }
 
 impl Lane {
-    /// Begins a lane, which goes on where `record` says.
+    /// Begins a lane, which goes on where `record` says; `behind` tells whether its log is read on.
     pub(super) fn begin(
         shared: Arc<Shared>,
         log: u32,
         source: Namespace,
         target: Namespace,
         record: LaneRecord,
+        behind: Behind,
     ) -> LaneHandle {
-        let (queue, blocks) = mpsc::channel(WAITING);
+        let (sender, queue) = Queue::new(shared.memory.clone(), behind);
         let task = tokio::spawn(async move {
             let mut lane = Lane::open(shared, log, source, target, record).await?;
+            if lane.record.end <= lane.record.next {
+                // They are of dead letters that were tried between two runs.
+                lane.record.computed.clear();
+            }
             lane.pay().await?;
-            lane.run(blocks).await?;
+            lane.run(queue).await?;
             Ok(lane.record)
         });
-        LaneHandle { queue, task }
+        LaneHandle { queue: sender, task }
     }
 
     /// A lane at rest, once it is known what the target's collection is.
@@ -133,12 +110,16 @@ impl Lane {
         })
     }
 
-    /// Applies events that have failed before, one document's, in their order; whether they could be applied now.
-    pub(super) async fn try_again(&mut self, events: Vec<Event<'_>>) -> Result<bool> {
-        let failed = self.apply(&Run { events, ..Run::default() }).await?;
+    /// Applies events that have failed before, each document's in their order, between two runs; gives back the documents
+    /// for which they fail again, as dead letters name them. Where there is a source, what is to be changed is fetched.
+    pub(super) async fn try_again(&mut self, events: Vec<Event<'_>>) -> Result<HashSet<String>> {
+        let ids = events.iter().filter_map(|event| event.key.and_then(document::id));
+        let uncertain = ids.filter(|_| self.shared.source.is_some()).map(|id| self.key(&id)).collect();
+        let failed = self.apply(&Run { events, uncertain, ..Run::default() }).await?;
         self.record.computed.clear();
         self.record.parked.clear();
-        Ok(failed.is_empty())
+        let name = |failed: &Failed| if self.has_collation { String::new() } else { hex(&failed.key) };
+        Ok(failed.iter().map(name).collect())
     }
 
     /// Whether documents that change several times in a run are written once: not where only the server knows which
@@ -152,30 +133,17 @@ impl Lane {
         self.shared.journal.lane(self.log, &self.source.to_string(), &self.record).await
     }
 
-    async fn run(&mut self, mut blocks: mpsc::Receiver<Block>) -> Result<()> {
+    async fn run(&mut self, mut queue: Queue) -> Result<()> {
         // A run that was under way when the replay was killed is done again as it was.
         let mut end = self.record.end;
-        while let Some(first) = blocks.recv().await {
-            if self.is_past_the_end || first.end() <= self.record.next {
+        while let Some(run) = queue.run(self.record.next, end).await {
+            if self.is_past_the_end {
                 continue;
-            }
-            let mut bytes = first.events.len();
-            let mut run = vec![first];
-            while let Some(reached) = run.last().map(Block::end) {
-                let next = if reached < end {
-                    self.shared.memory.needed(blocks.recv()).await
-                } else if end > self.record.next || bytes >= RUN_BYTES {
-                    None
-                } else {
-                    blocks.try_recv().ok()
-                };
-                let Some(block) = next else { break };
-                bytes += block.events.len();
-                run.push(block);
             }
             self.blocks(&run).await?;
             end = EventPlace::default();
             let events = run.iter().map(|block| u64::from(block.count)).sum();
+            let bytes: usize = run.iter().map(|block| block.events.len()).sum();
             self.shared.progress.advance(events, bytes as u64);
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::queue::Behind;
 use crate::{
     batch::{Budget, Permit},
     changes::{
@@ -69,61 +70,72 @@ impl Memory {
     }
 }
 
-/// Reads a log from a place on, or from its beginning. It goes on until nobody listens; an error comes last.
-pub(super) fn read(
-    store: Store,
-    from: Option<LogPlace>,
-    memory: Memory,
-    stop: CancellationToken,
-) -> mpsc::Receiver<Result<Read>> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let outcome = store.read(from).and_then(|log| items(log, &sender, &memory, &runtime, &stop));
-        if let Err(error) = outcome {
-            // Nobody listens any more when the replay has been stopped.
-            let _ = sender.blocking_send(Err(error));
-        }
-    });
-    receiver
+/// A log to be read.
+pub(super) struct Reading {
+    pub(super) store: Store,
+    /// What its events are read into.
+    pub(super) memory: Memory,
+    /// Is told whether the end has been reached.
+    pub(super) behind: Behind,
 }
 
-fn items(
-    mut log: StoreReader,
-    sender: &mpsc::Sender<Result<Read>>,
-    memory: &Memory,
-    runtime: &tokio::runtime::Handle,
-    stop: &CancellationToken,
-) -> Result<()> {
-    let send = |read| sender.blocking_send(Ok(read)).map_err(|_| Error::interrupted());
-    // Whether what comes out next may not be durable yet: a crash of the machine could take it from the log, but not
-    // from the target.
-    let (mut is_ahead, mut is_waiting) = (true, false);
-    loop {
-        if stop.is_cancelled() || sender.is_closed() {
-            return Ok(());
-        }
-        let Some(item) = log.next()? else {
-            if !is_waiting {
-                send(Read::CaughtUp)?;
+impl Reading {
+    /// Reads from a place on, or from the beginning. It goes on until nobody listens; an error comes last.
+    pub(super) fn read(self, from: Option<LogPlace>, stop: CancellationToken) -> mpsc::Receiver<Result<Read>> {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let outcome = self.store.read(from).and_then(|log| self.items(log, &sender, &runtime, &stop));
+            // Nobody waits for more.
+            self.behind.set(false);
+            if let Err(error) = outcome {
+                // Nobody listens any more when the replay has been stopped.
+                let _ = sender.blocking_send(Err(error));
             }
-            is_waiting = true;
-            std::thread::sleep(LOOK_AGAIN);
-            continue;
-        };
-        is_waiting = false;
-        if is_ahead {
-            log.sync()?;
-            is_ahead = false;
-        }
-        match item {
-            Item::Events { namespace, place, count, events } => {
-                let permit = runtime.block_on(memory.acquire(events.len()))?;
-                send(Read::Events { namespace, place, count, events, permit })?;
+        });
+        receiver
+    }
+
+    fn items(
+        &self,
+        mut log: StoreReader,
+        sender: &mpsc::Sender<Result<Read>>,
+        runtime: &tokio::runtime::Handle,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let send = |read| sender.blocking_send(Ok(read)).map_err(|_| Error::interrupted());
+        // Whether what comes out next may not be durable yet: a crash of the machine could take it from the log, but
+        // not from the target.
+        let (mut is_ahead, mut is_waiting) = (true, false);
+        self.behind.set(true);
+        loop {
+            if stop.is_cancelled() || sender.is_closed() {
+                return Ok(());
             }
-            Item::Checkpoint { position, place } => {
-                is_ahead = true;
-                send(Read::Checkpoint { position, place })?;
+            let Some(item) = log.next()? else {
+                self.behind.set(false);
+                if !is_waiting {
+                    send(Read::CaughtUp)?;
+                }
+                is_waiting = true;
+                std::thread::sleep(LOOK_AGAIN);
+                continue;
+            };
+            self.behind.set(true);
+            is_waiting = false;
+            if is_ahead {
+                log.sync()?;
+                is_ahead = false;
+            }
+            match item {
+                Item::Events { namespace, place, count, events } => {
+                    let permit = runtime.block_on(self.memory.acquire(events.len()))?;
+                    send(Read::Events { namespace, place, count, events, permit })?;
+                }
+                Item::Checkpoint { position, place } => {
+                    is_ahead = true;
+                    send(Read::Checkpoint { position, place })?;
+                }
             }
         }
     }

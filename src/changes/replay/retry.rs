@@ -1,4 +1,6 @@
-//! Dead letters, tried once more: an index may have been dropped since, room made, or the source may be at hand now.
+//! Dead letters, tried once more: an index may have been dropped since, room made, or the source may be at hand now. Where
+//! documents are fetched from the source, they may be of a later time than others, and find a place once these have come to
+//! that time too.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,8 +16,32 @@ use crate::{
     namespace::Namespace,
 };
 
-/// Tries the letters about one collection, each document's in their order; those that succeed are taken back. Gives the
-/// record of the lane, which knows what was fetched.
+/// Fetches what a lane still owes; it may have found its place meanwhile. No run of the lane may be under way.
+///
+/// # Errors
+/// When a server cannot be reached.
+pub(super) async fn pay(
+    shared: &Arc<Shared>,
+    log: u32,
+    namespace: &Namespace,
+    record: LaneRecord,
+) -> Result<LaneRecord> {
+    let Some(target) = shared.target_of(namespace)? else {
+        return Ok(record);
+    };
+    let mut lane = Lane::open(Arc::clone(shared), log, namespace.clone(), target, record).await?;
+    lane.pay().await?;
+    if !lane.record.owed.is_empty() {
+        let count = lane.record.owed.len();
+        shared.warn(format!(
+            "{count} documents of {namespace} could not be fetched from the source after it was renamed; a replay with --source tries again"
+        ));
+    }
+    Ok(lane.record)
+}
+
+/// Tries the letters about one collection all at once, each document's in their order; those that succeed are taken back.
+/// Gives the record of the lane, which knows what was fetched. No run of the lane may be under way.
 ///
 /// # Errors
 /// When a server cannot be reached, or a letter is no event.
@@ -34,15 +60,14 @@ pub(super) async fn retry(
         by_document.entry(letter.id.clone()).or_default().push(letter);
     }
     let mut lane = Lane::open(Arc::clone(shared), log, namespace.clone(), target, record).await?;
-    for letters in by_document.into_values() {
-        let raw: Vec<Vec<u8>> = letters.iter().flat_map(|letter| &letter.events).map(|text| from_hex(text)).collect();
-        let events = raw.iter().map(|raw| Event::parse(raw)).collect::<Result<Vec<_>>>();
-        let events = events.map_err(|error: Error| error.at("dead-letters.jsonl"))?;
-        if lane.try_again(events).await? {
-            let healed = letters.into_iter().next_back().map(DeadLetter::healed);
-            lane.keep(healed.into_iter().collect()).await?;
-        }
-    }
+    let all = by_document.values().flatten().flat_map(|letter| &letter.events);
+    let raw: Vec<Vec<u8>> = all.map(|text| from_hex(text)).collect();
+    let events = raw.iter().map(|raw| Event::parse(raw)).collect::<Result<Vec<_>>>();
+    let events = events.map_err(|error: Error| error.at("dead-letters.jsonl"))?;
+    let failed = lane.try_again(events).await?;
+    let whole = by_document.into_iter().filter(|(id, _)| !failed.contains(id));
+    lane.keep(whole.filter_map(|(_, letters)| letters.into_iter().next_back()).map(DeadLetter::healed).collect())
+        .await?;
     lane.write_down().await?;
     Ok(lane.record)
 }

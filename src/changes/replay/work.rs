@@ -118,8 +118,22 @@ impl Work {
     }
 
     /// Where a lane is now.
-    pub(super) fn put_lane(&mut self, log: u32, namespace: &Namespace, record: LaneRecord) {
-        self.recorded.lanes.insert((log, namespace.to_string()), record);
+    pub(super) fn put_lane(&mut self, log: u32, namespace: &str, record: LaneRecord) {
+        self.recorded.lanes.insert((log, namespace.to_owned()), record);
+    }
+
+    /// The lanes that have documents to fetch.
+    pub(super) fn owing(&self) -> Vec<Namespace> {
+        let owing = self.recorded.lanes.iter().filter(|(_, record)| !record.owed.is_empty());
+        owing.filter_map(|((_, namespace), _)| Namespace::parse(namespace).ok()).collect()
+    }
+
+    /// Where a log is now.
+    pub(super) fn put_log(&mut self, log: u32, record: LogRecord) {
+        // One that has not passed any checkpoint has no place yet.
+        if record != LogRecord::default() {
+            self.recorded.logs.insert(log, record);
+        }
     }
 
     /// How far a log and its lanes are.

@@ -4,6 +4,7 @@
 //! a document is put as a whole, fields are set to given values, a deleted document stays deleted.
 
 mod command;
+mod exchange;
 
 use std::{
     borrow::Cow,

@@ -18,6 +18,8 @@ const GROWN: u64 = 16 * 1024 * 1024;
 const MAGIC: &[u8; 8] = b"\x89TLJ\r\n\x00\x01";
 /// A record is a document behind its CRC-32.
 const CRC_LEN: usize = 4;
+/// No record is as short as a document without fields.
+const EMPTY_LEN: usize = 5;
 
 /// A journal's file, at its end.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ impl JournalFile {
                     rest = after;
                 }
                 Next::Damage => return Err(damaged(path, at)),
+                // A record behind it was relied on: then a length is not what was written.
+                Next::CutOff if has_record(rest) => return Err(damaged(path, at)),
                 Next::CutOff => break,
             }
         }
@@ -122,6 +126,14 @@ fn next(bytes: &[u8]) -> Next<'_> {
         false if after.is_empty() => Next::CutOff,
         false => Next::Damage,
     }
+}
+
+/// Whether there is a whole record anywhere behind the beginning of these bytes.
+fn has_record(bytes: &[u8]) -> bool {
+    (1..bytes.len()).any(|from| match bytes.get(from..).map(next) {
+        Some(Next::Record { record, .. }) => record.len() > EMPTY_LEN,
+        _ => false,
+    })
 }
 
 fn damaged(path: &Path, at: usize) -> Error {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -77,12 +77,13 @@ impl Collection {
 
     /// Sends a command until what became of it is known, and known to be durable.
     async fn until_known(&self, command: Command) -> Result<Document> {
-        let (name, list, privilege) = command.verb.names();
+        let (name, _, privilege) = command.verb.names();
         let doing = Doing::new(format!("{name} in {}", self.namespace), privilege, self.namespace.database());
         let mut patience = self.server.patience();
         loop {
             let bypass = self.bypasses.load(Ordering::Relaxed) && command.verb != Verb::Delete;
-            let encoded = self.encode(name, list, bypass, &command.statements)?;
+            let concern = self.server.write_concern();
+            let encoded = self.encode(&command, bypass, Some(&concern))?;
             let database = self.server.database(self.namespace.database());
             let error = match self.server.watched(database.run_raw_command(encoded)).await {
                 Ok(reply) => match passing(&reply) {
@@ -107,16 +108,24 @@ impl Collection {
         }
     }
 
-    fn encode(&self, name: &str, list: &str, bypass: bool, statements: &[u8]) -> Result<RawDocumentBuf> {
+    /// A command as a transaction has it: acknowledged with the transaction.
+    pub(super) fn in_transaction(&self, command: &Command) -> Result<RawDocumentBuf> {
+        self.encode(command, self.bypasses.load(Ordering::Relaxed), None)
+    }
+
+    fn encode(&self, command: &Command, bypass: bool, concern: Option<&RawDocument>) -> Result<RawDocumentBuf> {
+        let (Command { verb, statements, .. }, (name, list, _)) = (command, command.verb.names());
         let mut command = RawBuilder::new();
         command.string(name, self.namespace.collection()).bool("ordered", false);
-        if bypass {
+        if bypass && *verb != Verb::Delete {
             command.bool("bypassDocumentValidation", true);
         }
-        if self.server.version().keeps_empty_timestamps() && name != "delete" {
+        if self.server.version().keeps_empty_timestamps() && *verb != Verb::Delete {
             command.bool("bypassEmptyTsReplacement", true);
         }
-        command.document("writeConcern", self.server.write_concern().as_bytes());
+        if let Some(concern) = concern {
+            command.document("writeConcern", concern.as_bytes());
+        }
         command.append_element(kind::ARRAY, list, statements);
         RawDocumentBuf::from_bytes(command.finish())
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(self.namespace.to_string()))

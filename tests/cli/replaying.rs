@@ -1,0 +1,190 @@
+//! `transload replay` as a process: what it refuses, and what becomes of changes that cannot be applied.
+
+use std::{path::Path, time::Duration};
+
+use mongodb::bson::{Document, doc};
+use rustix::process::Signal;
+use transload::{changes::token, sandbox::Release};
+
+use super::{
+    data::{empty, uri},
+    signals::{send, until},
+    terminal::{Ran, Terminal, finish, snapshot},
+};
+use crate::{
+    capture::now,
+    copy::Side,
+    servers::{own, shared},
+};
+
+/// A copy of some documents, and a log of what happened to them since.
+struct Recorded<'a> {
+    terminal: Terminal,
+    source: Side<'a>,
+    copy: Side<'a>,
+    /// Of the copy.
+    uri: String,
+    rename: String,
+}
+
+impl<'a> Recorded<'a> {
+    async fn new(source: &'a str, copy: &'a str) -> Self {
+        let set = shared(Release::V6_0_5).await;
+        let (terminal, uri) = (Terminal::new(), empty(source).await);
+        let (source, copy) = (Side::new(set, source), Side::new(set, copy));
+        let orders = source.open().await.collection::<Document>("orders");
+        orders.insert_many((0..10).map(|id| doc! { "_id": id, "u": id })).await.unwrap();
+        now(&source).await;
+        let since = token::written(source.server().await.operation_time().await.unwrap());
+        terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+        let rename = format!("{}.*={}.*", source.database, copy.database);
+        let target = empty(copy.database).await;
+        terminal.run(&["restore", "a.tlz", &target, "--rename", &rename]).ends_with(0);
+        orders.insert_one(doc! { "_id": 20, "u": 30 }).await.unwrap();
+        for id in [20, 1] {
+            orders.update_one(doc! { "_id": id }, doc! { "$set": { "n": 1 } }).await.unwrap();
+        }
+        orders.delete_one(doc! { "_id": 2 }).await.unwrap();
+        let end = token::written(now(&source).await);
+        terminal.run(&["capture", &uri, "changes", "--since", &since, "--until", &end]).ends_with(0);
+        Recorded { terminal, source, copy, uri: target, rename }
+    }
+
+    fn replay(&self, flags: &[&str]) -> Ran {
+        let common = ["replay", "changes", &self.uri, "--rename", &self.rename, "--archive", "a.tlz"];
+        self.terminal.run(&[&common[..], flags].concat())
+    }
+
+    async fn assert_equal(&self) {
+        let (expected, found) = (self.source.state().await, self.copy.state().await);
+        assert_eq!(expected.hashes, found.hashes);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_the_target_refuses_is_kept_and_can_be_tried_again() {
+    let recorded = Recorded::new("cli_replay_dead", "cli_replay_dead_copy").await;
+    let orders = recorded.copy.open().await.collection::<Document>("orders");
+    // An index of the copy's own, and a document that is in the way.
+    orders.insert_one(doc! { "_id": "in the way", "u": 30 }).await.unwrap();
+    let index = doc! { "key": { "u": 1 }, "name": "u_1", "unique": true };
+    recorded.copy.run(doc! { "createIndexes": "orders", "indexes": [index] }).await;
+    let first = recorded.replay(&[]).ends_with(3);
+    let again = recorded.replay(&[]).ends_with(3);
+    let still = recorded.replay(&["--retry-dead-letters"]).ends_with(3);
+    assert_eq!(recorded.terminal.read("changes/dead-letters.jsonl").iter().filter(|byte| **byte == b'\n').count(), 1);
+    recorded.copy.run(doc! { "dropIndexes": "orders", "index": "u_1" }).await;
+    let healed = recorded.replay(&["--retry-dead-letters"]).ends_with(0);
+    orders.delete_one(doc! { "_id": "in the way" }).await.unwrap();
+    recorded.assert_equal().await;
+    snapshot("dead-letters", &[first, again, still, healed]);
+}
+
+#[tokio::test]
+async fn a_replay_into_the_wrong_place_is_refused() {
+    let recorded = Recorded::new("cli_replay_wrong", "cli_replay_wrong_copy").await;
+    let terminal = &recorded.terminal;
+    let neither = terminal.run(&["replay", "changes", &recorded.uri]).ends_with(2);
+    let nowhere = terminal.run(&["replay", "elsewhere", &recorded.uri, "--archive", "a.tlz"]).ends_with(1);
+    let now = recorded.replay(&["--until", "now"]).ends_with(2);
+    recorded.replay(&[]).ends_with(0);
+    let back = recorded.replay(&["--until", "1700000000"]).ends_with(2);
+    let other = uri(shared(Release::V6_0_27).await, recorded.copy.database);
+    let target = terminal.run(&["replay", "changes", &other, "--archive", "a.tlz"]).ends_with(2);
+    let source = empty(recorded.source.database).await;
+    let archive = terminal.run(&["replay", "changes", &recorded.uri, "--source", &source]).ends_with(2);
+    recorded.assert_equal().await;
+    snapshot("replay-refused", &[neither, nowhere, now, back, target, archive]);
+}
+
+#[tokio::test]
+async fn a_log_that_begins_after_the_copy_is_refused() {
+    let recorded = Recorded::new("cli_replay_late", "cli_replay_late_copy").await;
+    let (terminal, since) = (&recorded.terminal, token::written(now(&recorded.source).await));
+    let end = token::written(now(&recorded.source).await);
+    let source = empty(recorded.source.database).await;
+    terminal.run(&["capture", &source, "late", "--since", &since, "--until", &end]).ends_with(0);
+    let flags = ["replay", "late", &recorded.uri, "--rename", &recorded.rename, "--archive", "a.tlz"];
+    snapshot("replay-late", &[terminal.run(&flags).ends_with(2)]);
+}
+
+#[tokio::test]
+async fn a_second_replay_of_a_directory_is_refused_and_the_first_ends_well_when_it_is_stopped() {
+    let recorded = Recorded::new("cli_replay_second", "cli_replay_second_copy").await;
+    let common = ["replay", "changes", &recorded.uri, "--rename", &recorded.rename, "--archive", "a.tlz", "--follow"];
+    let first = recorded.terminal.command(&common).spawn().unwrap();
+    let orders = recorded.copy.open().await.collection::<Document>("orders");
+    while orders.find_one(doc! { "_id": 2 }).await.unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until(|| recorded.terminal.has("changes/replay.journal"));
+    let second = recorded.replay(&[]).ends_with(1);
+    send(&first, Signal::INT);
+    let first = finish(first, "transload replay changes URI --follow").ends_with(0);
+    recorded.assert_equal().await;
+    snapshot("replay-twice", &[second, first]);
+}
+
+/// Flips a bit in the middle of a file of records, and cuts one of text in two.
+fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    match file.extension().is_some_and(|extension| extension == "json") {
+        true => bytes.truncate(middle),
+        false => bytes[middle] ^= 1,
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_directory_is_an_error_and_never_a_new_beginning() {
+    let recorded = Recorded::new("cli_replay_damage", "cli_replay_damage_copy").await;
+    let (terminal, mut runs) = (&recorded.terminal, Vec::new());
+    recorded.replay(&["--keep-log"]).ends_with(0);
+    for file in ["replay.journal", "replay.json", "capture.json", "dead-letters.jsonl"] {
+        let path = terminal.path("changes").join(file);
+        let before = std::fs::read(&path).ok();
+        if before.is_some() {
+            damage(&path);
+        } else {
+            terminal.write(&format!("changes/{file}"), "{\"namespace\":\n");
+        }
+        runs.push(recorded.replay(&[]).ends_with(1));
+        match before {
+            Some(before) => std::fs::write(&path, before).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+    }
+    for file in ["replay.json", "capture.json"] {
+        let (path, aside) = (terminal.path("changes").join(file), terminal.path("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        runs.push(recorded.replay(&[]).ends_with(1));
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    recorded.replay(&[]).ends_with(0);
+    recorded.assert_equal().await;
+    snapshot("replay-damaged", &runs);
+}
+
+/// A target with no room, as a server whose quota is used up says it, and one that takes no writes.
+#[tokio::test]
+async fn a_target_that_cannot_take_writes_is_named_and_nothing_is_lost() {
+    let recorded = Recorded::new("cli_replay_full", "cli_replay_full_copy").await;
+    let set = own(Release::V6_0_5).await;
+    let copy = Side::new(&set, recorded.copy.database);
+    let target = format!("{}&appName={}", uri(&set, copy.database), copy.database);
+    let terminal = &recorded.terminal;
+    terminal.run(&["restore", "a.tlz", &target, "--rename", &recorded.rename]).ends_with(0);
+    let flags = ["replay", "changes", &target, "--rename", &recorded.rename, "--archive", "a.tlz"];
+    let mut runs = Vec::new();
+    for (code, name) in [(14031, "OutOfDiskSpace"), (13, "Unauthorized")] {
+        copy.fail(&["insert", "update", "delete"], doc! { "times": 1000 }, doc! { "errorCode": code }).await;
+        let ran = terminal.run(&flags);
+        copy.fail_no_more().await;
+        assert_eq!(ran.code, 1, "{name}: {ran}");
+        runs.push(ran);
+    }
+    terminal.run(&flags).ends_with(0);
+    assert_eq!(recorded.source.state().await.hashes, copy.state().await.hashes);
+    snapshot("replay-full", &runs);
+}
