@@ -151,6 +151,17 @@ impl Shared {
         }
     }
 
+    /// Keeps dead letters, and takes back those of documents that are whole again; durable when this returns.
+    async fn keep(self: &Arc<Self>, letters: Vec<DeadLetter>) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        tokio::task::spawn_blocking(move || shared.dead_letters.add(letters))
+            .await
+            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
+    }
+
     fn warn(&self, message: String) {
         self.progress.warn(&message);
         self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);

@@ -122,11 +122,11 @@ fn time(text: &str) -> Result<u64> {
 fn text(report: &ReplayReport) -> String {
     let mut text = String::new();
     for letter in &report.dead {
+        let key = if letter.key.is_empty() { String::new() } else { format!(" {}", printable(&letter.key)) };
         text.push_str(&format!(
-            "not applied: {} {} {}: {}\n",
+            "not applied: {} {}{key}: {}\n",
             printable(&letter.namespace.to_string()),
             letter.operation,
-            printable(&letter.key),
             letter.reason
         ));
     }

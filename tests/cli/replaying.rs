@@ -188,3 +188,38 @@ async fn a_target_that_cannot_take_writes_is_named_and_nothing_is_lost() {
     assert_eq!(recorded.source.state().await.hashes, copy.state().await.hashes);
     snapshot("replay-full", &runs);
 }
+
+/// A collection that comes under a selected name by a rename was never copied, and an index that the target cannot build is
+/// not there: neither is forgotten by the next replay.
+#[tokio::test]
+async fn what_could_not_be_done_to_a_collection_is_said_until_its_line_is_gone() {
+    let set = shared(Release::V6_0_5).await;
+    let (terminal, uri) = (Terminal::new(), empty("cli_replay_whole").await);
+    let (source, copy) = (Side::new(set, "cli_replay_whole"), Side::new(set, "cli_replay_whole_copy"));
+    let database = source.open().await;
+    for name in ["orders", "hidden", "items"] {
+        database.collection::<Document>(name).insert_one(doc! { "_id": 1, "u": 1 }).await.unwrap();
+    }
+    now(&source).await;
+    let since = token::written(source.server().await.operation_time().await.unwrap());
+    let selection = ["--include", "cli_replay_whole.orders", "--include", "cli_replay_whole.items"];
+    terminal.run(&[&["dump", &uri, "a.tlz"], &selection[..]].concat()).ends_with(0);
+    let rename = ["--rename", "cli_replay_whole.*=cli_replay_whole_copy.*"];
+    let target = empty(copy.database).await;
+    terminal.run(&[&["restore", "a.tlz", &target], &rename[..]].concat()).ends_with(0);
+    let index = doc! { "key": { "u": 1 }, "name": "u_1", "unique": true };
+    source.run(doc! { "createIndexes": "items", "indexes": [index] }).await;
+    copy.run(doc! { "insert": "items", "documents": [{ "_id": "in the way", "u": 1 }] }).await;
+    let command =
+        doc! { "renameCollection": "cli_replay_whole.hidden", "to": "cli_replay_whole.orders", "dropTarget": true };
+    set.client().await.unwrap().database("admin").run_command(command).await.unwrap();
+    let end = token::written(now(&source).await);
+    let capture = ["capture", &uri, "changes", "--since", &since, "--until", &end];
+    terminal.run(&[&capture[..], &selection[..]].concat()).ends_with(0);
+    let replay = ["replay", "changes", &target, "--archive", "a.tlz", "--retry-dead-letters"];
+    let replay = || terminal.run(&[&replay[..], &selection[..], &rename[..]].concat());
+    let runs = [replay().ends_with(3), replay().ends_with(3)];
+    std::fs::remove_file(terminal.path("changes/dead-letters.jsonl")).unwrap();
+    replay().ends_with(0);
+    snapshot("replay-collections", &runs);
+}

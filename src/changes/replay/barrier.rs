@@ -6,7 +6,11 @@ use std::sync::atomic::Ordering;
 use bson::{RawDocumentBuf, rawdoc};
 use transload_format::{Collection, CollectionType};
 
-use super::{dispatch::Dispatch, windows::Standing};
+use super::{
+    dead_letter::{DeadLetter, from_hex},
+    dispatch::Dispatch,
+    windows::Standing,
+};
 use crate::{
     catalog::{
         self,
@@ -46,16 +50,22 @@ impl Dispatch {
             (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &target).await?,
             (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
             (Operation::Unknown, Some(_)) => {
-                self.shared.warn(format!(
-                    "{source}: an event '{}' is not known to this version, and was not applied",
-                    event.name
-                ));
-                return Ok(());
+                return self.not_applied(event, &source, "such an event is not known to this version").await;
             }
             _ => return Ok(()),
         }
         self.shared.counts.barriers.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Keeps what could not be done to a collection, so that no replay of this directory looks whole any more.
+    async fn not_applied(&self, event: &Event<'_>, collection: &Namespace, reason: &str) -> Result<()> {
+        let letter = DeadLetter::of_collection(event, collection, reason);
+        if self.shared.dead_letters.has(collection, &from_hex(&letter.id)) {
+            return Ok(());
+        }
+        self.shared.progress.warn(&format!("{collection}: {reason}"));
+        self.shared.keep(vec![letter]).await
     }
 
     /// Whether the copy was made after that.
@@ -93,10 +103,8 @@ impl Dispatch {
             }
             (_, Some(_)) if is_copied => return Ok(()),
             (None, Some(new)) => {
-                let message = format!(
-                    "{from} was renamed to {to}, which is selected while the old name is not: its documents are not on the target"
-                );
-                self.shared.warn(message);
+                let reason = format!("it was {from}, which is not selected: its documents are not on the target");
+                self.not_applied(event, &to, &reason).await?;
                 catalog::drop(&self.shared.target, &new).await?;
             }
             (Some(old), Some(new)) => self.rename_on_target(&old, &new).await?,
@@ -169,12 +177,12 @@ impl Dispatch {
         for spec in sanitize(&specs, &context) {
             let Some(clean) = spec.to_build() else {
                 if let catalog::index_spec::Verdict::Refused(why) = &spec.verdict {
-                    self.shared.warn(format!("{source}: the index {} was not built: {why}", spec.name));
+                    self.not_applied(event, source, &format!("the index {} was not built: {why}", spec.name)).await?;
                 }
                 continue;
             };
             if let Err(error) = self.build(target, clean).await? {
-                self.shared.warn(format!("{source}: the index {} was not built: {error}", spec.name));
+                self.not_applied(event, source, &format!("the index {} was not built: {error}", spec.name)).await?;
             }
         }
         Ok(())
@@ -226,9 +234,8 @@ impl Dispatch {
         let doing = Doing::new(format!("change the options of {target}"), "collMod", target.database());
         match catalog::ddl_again(server, target, raw(command)?, &doing, &GONE).await {
             Err(error) if error.kind() == ErrorKind::Server => {
-                self.shared
-                    .warn(format!("{source}: its options were not changed as on the source: {}", error.message()));
-                Ok(())
+                let reason = format!("the options were not changed as on the source: {}", error.message());
+                self.not_applied(event, source, &reason).await
             }
             done => done,
         }

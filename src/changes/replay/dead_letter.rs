@@ -2,7 +2,8 @@
 //!
 //! The file has a line of JSON for each: the namespace, the key, when and what it was, why it failed, and the raw events in
 //! hexadecimal digits. A document with a dead letter is not what it is on the source, so updates that come after are not
-//! applied to it but join it here, until an event tells the whole document again.
+//! applied to it but join it here, until an event tells the whole document again. What could not be done to a collection, as
+//! an index that was not built, stays until its line is taken out.
 
 use std::{
     collections::HashSet,
@@ -15,6 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    changes::Event,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -24,7 +26,7 @@ use crate::{
 pub struct DeadLetter {
     /// The collection on the source.
     pub namespace: Namespace,
-    /// The document's key, as canonical extended JSON.
+    /// The document's key, as canonical extended JSON; empty for what was to be done to the collection.
     pub key: String,
     /// What happened last to the document: `insert`, `update`, …
     pub operation: String,
@@ -43,6 +45,25 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// What could not be done to a collection. The same comes to the same letter, however often it is tried.
+    pub(super) fn of_collection(event: &Event<'_>, collection: &Namespace, reason: &str) -> Self {
+        DeadLetter {
+            namespace: collection.clone(),
+            key: String::new(),
+            operation: event.name.to_owned(),
+            time: event.time,
+            reason: reason.to_owned(),
+            id: hex(format!("{} {reason}", event.time).as_bytes()),
+            events: vec![hex(event.raw)],
+            healed: false,
+        }
+    }
+
+    /// Whether it is not about a document.
+    pub(super) fn is_of_collection(&self) -> bool {
+        self.key.is_empty()
+    }
+
     /// What a report may show of it.
     pub(super) fn without_events(self) -> Self {
         DeadLetter { events: Vec::new(), ..self }

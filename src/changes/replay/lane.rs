@@ -177,7 +177,7 @@ impl Lane {
         let failed = self.apply(&run).await?;
         let mut letters = run.letters;
         letters.extend(failed.iter().map(|failed| self.letter_of(&run.events, failed)));
-        self.keep(letters).await?;
+        shared.keep(letters).await?;
         shared.counts.add(applied, run.skipped);
         self.record.next = self.record.end;
         self.record.computed.clear();
@@ -252,15 +252,5 @@ impl Lane {
             events: events.iter().map(|event| hex(event.raw)).collect(),
             healed: false,
         }
-    }
-
-    pub(super) async fn keep(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || shared.dead_letters.add(letters))
-            .await
-            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
     }
 }

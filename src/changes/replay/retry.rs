@@ -56,7 +56,8 @@ pub(super) async fn retry(
         return Ok(record);
     };
     let mut by_document: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();
-    for letter in letters {
+    // What concerns a whole collection may be wrong by now: only the operator knows.
+    for letter in letters.into_iter().filter(|letter| !letter.is_of_collection()) {
         by_document.entry(letter.id.clone()).or_default().push(letter);
     }
     let mut lane = Lane::open(Arc::clone(shared), log, namespace.clone(), target, record).await?;
@@ -66,7 +67,8 @@ pub(super) async fn retry(
     let events = events.map_err(|error: Error| error.at("dead-letters.jsonl"))?;
     let failed = lane.try_again(events).await?;
     let whole = by_document.into_iter().filter(|(id, _)| !failed.contains(id));
-    lane.keep(whole.filter_map(|(_, letters)| letters.into_iter().next_back()).map(DeadLetter::healed).collect())
+    shared
+        .keep(whole.filter_map(|(_, letters)| letters.into_iter().next_back()).map(DeadLetter::healed).collect())
         .await?;
     lane.write_down().await?;
     Ok(lane.record)
