@@ -7,4 +7,5 @@ mod kills;
 mod moment;
 mod moving;
 mod wandering;
+mod whole_documents;
 mod workload;

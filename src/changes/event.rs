@@ -87,7 +87,7 @@ pub struct Event<'a> {
     pub collection: Option<&'a str>,
     /// The key of the document: `_id`, and the shard key before it where there is one.
     pub key: Option<&'a [u8]>,
-    /// The document after an insert or replacement.
+    /// The document after an insert or replacement; with an update, if it was captured so, as it was at some time after.
     pub document: Option<&'a [u8]>,
     /// `updateDescription` of an update.
     pub update: Option<&'a [u8]>,
@@ -163,6 +163,16 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The same event, where its document may be of a later time than it: an update that came with its document puts that
+    /// one. Without one it stays what it is: the document may be gone, or its collection have another name.
+    #[must_use]
+    pub fn with_later_document(self) -> Self {
+        match self.operation {
+            Operation::Update if self.document.is_some() => Event { operation: Operation::Replace, ..self },
+            _ => self,
+        }
+    }
+
     /// A field of the event that only some operations have.
     pub fn find(&self, name: &str) -> Option<Element<'a>> {
         document::find(self.raw, name.as_bytes())
@@ -206,6 +216,21 @@ mod tests {
         assert_eq!((event.database, event.collection), ("shop", Some("a.b")));
         assert_eq!(event.key, Some(rawdoc! { "_id": 1 }.as_bytes()));
         assert!(event.update.is_some() && event.document.is_none());
+    }
+
+    #[test]
+    fn an_update_with_its_document_puts_it_if_it_may_be_of_later() {
+        let update = |document: bson::RawBson| {
+            rawdoc! {
+                "_id": { "_data": "82" }, "operationType": "update", "ns": { "db": "d", "coll": "c" },
+                "documentKey": { "_id": 1 }, "fullDocument": document,
+                "updateDescription": { "updatedFields": {}, "removedFields": [] },
+            }
+        };
+        let operation =
+            |raw: &bson::RawDocumentBuf| Event::parse(raw.as_bytes()).unwrap().with_later_document().operation;
+        assert_eq!(operation(&update(rawdoc! { "_id": 1, "a": 2 }.into())), Operation::Replace);
+        assert_eq!(operation(&update(bson::RawBson::Null)), Operation::Update);
     }
 
     #[test]

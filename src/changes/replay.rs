@@ -52,7 +52,7 @@ use self::{
     windows::{Standing, Windows},
     work::Work,
 };
-use super::{Nested, Paths, cdc, token};
+use super::{Event, Nested, Paths, cdc, token};
 use crate::{
     archive::ArchiveFile,
     connect::{Server, Version},
@@ -101,6 +101,8 @@ struct Shared {
     /// Where documents are fetched from, if they may be.
     source: Option<Server>,
     source_version: Option<Version>,
+    /// Whether updates came with their documents, which are of no later time than what is to be applied in the end.
+    tells_documents: bool,
     windows: Option<Windows>,
     until: Option<u64>,
     selection: Selection,
@@ -140,6 +142,15 @@ impl Shared {
             )
             .with_hint("name another collection in --rename, or leave it out with --exclude")),
         }
+    }
+
+    /// An event as it is to be applied.
+    ///
+    /// # Errors
+    /// When it is none.
+    fn event<'a>(&self, raw: &'a [u8]) -> Result<Event<'a>> {
+        let event = Event::parse(raw)?;
+        Ok(if self.tells_documents { event.with_later_document() } else { event })
     }
 
     /// What dots mean in the events of this source.
@@ -183,10 +194,13 @@ pub async fn replay(
     cancel: CancellationToken,
 ) -> Result<ReplayReport> {
     let begun = Instant::now();
-    if options.archive.is_none() && source.is_none() {
+    let capture = work::capture_in(&options.directory)?;
+    // At a moment that is past, a document may have been another one than when it was looked up.
+    let tells_documents = capture.options.full_documents && source.is_none() && options.until.is_none();
+    if options.archive.is_none() && source.is_none() && !tells_documents {
         let message = "needs the archive that was restored, or the source, or both";
         return Err(Error::new(ErrorKind::Usage, message).with_hint(
-            "--archive ARCHIVE tells which changes the copy holds already; --source SOURCE is where updated documents are fetched from",
+            "--archive ARCHIVE tells which changes the copy holds already; --source SOURCE is where updated documents are fetched from; the log of a capture with --full-documents needs neither, up to its end",
         ));
     }
     target.check_acknowledged()?;
@@ -196,12 +210,19 @@ pub async fn replay(
         Ok::<_, Error>((windows, archive.contents().header().id))
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
-    let mut work = Work::open(&options.directory, target, archive_id).await?;
+    let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
+    if options.until.is_some_and(|until| work.is_beyond(until)) {
+        let message = "the target has later changes than that already";
+        return Err(Error::new(ErrorKind::Usage, message)
+            .with_hint("a replay does not go back: restore the archive anew, and replay into it")
+            .at("--until"));
+    }
     let retries = target.retries() + source.map_or(0, Server::retries);
     let shared = Arc::new(Shared {
         target: target.clone(),
         source: source.cloned(),
         source_version: source.map(Server::version).or(work.source_version),
+        tells_documents,
         windows,
         until: options.until,
         selection: options.selection,
@@ -223,7 +244,7 @@ pub async fn replay(
         retry_all(&shared, &mut work).await?;
     }
     let ends = run(&shared, &mut work, options.follow, options.keep_log).await?;
-    if shared.source.is_some() {
+    if shared.source.is_some() || shared.tells_documents {
         // What was fetched may have been of a later time than what stood in its way.
         retry_all(&shared, &mut work).await?;
     }

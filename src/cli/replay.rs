@@ -26,7 +26,8 @@ use crate::{
 /// The copy was dumped while the capture ran, and restored to TARGET. With --archive it is known which changes it holds
 /// already, and updates are applied as what they are: with --until this is a restore to any moment that the log covers,
 /// without any access to the source. With --source, documents whose events do not tell what they are now (before 6.1 a dot in
-/// a name may mean two things) are fetched from it; with --source alone, every updated document is.
+/// a name may mean two things) are fetched from it; with --source alone, every updated document is. A log that was captured
+/// with --full-documents needs neither, unless --until is given.
 ///
 /// Collections are applied side by side, each in the order of the source. A replay that is interrupted, or killed at
 /// any moment, goes on where it was with the same command. A change that cannot be applied is kept in

@@ -7,7 +7,7 @@ use transload::sandbox::Release;
 
 use super::{
     moving::Move,
-    workload::{Allowed, Workload},
+    workload::{Allowed, Catalog, Workload},
 };
 use crate::{copy::Side, servers::shared};
 
@@ -16,7 +16,7 @@ async fn move_under_load(from: Release, seed: u64, steps: u64, through_target: b
     let (source, target) = (format!("load_{seed}"), format!("load_{seed}_copy_{}", from as usize));
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
-    let allowed = Allowed { odd_names: from != Release::V4_2_6, expanded: from == Release::V6_0_5 };
+    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from) };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, seed, allowed).await;
     let moved = Move { through_target, ..Move::new(source, target) };

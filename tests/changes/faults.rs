@@ -13,14 +13,14 @@ use transload::{
 
 use super::{
     moving::Move,
-    workload::{Allowed, Workload},
+    workload::{Allowed, Catalog, Workload},
 };
 use crate::{
     copy::Side,
     servers::{faulty, shared, three_members},
 };
 
-const ALLOWED: Allowed = Allowed { odd_names: true, expanded: true };
+const ALLOWED: Allowed = Allowed { odd_names: true, catalog: Catalog::Expanded };
 
 /// Some hundred changes of every kind in a log, and the archive of before.
 async fn recorded<'a>(source: Side<'a>, target: Side<'a>, seed: u64) -> Move<'a> {

@@ -12,7 +12,7 @@ use transload::sandbox::Release;
 
 use super::{
     moving::Move,
-    workload::{Allowed, Random, Workload},
+    workload::{Allowed, Catalog, Random, Workload},
 };
 use crate::{copy::Side, servers::shared};
 
@@ -53,7 +53,7 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64, through_ta
     let (source, target) = (format!("kills_{seed}"), format!("kills_{seed}_copy_{}", from as usize));
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
-    let allowed = Allowed { odd_names: from != Release::V4_2_6, expanded: from == Release::V6_0_5 };
+    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from) };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, seed, allowed).await;
     let moved = Move::new(source, target);

@@ -30,6 +30,8 @@ pub(crate) struct Move<'a> {
     pub(crate) folder: TempDir,
     /// Whether the events go to the target.
     pub(crate) through_target: bool,
+    /// Whether updates are captured with their documents.
+    pub(crate) full_documents: bool,
 }
 
 /// A capture at work.
@@ -48,7 +50,14 @@ impl Capture {
 
 impl<'a> Move<'a> {
     pub(crate) fn new(source: Side<'a>, target: Side<'a>) -> Self {
-        Move { source, target, archive: Archive::new(), folder: tempfile::tempdir().unwrap(), through_target: false }
+        Move {
+            source,
+            target,
+            archive: Archive::new(),
+            folder: tempfile::tempdir().unwrap(),
+            through_target: false,
+            full_documents: false,
+        }
     }
 
     pub(crate) fn directory(&self) -> PathBuf {
@@ -74,7 +83,7 @@ impl<'a> Move<'a> {
             },
             scope: None,
             since: None,
-            full_documents: false,
+            full_documents: self.full_documents,
             sync_interval: Duration::from_millis(20),
             until: None,
             duration: None,

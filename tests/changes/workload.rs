@@ -6,6 +6,7 @@ use mongodb::{
     error::ErrorKind,
     options::{ReturnDocument, UpdateModifications},
 };
+use transload::sandbox::Release;
 
 /// Documents of a collection, about.
 const DOCUMENTS: u64 = 40;
@@ -15,8 +16,26 @@ const DOCUMENTS: u64 = 40;
 pub(crate) struct Allowed {
     /// Names with dots and `$` in them, and the operators that make them: 5.0 and later, on both sides.
     pub(crate) odd_names: bool,
-    /// Collections and indexes that come and go in the middle: 6.0 and later tell all of it.
-    pub(crate) expanded: bool,
+    /// What is done to whole collections.
+    pub(crate) catalog: Catalog,
+}
+
+/// What is done to whole collections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Catalog {
+    /// Nothing.
+    Still,
+    /// Drops and renames.
+    Told,
+    /// Creates, indexes and options too, of which 6.0 and later tell.
+    Expanded,
+}
+
+impl Catalog {
+    /// What a server tells of.
+    pub(crate) fn of(release: Release) -> Self {
+        if release == Release::V6_0_5 { Catalog::Expanded } else { Catalog::Told }
+    }
 }
 
 /// An application.
@@ -299,7 +318,11 @@ impl Workload {
 
     async fn catalog(&mut self) -> mongodb::error::Result<()> {
         let run = async |command| self.database.run_command(command).await.map(drop);
-        let choice = self.random.below(if self.allowed.expanded { 8 } else { 3 });
+        let choice = self.random.below(match self.allowed.catalog {
+            Catalog::Still => return Ok(()),
+            Catalog::Told => 3,
+            Catalog::Expanded => 8,
+        });
         match choice {
             0 => run(doc! { "drop": "moving" }).await,
             1 | 2 => {

@@ -59,6 +59,21 @@ impl DeadLetter {
         }
     }
 
+    /// All that happens to a collection whose documents have an order, where it is not known which of it the copy has.
+    pub(super) fn of_capped(collection: &Namespace) -> Self {
+        DeadLetter {
+            namespace: collection.clone(),
+            key: String::new(),
+            operation: "insert".to_owned(),
+            time: 0,
+            reason: "it is capped: without --archive nothing tells which of its changes the copy has, and its order would be lost"
+                .to_owned(),
+            id: hex(b"capped"),
+            events: Vec::new(),
+            healed: false,
+        }
+    }
+
     /// Whether it is not about a document.
     pub(super) fn is_of_collection(&self) -> bool {
         self.key.is_empty()

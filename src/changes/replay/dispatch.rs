@@ -79,15 +79,8 @@ impl Dispatch {
         follows: bool,
         keeps_log: bool,
     ) -> Result<Self> {
-        match record {
-            None => check_begin(&shared, &log.store).await?,
-            Some(record) if shared.until.is_some_and(|until| record.time > until) => {
-                let message = "the target has later changes than that already";
-                return Err(Error::new(ErrorKind::Usage, message)
-                    .with_hint("a replay does not go back: restore the archive anew, and replay into it")
-                    .at("--until"));
-            }
-            Some(_) => {}
+        if record.is_none() {
+            check_begin(&shared, &log.store).await?;
         }
         let applied = record.unwrap_or_default();
         Ok(Dispatch {

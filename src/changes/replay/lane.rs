@@ -13,7 +13,7 @@ use transload_format::Documents;
 
 use super::{
     Shared,
-    dead_letter::{DeadLetter, hex},
+    dead_letter::{DeadLetter, from_hex, hex},
     effects::Failed,
     journal::{LaneRecord, Span},
     queue::{Behind, Block, Queue},
@@ -48,8 +48,8 @@ pub(super) struct Lane {
     pub(super) is_capped: bool,
     pub(super) has_collation: bool,
     pub(super) record: LaneRecord,
-    /// Whether an event was met that is later than all that are to be applied.
-    is_past_the_end: bool,
+    /// Whether nothing more is to be applied: an event was later than all that are, or the collection is left as it is.
+    is_at_rest: bool,
 }
 
 /// The events of a run, by what is to become of them.
@@ -83,6 +83,7 @@ impl Lane {
                 lane.record.computed.clear();
             }
             lane.pay().await?;
+            lane.leave_capped().await?;
             lane.run(queue).await?;
             Ok(lane.record)
         });
@@ -106,7 +107,7 @@ impl Lane {
             log,
             source,
             record,
-            is_past_the_end: false,
+            is_at_rest: false,
         })
     }
 
@@ -114,7 +115,10 @@ impl Lane {
     /// for which they fail again, as dead letters name them. Where there is a source, what is to be changed is fetched.
     pub(super) async fn try_again(&mut self, events: Vec<Event<'_>>) -> Result<HashSet<String>> {
         let ids = events.iter().filter_map(|event| event.key.and_then(document::id));
-        let uncertain = ids.filter(|_| self.shared.source.is_some()).map(|id| self.key(&id)).collect();
+        let uncertain = ids
+            .filter(|_| self.shared.source.is_some() || self.shared.tells_documents)
+            .map(|id| self.key(&id))
+            .collect();
         let failed = self.apply(&Run { events, uncertain, ..Run::default() }).await?;
         self.record.computed.clear();
         self.record.parked.clear();
@@ -133,11 +137,22 @@ impl Lane {
         self.shared.journal.lane(self.log, &self.source.to_string(), &self.record).await
     }
 
+    /// Leaves a capped collection as it is, and says so, where it is not known which changes it has.
+    async fn leave_capped(&mut self) -> Result<()> {
+        self.is_at_rest = self.is_capped && !self.shared.patches();
+        let letter = DeadLetter::of_capped(&self.source);
+        if !self.is_at_rest || self.shared.dead_letters.has(&self.source, &from_hex(&letter.id)) {
+            return Ok(());
+        }
+        self.shared.progress.warn(&format!("{}: {}", self.source, letter.reason));
+        self.shared.keep(vec![letter]).await
+    }
+
     async fn run(&mut self, mut queue: Queue) -> Result<()> {
         // A run that was under way when the replay was killed is done again as it was.
         let mut end = self.record.end;
         while let Some(run) = queue.run(self.record.next, end).await {
-            if self.is_past_the_end {
+            if self.is_at_rest {
                 continue;
             }
             self.blocks(&run).await?;
@@ -158,14 +173,14 @@ impl Lane {
         'all: for block in blocks {
             for (ordinal, raw) in (block.place.ordinal..).zip(Documents::new(&block.events)) {
                 let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
-                let event = Event::parse(raw).map_err(|error| error.at(self.source.to_string()))?;
+                let event = shared.event(raw).map_err(|error| error.at(self.source.to_string()))?;
                 let place = EventPlace { segment: block.place.segment, ordinal };
                 if place < self.record.next {
                     continue;
                 }
                 if shared.until.is_some_and(|until| event.time > until) {
                     // Nothing of a lane is earlier than what stands before it.
-                    (self.record.end, self.is_past_the_end) = (place, true);
+                    (self.record.end, self.is_at_rest) = (place, true);
                     break 'all;
                 }
                 last = event.time;
@@ -206,7 +221,8 @@ impl Lane {
             }
             run.letters.push(letter.healed());
         }
-        if !tells_all && standing == Standing::Within {
+        // The documents before it were of some later time.
+        if !tells_all && (standing == Standing::Within || self.shared.tells_documents) {
             run.uncertain.insert(key);
         }
         run.events.push(event);

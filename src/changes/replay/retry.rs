@@ -11,7 +11,6 @@ use super::{
     lane::Lane,
 };
 use crate::{
-    changes::Event,
     error::{Error, Result},
     namespace::Namespace,
 };
@@ -63,7 +62,7 @@ pub(super) async fn retry(
     let mut lane = Lane::open(Arc::clone(shared), log, namespace.clone(), target, record).await?;
     let all = by_document.values().flatten().flat_map(|letter| &letter.events);
     let raw: Vec<Vec<u8>> = all.map(|text| from_hex(text)).collect();
-    let events = raw.iter().map(|raw| Event::parse(raw)).collect::<Result<Vec<_>>>();
+    let events = raw.iter().map(|raw| shared.event(raw)).collect::<Result<Vec<_>>>();
     let events = events.map_err(|error: Error| error.at("dead-letters.jsonl"))?;
     let failed = lane.try_again(events).await?;
     let whole = by_document.into_iter().filter(|(id, _)| !failed.contains(id));

@@ -42,6 +42,8 @@ pub(super) struct Work {
     recorded: Recorded,
     /// The version of the source, if the capture has noted it.
     pub(super) source_version: Option<Version>,
+    /// Whether an earlier run has put documents of later times than the events that they came with.
+    pub(super) had_later_documents: bool,
     #[allow(dead_code, reason = "held, never read")]
     lock: File,
 }
@@ -60,22 +62,34 @@ struct Identity {
     target: SourceId,
     /// The id of the archive, in hexadecimal digits.
     archive: Option<String>,
+    /// Whether updates put the documents that came with them, which may be of any later time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    later_documents: bool,
+}
+
+impl Identity {
+    fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(path.display().to_string()))?;
+        text.push(b'\n');
+        replace(path, &text)
+    }
 }
 
 impl Work {
-    /// Takes hold of a work directory, for a replay into this target, onto a copy from this archive.
+    /// Takes hold of the work directory of this capture, for a replay into this target, onto a copy from this archive;
+    /// `later_documents` where updates will put documents of later times.
     ///
     /// # Errors
-    /// When there is no capture in it, another replay is at work in it, or it was one into another target or of another
-    /// archive.
-    pub(super) async fn open(directory: &Path, target: &Server, archive: Option<ArchiveId>) -> Result<Self> {
+    /// When another replay is at work in it, or it was one into another target or of another archive.
+    pub(super) async fn open(
+        directory: &Path,
+        manifest: &Manifest,
+        target: &Server,
+        archive: Option<ArchiveId>,
+        later_documents: bool,
+    ) -> Result<Self> {
         let place = || directory.display().to_string();
-        let manifest =
-            Manifest::read(directory)?.filter(|manifest| manifest.state == State::Begun).ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, "holds no capture")
-                    .with_hint("'transload capture' begins one")
-                    .at(place())
-            })?;
         let id = SourceId::of(target).await?;
         if let Some(events) = manifest.events.as_ref().filter(|events| !events.target.is(&id)) {
             let message = format!("the events are in {}, and the target is {}", events.target.shown(), id.shown());
@@ -93,7 +107,7 @@ impl Work {
             return Err(Error::new(ErrorKind::AlreadyExists, message).with_hint("stop that one first").at(place()));
         }
         let archive = archive.map(|id| hex(&id.0));
-        identify(directory, Identity { version: 1, target: id, archive })?;
+        let had_later_documents = identify(directory, Identity { version: 1, target: id, archive, later_documents })?;
         let (journal, recorded) = Journal::open(&directory.join("replay.journal"))?;
         Ok(Work {
             directory: directory.to_owned(),
@@ -101,6 +115,7 @@ impl Work {
             journal,
             recorded,
             source_version: manifest.server_version(),
+            had_later_documents,
             lock,
         })
     }
@@ -120,6 +135,14 @@ impl Work {
     /// Where a lane is now.
     pub(super) fn put_lane(&mut self, log: u32, namespace: &str, record: LaneRecord) {
         self.recorded.lanes.insert((log, namespace.to_owned()), record);
+    }
+
+    /// Whether the target may have documents of a time after `until`.
+    pub(super) fn is_beyond(&self, until: u64) -> bool {
+        let mut fetched = self.recorded.lanes.values().flat_map(|record| record.fetched.values());
+        self.had_later_documents
+            || fetched.any(|fetched| fetched.span.high > until)
+            || self.recorded.logs.values().any(|record| record.time > until)
     }
 
     /// The lanes that have documents to fetch.
@@ -144,8 +167,20 @@ impl Work {
     }
 }
 
-/// Refuses a directory whose changes went somewhere else before.
-fn identify(directory: &Path, identity: Identity) -> Result<()> {
+/// What a directory's capture records.
+///
+/// # Errors
+/// When there is none in it that has begun.
+pub(super) fn capture_in(directory: &Path) -> Result<Manifest> {
+    Manifest::read(directory)?.filter(|manifest| manifest.state == State::Begun).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "holds no capture")
+            .with_hint("'transload capture' begins one")
+            .at(directory.display().to_string())
+    })
+}
+
+/// Refuses a directory whose changes went somewhere else before. Gives whether updates put documents of later times then.
+fn identify(directory: &Path, identity: Identity) -> Result<bool> {
     let path = directory.join("replay.json");
     let place = path.display().to_string();
     let bytes = match std::fs::read(&path) {
@@ -158,10 +193,7 @@ fn identify(directory: &Path, identity: Identity) -> Result<()> {
                     .with_hint("restore the archive anew, remove replay.journal, and replay from the beginning")
                     .at(place));
             }
-            let mut text = serde_json::to_vec_pretty(&identity)
-                .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(place))?;
-            text.push(b'\n');
-            return replace(&path, &text);
+            return identity.write(&path).map(|()| false);
         }
         Err(error) => return Err(Error::io(&path, error)),
     };
@@ -180,5 +212,8 @@ fn identify(directory: &Path, identity: Identity) -> Result<()> {
         let message = "the changes were replayed onto a copy from another archive, or with none, before";
         return Err(Error::new(ErrorKind::Usage, message).with_hint("name the same --archive again").at(place));
     }
-    Ok(())
+    if identity.later_documents && !known.later_documents {
+        identity.write(&path)?;
+    }
+    Ok(known.later_documents)
 }
