@@ -1,10 +1,15 @@
 //! Runs pure computations on a pool of threads beside the async runtime. The only file that names rayon.
 
 use std::{
+    cmp::Ordering,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::OnceLock,
 };
 
+use rayon::{
+    iter::{IntoParallelIterator, ParallelIterator},
+    slice::ParallelSliceMut,
+};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -46,6 +51,31 @@ pub(crate) fn run<T: Send + 'static>(compute: impl FnOnce() -> Result<T> + Send 
     Pending(receiver)
 }
 
+/// Computes something pure of each of many, in their order, on all cores; the thread that asks waits. Few are computed
+/// where they are.
+pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, compute: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+    if items.len() >= MANY { share(items, compute) } else { items.into_iter().map(compute).collect() }
+}
+
+/// Computes something pure, and long, of each of some, in their order, on all cores; the thread that asks waits.
+pub(crate) fn share<T: Send, R: Send>(items: Vec<T>, compute: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+    match pool() {
+        Some(pool) => pool.install(|| items.into_par_iter().map(compute).collect()),
+        None => items.into_iter().map(compute).collect(),
+    }
+}
+
+/// Sorts many, equal ones in any order, on all cores; the thread that asks waits.
+pub(crate) fn sort_by<T: Send>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering + Send + Sync) {
+    match pool().filter(|_| items.len() >= MANY) {
+        Some(pool) => pool.install(|| items.par_sort_unstable_by(compare)),
+        None => items.sort_unstable_by(compare),
+    }
+}
+
+/// From so many on it pays to share work among cores.
+pub(crate) const MANY: usize = 2_000;
+
 /// One pool for the process, a thread for each core. Where threads cannot be had, the caller computes.
 fn pool() -> Option<&'static rayon::ThreadPool> {
     static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
@@ -71,6 +101,16 @@ mod tests {
     async fn a_result_and_an_error_come_back() {
         assert_eq!(run(|| Ok(6 * 7)).wait().await.unwrap(), 42);
         assert!(run::<()>(|| Err(Error::interrupted())).wait().await.is_err());
+    }
+
+    #[test]
+    fn few_and_many_come_in_their_order() {
+        for count in [3, MANY + 3] {
+            let mut numbers = map((0..count).collect(), |number| count - number);
+            assert!(numbers.iter().copied().eq((1..=count).rev()));
+            sort_by(&mut numbers, usize::cmp);
+            assert!(numbers.into_iter().eq(1..=count));
+        }
     }
 
     #[tokio::test]

@@ -12,9 +12,13 @@ use crate::{
         event::{Event, Operation},
         key::Key,
     },
+    cpu,
     document::{self, Element},
     error::{Error, ErrorKind, Result},
 };
+
+/// Parts in which the documents of a long run are folded side by side.
+const SHARDS: usize = 16;
 
 /// What a run of events comes to for one document.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub enum Effect<'a> {
 /// One document's part in a run of events.
 #[derive(Clone, Debug)]
 pub struct Folded<'a> {
+    /// Its `_id`, as the server compares it.
+    pub id: Key,
     /// The document key of its last event: `_id`, and the shard key before it where there is one.
     pub key: &'a [u8],
     /// What its events come to.
@@ -58,10 +64,53 @@ pub struct Folded<'a> {
 /// # Errors
 /// When an event is not about one document, or its key has no `_id`: it would be lost here.
 pub fn fold<'a>(events: &[Event<'a>], paths: Paths) -> Result<Vec<Folded<'a>>> {
-    let mut documents: Vec<History<'a>> = Vec::new();
-    let mut by_key: HashMap<Key, usize> = HashMap::new();
+    let mut folded = fold_each(events, paths, |folded| folded)?;
+    cpu::sort_by(&mut folded, |one, other| one.last.cmp(&other.last));
+    Ok(folded)
+}
+
+/// The same, with something made of each document's part, in no order; a long run on all cores.
+///
+/// # Errors
+/// As [`fold`].
+pub(crate) fn fold_each<'a, R: Send>(
+    events: &[Event<'a>],
+    paths: Paths,
+    make: impl Fn(Folded<'a>) -> R + Send + Sync,
+) -> Result<Vec<R>> {
+    let all = 0..events.len();
+    if all.len() < cpu::MANY {
+        return fold_those(events, all, paths, &make);
+    }
+    let mut shards: Vec<Vec<usize>> = vec![Vec::new(); SHARDS];
+    for (at, shard) in cpu::map(all.collect(), |at| (at, shard_of(events.get(at)))) {
+        if let Some(shard) = shards.get_mut(shard) {
+            shard.push(at);
+        }
+    }
+    let mut folded = Vec::new();
+    for shard in cpu::share(shards, |shard| fold_those(events, shard, paths, &make)) {
+        folded.extend(shard?);
+    }
+    Ok(folded)
+}
+
+/// The shard of an event's document: the same one for all its events.
+fn shard_of(event: Option<&Event<'_>>) -> usize {
+    let id = event.and_then(|event| event.key).and_then(document::id);
+    id.map_or(0, |id| crc32fast::hash(Key::of(&id).as_bytes()) as usize % SHARDS)
+}
+
+/// Folds the events at these places, which are all of some documents.
+fn fold_those<'a, R>(
+    events: &[Event<'a>],
+    places: impl IntoIterator<Item = usize>,
+    paths: Paths,
+    make: impl Fn(Folded<'a>) -> R,
+) -> Result<Vec<R>> {
+    let mut documents: HashMap<Key, History<'a>> = HashMap::new();
     let mut key = Vec::new();
-    for (at, event) in events.iter().enumerate() {
+    for (at, event) in places.into_iter().filter_map(|at| Some((at, events.get(at)?))) {
         let document_key = event.key.filter(|_| event.operation.is_of_a_document());
         let id = document_key.and_then(document::id);
         let (Some(document_key), Some(id)) = (document_key, id) else {
@@ -70,21 +119,16 @@ pub fn fold<'a>(events: &[Event<'a>], paths: Paths) -> Result<Vec<Folded<'a>>> {
         };
         key.clear();
         Key::write(&id, &mut key);
-        let position = by_key.get(key.as_slice()).copied().unwrap_or(documents.len());
-        if position == documents.len() {
-            by_key.insert(Key::from(key.as_slice()), position);
-            documents.push(History::new(id, at));
-        }
-        if let Some(document) = documents.get_mut(position) {
-            document.key = document_key;
+        if let Some(document) = documents.get_mut(key.as_slice()) {
             document.reinsert |= (id.kind, id.value) != (document.id.kind, document.id.value);
-            document.last = at;
-            document.events += 1;
-            document.take(event, paths);
+            document.next(event, document_key, at, paths);
+        } else {
+            let mut document = History::new(id, at);
+            document.next(event, document_key, at, paths);
+            documents.insert(Key::from(key.as_slice()), document);
         }
     }
-    documents.sort_unstable_by_key(|document| document.last);
-    Ok(documents.into_iter().map(History::end).collect())
+    Ok(documents.into_iter().map(|(id, document)| make(document.end(id))).collect())
 }
 
 /// What is known of a document so far.
@@ -112,7 +156,10 @@ impl<'a> History<'a> {
         History { id, key: &[], state, reinsert: false, first: at, last: at, events: 0 }
     }
 
-    fn take(&mut self, event: &Event<'a>, paths: Paths) {
+    fn next(&mut self, event: &Event<'a>, key: &'a [u8], at: usize, paths: Paths) {
+        self.key = key;
+        self.last = at;
+        self.events += 1;
         match (event.operation, event.document, event.update) {
             (Operation::Insert | Operation::Replace, Some(document), _) => {
                 self.state = State::Put(document, Chain::new());
@@ -135,7 +182,7 @@ impl<'a> History<'a> {
         }
     }
 
-    fn end(self) -> Folded<'a> {
+    fn end(self, id: Key) -> Folded<'a> {
         let effect = match self.state {
             State::Put(document, chain) if chain.is_empty() => Effect::Put(Cow::Borrowed(document)),
             State::Put(document, chain) => match chain.apply(document) {
@@ -147,7 +194,7 @@ impl<'a> History<'a> {
             State::Refetch => Effect::Refetch,
         };
         let History { key, reinsert, first, last, events, .. } = self;
-        Folded { key, effect, reinsert, first, last, events }
+        Folded { id, key, effect, reinsert, first, last, events }
     }
 }
 

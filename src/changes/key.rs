@@ -82,6 +82,11 @@ impl Key {
         }
     }
 
+    /// The bytes, to be kept.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     /// The bytes: unsigned lexicographic order is the key's.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

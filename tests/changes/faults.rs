@@ -95,9 +95,11 @@ async fn a_read_of_the_source_or_the_target_that_fails_is_done_again() {
             side.fail(&["find", "getMore"], doc! { "activationProbability": 0.2 }, fault.clone()).await;
             let report = replay(&moved, with_archive).await;
             side.fail_no_more().await;
-            assert_eq!(report.dead_letters, 0, "{fault}: {report:?}");
+            // Which changes a capped collection has only the archive tells.
+            let left = if with_archive { "" } else { "capped" };
+            assert!(report.dead.iter().all(|letter| letter.namespace.collection() == left), "{fault}: {report:?}");
             retries += report.retries;
-            moved.assert_equal().await;
+            moved.assert_equal_but(left).await;
         }
     }
     assert!(retries > 0, "nothing failed");

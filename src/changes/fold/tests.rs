@@ -100,6 +100,37 @@ fn what_the_events_do_not_tell_is_fetched_until_they_tell_all() {
     assert!(!refetched(&[&dotted], Paths::Plain));
 }
 
+/// Which are folded in shards, side by side.
+#[test]
+fn many_events_fold_as_few_do() {
+    let events: Vec<Vec<u8>> = (0..cpu::MANY * 3)
+        .map(|n| {
+            let id = n * 7 % 997;
+            // Every other time under its other name.
+            let key = if n % 2 == 0 {
+                rawdoc! { "_id": id as i64 }
+            } else {
+                rawdoc! { "_id": id as f64 }
+            };
+            match n % 7 {
+                0 => event("delete", key, &rawdoc! {}),
+                1 | 2 => event("insert", key.clone(), &key),
+                _ => event("update", key, &rawdoc! { "a": n as i64 }),
+            }
+        })
+        .collect();
+    let parsed: Vec<Event<'_>> = events.iter().map(|event| Event::parse(event).unwrap()).collect();
+    let mut together = fold_those(&parsed, 0..parsed.len(), Paths::Plain, |folded| folded).unwrap();
+    together.sort_by_key(|folded| folded.last);
+    folded(&events, Paths::Plain, |folded| {
+        assert_eq!(folded.len(), 997);
+        assert_eq!(format!("{folded:?}"), format!("{together:?}"));
+    });
+    let nameless = event("delete", rawdoc! { "s": 1 }, &rawdoc! {});
+    let nameless: Vec<_> = parsed.into_iter().chain([Event::parse(&nameless).unwrap()]).collect();
+    assert!(fold(&nameless, Paths::Plain).is_err());
+}
+
 #[test]
 fn an_event_about_no_document_is_an_error_and_not_lost() {
     let drop = rawdoc! { "_id": { "_data": "82" }, "operationType": "drop", "ns": { "db": "d", "coll": "c" } };

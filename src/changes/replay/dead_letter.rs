@@ -119,6 +119,11 @@ impl DeadLetters {
         Ok(DeadLetters { path: path.to_owned(), state: Mutex::new(state) })
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().dead.is_empty()
+    }
+
     /// Whether there is a letter about this document.
     pub(super) fn has(&self, namespace: &Namespace, id: &[u8]) -> bool {
         let state = self.state();

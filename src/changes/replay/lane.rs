@@ -9,7 +9,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use tokio::sync::mpsc;
-use transload_format::Documents;
+use transload_format::{Documents, Problem};
 
 use super::{
     Shared,
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     catalog,
     changes::{Event, Operation, key::Key, log::EventPlace},
+    cpu,
     document::{self, Element},
     error::{Error, ErrorKind, Result},
     extjson,
@@ -170,22 +171,18 @@ impl Lane {
         let mut run = Run::default();
         let mut last = 0;
         self.record.end = blocks.last().map_or(self.record.next, Block::end);
-        'all: for block in blocks {
-            for (ordinal, raw) in (block.place.ordinal..).zip(Documents::new(&block.events)) {
-                let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
-                let event = shared.event(raw).map_err(|error| error.at(self.source.to_string()))?;
-                let place = EventPlace { segment: block.place.segment, ordinal };
-                if place < self.record.next {
-                    continue;
-                }
-                if shared.until.is_some_and(|until| event.time > until) {
-                    // Nothing of a lane is earlier than what stands before it.
-                    (self.record.end, self.is_at_rest) = (place, true);
-                    break 'all;
-                }
-                last = event.time;
-                self.place(event, &mut run);
+        for (place, event) in self.events(blocks) {
+            let event = event?;
+            if place < self.record.next {
+                continue;
             }
+            if shared.until.is_some_and(|until| event.time > until) {
+                // Nothing of a lane is earlier than what stands before it.
+                (self.record.end, self.is_at_rest) = (place, true);
+                break;
+            }
+            last = event.time;
+            self.place(event, &mut run);
         }
         self.write_down().await?;
         let applied = run.events.len() as u64;
@@ -201,20 +198,34 @@ impl Lane {
         shared.journal.note_lane(self.log, &self.source.to_string(), &self.record).await
     }
 
+    /// The events of some blocks, and where they stand.
+    fn events<'a>(&self, blocks: &'a [Block]) -> Vec<(EventPlace, Result<Event<'a>>)> {
+        let of_block = |block: &'a Block| {
+            let place = |ordinal| EventPlace { segment: block.place.segment, ordinal };
+            (block.place.ordinal..).map(place).zip(Documents::new(&block.events))
+        };
+        let parse = |raw: std::result::Result<&'a [u8], _>| {
+            let raw = raw.map_err(|problem: Problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
+            self.shared.event(raw).map_err(|error| error.at(self.source.to_string()))
+        };
+        cpu::map(blocks.iter().flat_map(of_block).collect(), |(place, raw)| (place, parse(raw)))
+    }
+
     /// Puts an event to those that are to be applied, unless the copy has it.
     fn place<'a>(&self, event: Event<'a>, run: &mut Run<'a>) {
         let Some(id) = event.key.and_then(document::id) else { return };
-        let key = self.key(&id);
-        let by_fetch = self.record.fetched.get(&key).map(|fetched| self.standing(fetched.span, event.time));
+        let fetched = if self.record.fetched.is_empty() { None } else { self.record.fetched.get(&self.key(&id)) };
+        let by_fetch = fetched.map(|fetched| self.standing(fetched.span, event.time));
         let standing = by_fetch.unwrap_or_else(|| self.shared.standing(&self.source, &id, event.time));
         if standing == Standing::Before {
             run.skipped += 1;
             return;
         }
         let tells_all = event.operation != Operation::Update && !event.refetch;
-        if self.shared.dead_letters.has(&self.source, &key) {
+        let is_dead = |key: &[u8]| self.shared.dead_letters.has(&self.source, key);
+        if !self.shared.dead_letters.is_empty() && is_dead(&self.key(&id)) {
             let reason = "an earlier change of the document was not applied";
-            let letter = self.letter(std::slice::from_ref(&event), &key, reason);
+            let letter = self.letter(std::slice::from_ref(&event), &self.key(&id), reason);
             if !tells_all {
                 run.letters.push(letter);
                 return;
@@ -223,7 +234,7 @@ impl Lane {
         }
         // The documents before it were of some later time.
         if !tells_all && (standing == Standing::Within || self.shared.tells_documents) {
-            run.uncertain.insert(key);
+            run.uncertain.insert(self.key(&id));
         }
         run.events.push(event);
     }

@@ -126,8 +126,9 @@ impl Parts {
     }
 
     fn standing(&self, id: Option<&Element<'_>>, time: u64) -> Standing {
-        let Some(id) = id.filter(|_| !self.has_collation) else {
-            return standing(self.widest, time);
+        let of_all = standing(self.widest, time);
+        let Some(id) = id.filter(|_| of_all == Standing::Within && !self.has_collation) else {
+            return of_all;
         };
         let is_behind = |part: &Window| {
             let upper = part.upper.as_deref().and_then(document::id);
