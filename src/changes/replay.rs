@@ -56,7 +56,7 @@ use super::{Event, Nested, Paths, cdc, token};
 use crate::{
     archive::ArchiveFile,
     connect::{Server, Version},
-    document::Element,
+    document,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     progress::Progress,
@@ -124,8 +124,9 @@ impl Shared {
         self.windows.is_some()
     }
 
-    fn standing(&self, namespace: &Namespace, id: &Element<'_>, time: u64) -> Standing {
-        self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, Some(id), time))
+    fn standing(&self, namespace: &Namespace, event: &Event<'_>) -> Standing {
+        let id = || event.key.and_then(document::id);
+        self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, id, event.time))
     }
 
     /// Under which name a namespace of the source is applied; none when it is not selected.

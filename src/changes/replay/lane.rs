@@ -171,8 +171,8 @@ impl Lane {
         let mut run = Run::default();
         let mut last = 0;
         self.record.end = blocks.last().map_or(self.record.next, Block::end);
-        for (place, event) in self.events(blocks) {
-            let event = event?;
+        for event in self.events(blocks) {
+            let (place, event) = event?;
             if place < self.record.next {
                 continue;
             }
@@ -199,33 +199,34 @@ impl Lane {
     }
 
     /// The events of some blocks, and where they stand.
-    fn events<'a>(&self, blocks: &'a [Block]) -> Vec<(EventPlace, Result<Event<'a>>)> {
-        let of_block = |block: &'a Block| {
-            let place = |ordinal| EventPlace { segment: block.place.segment, ordinal };
-            (block.place.ordinal..).map(place).zip(Documents::new(&block.events))
-        };
-        let parse = |raw: std::result::Result<&'a [u8], _>| {
-            let raw = raw.map_err(|problem: Problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
+    fn events<'a>(&self, blocks: &'a [Block]) -> impl Iterator<Item = Result<(EventPlace, Event<'a>)>> + use<'a> {
+        let parse = |raw: std::result::Result<&'a [u8], Problem>| {
+            let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
             self.shared.event(raw).map_err(|error| error.at(self.source.to_string()))
         };
-        cpu::map(blocks.iter().flat_map(of_block).collect(), |(place, raw)| (place, parse(raw)))
+        let of_block = |block: &'a Block| {
+            let places = (block.place.ordinal..).map(|ordinal| EventPlace { segment: block.place.segment, ordinal });
+            let parsed = places.zip(Documents::new(&block.events)).map(|(place, raw)| Ok((place, parse(raw)?)));
+            parsed.collect::<Vec<_>>()
+        };
+        cpu::share(blocks.iter().collect(), of_block).into_iter().flatten()
     }
 
     /// Puts an event to those that are to be applied, unless the copy has it.
     fn place<'a>(&self, event: Event<'a>, run: &mut Run<'a>) {
-        let Some(id) = event.key.and_then(document::id) else { return };
-        let fetched = if self.record.fetched.is_empty() { None } else { self.record.fetched.get(&self.key(&id)) };
+        let key = || event.key.and_then(document::id).map(|id| self.key(&id)).unwrap_or_default();
+        let fetched = if self.record.fetched.is_empty() { None } else { self.record.fetched.get(&key()) };
         let by_fetch = fetched.map(|fetched| self.standing(fetched.span, event.time));
-        let standing = by_fetch.unwrap_or_else(|| self.shared.standing(&self.source, &id, event.time));
+        let standing = by_fetch.unwrap_or_else(|| self.shared.standing(&self.source, &event));
         if standing == Standing::Before {
             run.skipped += 1;
             return;
         }
         let tells_all = event.operation != Operation::Update && !event.refetch;
         let is_dead = |key: &[u8]| self.shared.dead_letters.has(&self.source, key);
-        if !self.shared.dead_letters.is_empty() && is_dead(&self.key(&id)) {
+        if !self.shared.dead_letters.is_empty() && is_dead(&key()) {
             let reason = "an earlier change of the document was not applied";
-            let letter = self.letter(std::slice::from_ref(&event), &self.key(&id), reason);
+            let letter = self.letter(std::slice::from_ref(&event), &key(), reason);
             if !tells_all {
                 run.letters.push(letter);
                 return;
@@ -234,7 +235,7 @@ impl Lane {
         }
         // The documents before it were of some later time.
         if !tells_all && (standing == Standing::Within || self.shared.tells_documents) {
-            run.uncertain.insert(self.key(&id));
+            run.uncertain.insert(key());
         }
         run.events.push(event);
     }

@@ -86,8 +86,13 @@ impl Windows {
         self.namespaces.contains_key(namespace)
     }
 
-    /// Where a change of the document with this `_id` stands.
-    pub(super) fn of_document(&self, namespace: &Namespace, id: Option<&Element<'_>>, time: u64) -> Standing {
+    /// Where a change of the document with this `_id` stands; the `_id` is only looked for where it matters.
+    pub(super) fn of_document<'a>(
+        &self,
+        namespace: &Namespace,
+        id: impl FnOnce() -> Option<Element<'a>>,
+        time: u64,
+    ) -> Standing {
         match self.namespaces.get(namespace) {
             Some(parts) => parts.standing(id, time),
             None => standing((self.since, self.since), time),
@@ -125,14 +130,15 @@ impl Parts {
         }
     }
 
-    fn standing(&self, id: Option<&Element<'_>>, time: u64) -> Standing {
+    fn standing<'a>(&self, id: impl FnOnce() -> Option<Element<'a>>, time: u64) -> Standing {
         let of_all = standing(self.widest, time);
-        let Some(id) = id.filter(|_| of_all == Standing::Within && !self.has_collation) else {
+        if of_all != Standing::Within || self.has_collation {
             return of_all;
-        };
+        }
+        let Some(id) = id() else { return of_all };
         let is_behind = |part: &Window| {
             let upper = part.upper.as_deref().and_then(document::id);
-            upper.is_some_and(|upper| compare(&upper, id) != Ordering::Greater)
+            upper.is_some_and(|upper| compare(&upper, &id) != Ordering::Greater)
         };
         let at = self.parts.partition_point(is_behind);
         let window = self.parts.get(at).map_or(self.widest, |part| (part.low, part.high));

@@ -129,36 +129,44 @@ impl Target {
     pub(super) async fn send(&self, writes: &[Write<'_>]) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let mut rest = writes;
-        let mut next = next_command(&mut rest);
-        let mut from = 0;
+        let ready =
+            |rest: &mut &[Write<'_>]| next_command(rest).map(|command| self.collection.ready(command)).transpose();
+        let mut next = ready(&mut rest)?;
+        let (mut from, mut empty) = (0, Vec::new());
         while let Some(command) = next {
             let sending = self.collection.send(command);
-            next = next_command(&mut rest);
+            next = ready(&mut rest)?;
             let (verb, count) = (sending.verb, sending.count);
+            empty.extend(self.with_empty_timestamps(writes.get(from..from + count).unwrap_or_default(), from));
             outcome.take(verb, count, from, &sending.reply().await?);
             from += count;
         }
-        self.put_timestamps_back(writes, &outcome).await?;
+        empty.retain(|(index, _)| !outcome.refused.iter().any(|refused| refused.index == *index));
+        self.put_timestamps_back(empty.into_iter().map(|(_, document)| document)).await?;
         Ok(outcome)
     }
 
-    /// Servers put their clock in the place of an empty timestamp in a whole document, unless they can be told not to.
-    async fn put_timestamps_back(&self, writes: &[Write<'_>], outcome: &Outcome) -> Result<()> {
-        if self.server.version().keeps_empty_timestamps() {
-            return Ok(());
-        }
-        let is_refused = |index: usize| outcome.refused.iter().any(|refused| refused.index == index);
-        let mut statements = Vec::new();
-        for (index, write) in writes.iter().enumerate() {
-            if let Write::Insert(document) | Write::Put(document) = write
-                && document::has_empty_timestamp(document)
-                && !is_refused(index)
-            {
-                statements.extend(putting_timestamps_back(document).map(Cow::Owned));
+    /// The whole documents in whose empty timestamps the server puts its clock, and their places among all writes, of
+    /// which the first is at `from`.
+    fn with_empty_timestamps<'a>(
+        &self,
+        writes: &'a [Write<'_>],
+        from: usize,
+    ) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
+        let writes = if self.server.version().keeps_empty_timestamps() { &[] } else { writes };
+        (from..).zip(writes).filter_map(|(index, write)| match write {
+            Write::Insert(document) | Write::Put(document) if document::has_empty_timestamp(document) => {
+                Some((index, document.as_ref()))
             }
-        }
+            _ => None,
+        })
+    }
+
+    async fn put_timestamps_back(&self, documents: impl Iterator<Item = &[u8]>) -> Result<()> {
+        let statements: Vec<_> = documents.filter_map(putting_timestamps_back).map(Cow::Owned).collect();
         for some in statements.chunks(COMMAND_STATEMENTS) {
-            self.collection.send(Command::of(Verb::Update, some)).reply().await?;
+            let command = self.collection.ready(Command::of(Verb::Update, some))?;
+            self.collection.send(command).reply().await?;
         }
         Ok(())
     }

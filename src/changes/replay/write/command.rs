@@ -57,6 +57,14 @@ impl Command {
     }
 }
 
+/// A command, and what is sent first.
+#[derive(Debug)]
+pub(super) struct Ready {
+    command: Command,
+    encoded: RawDocumentBuf,
+    bypasses: bool,
+}
+
 /// Where commands are sent.
 #[derive(Debug)]
 pub(super) struct Collection {
@@ -67,23 +75,34 @@ pub(super) struct Collection {
 }
 
 impl Collection {
+    /// Encodes a command.
+    pub(super) fn ready(&self, command: Command) -> Result<Ready> {
+        let bypasses = self.bypasses(command.verb);
+        let encoded = self.encode(&command, bypasses, Some(&self.server.write_concern()))?;
+        Ok(Ready { command, encoded, bypasses })
+    }
+
     /// Sends a command, in a task of its own; which ends with what it gives back.
-    pub(super) fn send(self: &Arc<Self>, command: Command) -> Sending {
-        let (verb, count) = (command.verb, command.count);
+    pub(super) fn send(self: &Arc<Self>, ready: Ready) -> Sending {
+        let (verb, count) = (ready.command.verb, ready.command.count);
         let collection = Arc::clone(self);
-        let task = tokio::spawn(async move { collection.until_known(command).await });
+        let task = tokio::spawn(async move { collection.until_known(ready).await });
         Sending { verb, count, task: AbortOnDropHandle::new(task) }
     }
 
     /// Sends a command until what became of it is known, and known to be durable.
-    async fn until_known(&self, command: Command) -> Result<Document> {
+    async fn until_known(&self, ready: Ready) -> Result<Document> {
+        let Ready { command, encoded, bypasses } = ready;
+        let mut first = Some((encoded, bypasses));
         let (name, _, privilege) = command.verb.names();
         let doing = Doing::new(format!("{name} in {}", self.namespace), privilege, self.namespace.database());
         let mut patience = self.server.patience();
         loop {
-            let bypass = self.bypasses.load(Ordering::Relaxed) && command.verb != Verb::Delete;
-            let concern = self.server.write_concern();
-            let encoded = self.encode(&command, bypass, Some(&concern))?;
+            let bypass = self.bypasses(command.verb);
+            let encoded = match first.take() {
+                Some((encoded, bypasses)) if bypasses == bypass => encoded,
+                _ => self.encode(&command, bypass, Some(&self.server.write_concern()))?,
+            };
             let database = self.server.database(self.namespace.database());
             let error = match self.server.watched(database.run_raw_command(encoded)).await {
                 Ok(reply) => match passing(&reply) {
@@ -110,14 +129,19 @@ impl Collection {
 
     /// A command as a transaction has it: acknowledged with the transaction.
     pub(super) fn in_transaction(&self, command: &Command) -> Result<RawDocumentBuf> {
-        self.encode(command, self.bypasses.load(Ordering::Relaxed), None)
+        self.encode(command, self.bypasses(command.verb), None)
+    }
+
+    /// Whether validators are passed by; deletes have none.
+    fn bypasses(&self, verb: Verb) -> bool {
+        verb != Verb::Delete && self.bypasses.load(Ordering::Relaxed)
     }
 
     fn encode(&self, command: &Command, bypass: bool, concern: Option<&RawDocument>) -> Result<RawDocumentBuf> {
         let (Command { verb, statements, .. }, (name, list, _)) = (command, command.verb.names());
         let mut command = RawBuilder::new();
         command.string(name, self.namespace.collection()).bool("ordered", false);
-        if bypass && *verb != Verb::Delete {
+        if bypass {
             command.bool("bypassDocumentValidation", true);
         }
         if self.server.version().keeps_empty_timestamps() && *verb != Verb::Delete {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use bson::Document;
 use mongodb::ClientSession;
 
-use super::{DUPLICATE_KEY, Outcome, Target, Write, command::Verb, next_command};
+use super::{DUPLICATE_KEY, Target, Write, command::Verb, next_command};
 use crate::{
     connect::{Doing, Retry, retry, retry_code},
     error::{Error, ErrorKind, Result},
@@ -53,7 +53,7 @@ impl Target {
             match self.until_known(&some).await? {
                 Attempt::Done => {
                     let put: Vec<Write<'_>> = some.iter().map(|document| Write::Put(Cow::Borrowed(document))).collect();
-                    self.put_timestamps_back(&put, &Outcome::default()).await?;
+                    self.put_timestamps_back(self.with_empty_timestamps(&put, 0).map(|(_, document)| document)).await?;
                     return Ok(refused);
                 }
                 Attempt::Refused(at) if at < places.len() => refused.push(places.remove(at)),
