@@ -2,6 +2,7 @@
 //! hashes.
 
 mod arriving;
+mod extremes;
 mod faults;
 mod kills;
 mod moment;

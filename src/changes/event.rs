@@ -168,7 +168,9 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn with_later_document(self) -> Self {
         match self.operation {
-            Operation::Update if self.document.is_some() => Event { operation: Operation::Replace, ..self },
+            Operation::Update if self.document.is_some() => {
+                Event { operation: Operation::Replace, refetch: false, ..self }
+            }
             _ => self,
         }
     }

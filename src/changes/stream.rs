@@ -20,7 +20,7 @@ use mongodb::{
 
 use self::{
     failure::{Step, splits_events},
-    large::{Fragments, reduced},
+    large::{Fragments, LARGE_FIELDS, reduced},
     reply::{post_batch_token, time_behind},
     watch::{Form, command},
 };
@@ -163,7 +163,7 @@ impl ChangeStream {
         let mut made = Vec::new();
         for event in events {
             let joined = match self.form {
-                Form::Reduced => Some(reduced(event)),
+                Form::Reduced(_) => Some(reduced(event)),
                 Form::Whole | Form::Split => self.fragments.join(event)?,
             };
             made.extend(joined);
@@ -181,7 +181,7 @@ impl ChangeStream {
         let time = time_behind(&token, last, self.time);
         let is_pause = last.is_none() && self.is_open;
         self.passed(&token, time, last);
-        if self.form == Form::Reduced && last.is_some() {
+        if matches!(self.form, Form::Reduced(_)) && last.is_some() {
             // What was too large is behind.
             self.close();
             (self.form, self.narrow) = (Form::Whole, None);
@@ -229,11 +229,12 @@ impl ChangeStream {
     fn ask_for_less(&mut self, failure: StreamFailure) -> bool {
         match (self.form, self.narrow) {
             (Form::Whole, _) if splits_events(self.server.version()) => self.form = Form::Split,
-            (Form::Split | Form::Reduced, _) => return false,
+            (Form::Reduced(fields), _) if fields < LARGE_FIELDS.len() => self.form = Form::Reduced(fields + 1),
+            (Form::Split | Form::Reduced(_), _) => return false,
             (Form::Whole, _) if failure == StreamFailure::InsideFragments => return false,
             (Form::Whole, None) => self.narrow = Some(NARROW),
             // The next event is the one.
-            (Form::Whole, Some(1)) => self.form = Form::Reduced,
+            (Form::Whole, Some(1)) => self.form = Form::Reduced(2),
             (Form::Whole, Some(most)) => self.narrow = Some((most / NARROWER).max(1)),
         }
         true

@@ -31,10 +31,7 @@ async fn recorded<'a>(source: Side<'a>, target: Side<'a>, seed: u64) -> Move<'a>
     workload.steps(50).await;
     moved.copy().await;
     workload.steps(300).await;
-    let end = moved.now().await;
-    while moved.recorded().await < end {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    moved.recorded_now().await;
     capture.stop().await;
     moved
 }
@@ -152,10 +149,7 @@ async fn follows_through(set: &ReplicaSet, seed: u64, name: (&str, &str), distur
         workload.steps(300).await;
         disturb().await;
         workload.steps(300).await;
-        let end = moved.now().await;
-        while moved.recorded().await < end {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        moved.recorded_now().await;
         stop.cancel();
     };
     let (report, ()) = tokio::join!(moved.replay(None, cancel), work);

@@ -26,10 +26,7 @@ async fn an_archive_and_a_log_give_back_a_moment_without_the_source() {
     }
     workload.steps(100).await;
     // Everything is recorded once the capture has come to the end.
-    let end = moved.now().await;
-    while moved.recorded().await < end {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    moved.recorded_now().await;
     capture.stop().await;
     for (time, state) in moments {
         let options = ReplayOptions { follow: false, keep_log: true, ..moved.options(Some(time)) };

@@ -182,7 +182,7 @@ impl<'a> Move<'a> {
     }
 
     /// The time up to which the log has everything.
-    pub(crate) async fn recorded(&self) -> u64 {
+    async fn recorded(&self) -> u64 {
         let mut log = LogReader::open(&self.directory().join("log").join("1")).unwrap();
         let mut last = 0;
         while let Some(item) = log.next().unwrap() {
@@ -199,6 +199,15 @@ impl<'a> Move<'a> {
         let now = self.source.server().await.operation_time().await.unwrap();
         let ticks = self.source.set.client().await.unwrap().database("ticks").collection("ticks");
         ticks.insert_one(doc! { "at": "now" }).await.unwrap();
+        now
+    }
+
+    /// The source's present time, when the log has everything up to it.
+    pub(crate) async fn recorded_now(&self) -> u64 {
+        let now = self.now().await;
+        while self.recorded().await < now {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         now
     }
 }

@@ -36,10 +36,7 @@ impl Wandering {
     /// Replays all of it, with the archive or with the source alone.
     async fn replay(&mut self, with_archive: bool) -> ReplayReport {
         if let Some(capture) = self.capture.take() {
-            let end = self.moved.now().await;
-            while self.moved.recorded().await < end {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
+            self.moved.recorded_now().await;
             capture.stop().await;
         }
         let mut options = self.moved.options(None);

@@ -23,10 +23,7 @@ async fn move_without_a_source(from: Release, name: &str) {
     workload.steps(100).await;
     let ((), ()) = tokio::join!(workload.steps(200), moved.copy());
     workload.steps(400).await;
-    let end = moved.now().await;
-    while moved.recorded().await < end {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let end = moved.recorded_now().await;
     capture.stop().await;
     for archive in [Some(moved.archive.path()), None] {
         let options = ReplayOptions { follow: false, keep_log: true, archive: archive.clone(), ..moved.options(None) };

@@ -9,6 +9,7 @@ use transload::{changes::token, sandbox::Release};
 use super::{
     data::{empty, uri},
     signals::{send, until},
+    space::was_mounted,
     terminal::{Ran, Terminal, finish, snapshot},
 };
 use crate::{
@@ -187,6 +188,46 @@ async fn a_target_that_cannot_take_writes_is_named_and_nothing_is_lost() {
     terminal.run(&flags).ends_with(0);
     assert_eq!(recorded.source.state().await.hashes, copy.state().await.hashes);
     snapshot("replay-full", &runs);
+}
+
+/// The journal's file system has no room for the next record, and then it has.
+#[tokio::test]
+async fn a_full_disk_ends_a_replay_and_costs_nothing() {
+    if std::env::var_os("TRANSLOAD_TEST_NO_MOUNT").is_some() {
+        eprintln!("left out by TRANSLOAD_TEST_NO_MOUNT: a full disk is not tried");
+        return;
+    }
+    let recorded = Recorded::new("cli_replay_disk", "cli_replay_disk_copy").await;
+    let (terminal, orders) = (&recorded.terminal, recorded.source.open().await.collection::<Document>("orders"));
+    let source = empty(recorded.source.database).await;
+    let capture = async || {
+        let end = token::written(now(&recorded.source).await);
+        terminal.run(&["capture", &source, "changes", "--until", &end]).ends_with(0);
+    };
+    orders.insert_many((100..400).map(|id| doc! { "_id": id, "u": id, "a": { "b": 0 } })).await.unwrap();
+    capture().await;
+    recorded.replay(&[]).ends_with(0);
+    // What is computed from the target's documents is written down first.
+    orders.update_many(doc! { "a.b": 0 }, doc! { "$set": { "a.b": 1 } }).await.unwrap();
+    capture().await;
+    std::fs::create_dir(terminal.path("disk")).unwrap();
+    let with = |unshare: &str| {
+        terminal.shell(&format!(
+            "{unshare} sh -c 'mount -t tmpfs -o size=2m tmpfs disk || exit 99; cp -r changes disk; \
+             dd if=/dev/zero of=disk/filler bs=512 2>/dev/null; \
+             \"$T\" replay disk/changes \"$1\" --archive a.tlz --rename \"$2\"; echo $?; rm disk/filler; \
+             \"$T\" replay disk/changes \"$1\" --archive a.tlz --rename \"$2\"' sh '{}' '{}'",
+            recorded.uri, recorded.rename
+        ))
+    };
+    let mut ran = with("unshare --user --map-root-user --mount");
+    if !was_mounted(&ran) {
+        ran = with("unshare --mount");
+    }
+    assert!(was_mounted(&ran), "no file system can be mounted; TRANSLOAD_TEST_NO_MOUNT=1 leaves this test out\n{ran}");
+    let ran = ran.ends_with(0).says("replay.journal: No space left on device");
+    assert_eq!(ran.out().trim(), "1", "{ran}");
+    recorded.assert_equal().await;
 }
 
 /// A collection that comes under a selected name by a rename was never copied, and an index that the target cannot build is

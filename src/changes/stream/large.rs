@@ -2,8 +2,9 @@
 //!
 //! A server fails on an event that is larger than a document may be: mostly one with the document before or after an
 //! update. Newer ones (6.0.9+) cut it into fragments of whole top-level fields on request. Where there are none, or where
-//! the joined event is larger than a change log takes, what makes it large is left out, and `refetch: true` says that the
-//! document must be fetched from the source when the event is applied.
+//! the joined event is larger than a change log takes, as little is left out as can be: what changed before the document
+//! as it is now. `refetch: true` then says that the document must be fetched from the source when the event is applied,
+//! unless the one that came with it will do.
 
 use transload_format::limits::MAX_DOCUMENT_LEN;
 
@@ -12,18 +13,53 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// What makes an event large.
-pub(super) const LARGE_FIELDS: [&str; 3] = ["fullDocument", "fullDocumentBeforeChange", "updateDescription"];
+/// What makes an event large, in the order in which it is left out.
+pub(super) const LARGE_FIELDS: [&str; 3] = ["fullDocumentBeforeChange", "updateDescription", "fullDocument"];
 
-/// An event without what makes it large, marked for refetch.
+/// An event without so much of what makes it large that a log takes it; marked for refetch if it does not tell any more
+/// what happened.
 pub(super) fn reduced(event: &[u8]) -> Vec<u8> {
-    let mut reduced = RawBuilder::new();
-    for element in document::elements(event).map_while(Result::ok) {
-        if !LARGE_FIELDS.iter().any(|field| field.as_bytes() == element.name) {
-            reduced.append(&element);
+    let without = |fields: &[&str]| {
+        let mut reduced = RawBuilder::new();
+        for element in document::elements(event).map_while(Result::ok) {
+            if !fields.iter().any(|field| field.as_bytes() == element.name) {
+                reduced.append(&element);
+            }
         }
+        reduced
+    };
+    let mut counts = 0..LARGE_FIELDS.len();
+    let fitting = counts.find_map(|count| {
+        let reduced = without(LARGE_FIELDS.get(..count)?).finish();
+        fits(&reduced).then_some(reduced)
+    });
+    match fitting {
+        Some(event) if tells_all(&event) => event,
+        Some(event) => marked(&event),
+        None => marked(&without(&LARGE_FIELDS).finish()),
     }
-    reduced.bool("refetch", true).finish()
+}
+
+fn marked(event: &[u8]) -> Vec<u8> {
+    let mut marked = RawBuilder::new();
+    for element in document::elements(event).map_while(Result::ok) {
+        marked.append(&element);
+    }
+    marked.bool("refetch", true).finish()
+}
+
+fn fits(event: &[u8]) -> bool {
+    u32::try_from(event.len()).is_ok_and(|len| len <= MAX_DOCUMENT_LEN)
+}
+
+/// Whether an event has what its operation needs.
+fn tells_all(event: &[u8]) -> bool {
+    let has = |field: &[u8]| document::find(event, field).is_some();
+    match document::find(event, b"operationType").and_then(|operation| operation.string()) {
+        Some(b"insert" | b"replace") => has(b"fullDocument"),
+        Some(b"update") => has(b"updateDescription"),
+        _ => true,
+    }
 }
 
 /// The fragments of an event that have come so far.
@@ -77,8 +113,7 @@ impl Fragments {
         }
         self.next = None;
         let event = self.fields.finish();
-        let fits = u32::try_from(event.len()).is_ok_and(|len| len <= MAX_DOCUMENT_LEN);
-        Ok(Some(if fits { event } else { reduced(&event) }))
+        Ok(Some(if fits(&event) { event } else { reduced(&event) }))
     }
 }
 
@@ -121,7 +156,35 @@ mod tests {
             "_id": { "_data": "b" }, "splitEvent": { "fragment": 2, "of": 2 }, "fullDocument": { "a": half.as_str() },
         };
         fragments.join(first.as_bytes()).unwrap();
-        let joined = rawdoc! { "operationType": "update", "_id": { "_data": "b" }, "refetch": true };
-        assert_eq!(fragments.join(second.as_bytes()).unwrap(), Some(joined.into_bytes()));
+        let joined = rawdoc! {
+            "operationType": "update", "_id": { "_data": "b" }, "fullDocument": { "a": half.as_str() }, "refetch": true,
+        };
+        assert!(fragments.join(second.as_bytes()).unwrap() == Some(joined.into_bytes()));
+    }
+
+    #[test]
+    fn what_changed_is_left_out_before_the_document() {
+        let event = |operation: &str, before: usize, update: usize, document: usize| {
+            let text = |megabytes: usize| "x".repeat(megabytes << 20);
+            let mut event = RawBuilder::new();
+            event.string("operationType", operation);
+            for (field, megabytes) in LARGE_FIELDS.iter().zip([before, update, document]) {
+                if megabytes > 0 {
+                    event.string(field, text(megabytes));
+                }
+            }
+            event.finish()
+        };
+        let left = |event: Vec<u8>| {
+            let reduced = reduced(&event);
+            let names = document::elements(&reduced);
+            names.skip(1).map(|field| String::from_utf8_lossy(field.unwrap().name).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(left(event("update", 9, 1, 9)), ["updateDescription", "fullDocument"]);
+        assert_eq!(left(event("update", 0, 9, 9)), ["fullDocument", "refetch"]);
+        assert_eq!(left(event("update", 0, 9, 17)), ["refetch"]);
+        assert_eq!(left(event("update", 0, 0, 0)), ["refetch"], "the server has left it out");
+        assert_eq!(left(event("insert", 9, 0, 9)), ["fullDocument"]);
+        assert_eq!(left(event("insert", 0, 0, 17)), ["refetch"]);
     }
 }

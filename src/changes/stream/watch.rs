@@ -87,8 +87,8 @@ pub(super) enum Form {
     Whole,
     /// Events over 16 MB come in fragments (6.0.9+, 7.0+).
     Split,
-    /// Without what makes events large.
-    Reduced,
+    /// Without so many of the fields that make events large.
+    Reduced(usize),
 }
 
 /// The `aggregate` command. Without `at_once` the first reply is empty.
@@ -109,10 +109,10 @@ pub(super) fn command(watch: &Watch, start: &Start, options: StreamOptions, form
                     stage.embed("$changeStreamSplitLargeEvent", |_| {});
                 });
             }
-            Form::Reduced => {
+            Form::Reduced(fields) => {
                 pipeline.embed("1", |stage| {
                     stage.embed("$project", |project| {
-                        super::large::LARGE_FIELDS.iter().for_each(|field| {
+                        super::large::LARGE_FIELDS.iter().take(fields).for_each(|field| {
                             project.int32(field, 0);
                         });
                     });
