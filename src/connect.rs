@@ -23,7 +23,7 @@ use mongodb::{
 };
 
 pub use failure::{Doing, Patience, Retry, failure, retry};
-pub(crate) use failure::{command_text, retry_code};
+pub(crate) use failure::{command_text, is_out_of_space, retry_code};
 pub use reply::batch_documents;
 pub use uri::Uri;
 

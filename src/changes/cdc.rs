@@ -32,7 +32,7 @@ use tokio::runtime::Handle;
 
 use super::log::LogPlace;
 use crate::{
-    connect::{Doing, Server, command_text, retry_code},
+    connect::{Doing, Server, command_text, is_out_of_space, retry_code},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -45,8 +45,6 @@ pub const EVENTS: &str = "_cdc";
 pub const POSITIONS: &str = "_cdc_positions";
 /// The database where neither the target nor the selection names one.
 pub const DATABASE: &str = "transload";
-/// The code of a server whose disk is full.
-const OUT_OF_DISK_SPACE: i32 = 14031;
 
 /// The events of one stream in a target.
 #[derive(Clone, Debug)]
@@ -175,8 +173,9 @@ impl Cdc {
             if patience.wait(retry_code(code)).await {
                 continue;
             }
-            let kind = if code == OUT_OF_DISK_SPACE { ErrorKind::NoSpace } else { ErrorKind::Server };
-            let text = command_text(code, "", error.get_str("errmsg").unwrap_or_default());
+            let said = error.get_str("errmsg").unwrap_or_default();
+            let kind = if is_out_of_space(code, said) { ErrorKind::NoSpace } else { ErrorKind::Server };
+            let text = command_text(code, "", said);
             return Err(Error::new(kind, format!("failed to {doing}: {text}")).at(self.server.place()));
         }
     }

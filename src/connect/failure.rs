@@ -181,10 +181,20 @@ fn command_failure(command: &CommandError, doing: &Doing) -> Error {
     if command.code == UNAUTHORIZED {
         return Error::new(ErrorKind::Authorization, format!("not authorized to {doing}")).with_hint(doing.hint());
     }
-    Error::new(
-        ErrorKind::Server,
-        format!("failed to {doing}: {}", command_text(command.code, &command.code_name, &command.message)),
-    )
+    let text = command_text(command.code, &command.code_name, &command.message);
+    if is_out_of_space(command.code, &command.message) {
+        return Error::new(ErrorKind::NoSpace, format!("failed to {doing}: {text}"))
+            .with_hint("make room on the server, or give it more");
+    }
+    Error::new(ErrorKind::Server, format!("failed to {doing}: {text}"))
+}
+
+/// Whether a server says that its disk, or what a user may fill of it on a hosted one, is full.
+pub(crate) fn is_out_of_space(code: i32, message: &str) -> bool {
+    const OUT_OF_DISK_SPACE: i32 = 14031;
+    // "you are over your space quota, using 513 MB of 512 MB"
+    const ATLAS_ERROR: i32 = 8000;
+    code == OUT_OF_DISK_SPACE || code == ATLAS_ERROR && message.contains("space quota")
 }
 
 /// What stands between an error and its cause.
@@ -222,6 +232,13 @@ fn without_braces(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        assert!(is_out_of_space(14031, "no room"));
+        assert!(is_out_of_space(8000, "you are over your space quota, using 513 MB of 512 MB"));
+        assert!(!is_out_of_space(8000, "user is not allowed to do action [find]"));
+    }
 
     #[test]
     fn what_a_server_says_is_shown_without_the_documents_in_it() {

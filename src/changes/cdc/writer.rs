@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     changes::log::Position,
-    connect::Doing,
+    connect::{Doing, is_out_of_space},
     error::{Error, ErrorKind, Result},
     load::{Loaded, Target},
 };
@@ -233,7 +233,8 @@ async fn load(cdc: &Cdc, target: &Target, batch: &[u8], numbers: std::ops::Range
 fn refused(cdc: &Cdc, loaded: Loaded) -> Error {
     let reason = loaded.rejected.into_iter().next().map_or_else(|| "no reason given".to_owned(), |first| first.reason);
     // The code leads the text.
-    let is_full = reason.starts_with(&format!("error {}", super::OUT_OF_DISK_SPACE));
+    let code = reason.strip_prefix("error ").and_then(|text| text.split([' ', ':']).next()?.parse().ok());
+    let is_full = code.is_some_and(|code| is_out_of_space(code, &reason));
     let kind = if is_full { ErrorKind::NoSpace } else { ErrorKind::Server };
     Error::new(kind, format!("the target refused {} events: {reason}", loaded.refused))
         .with_hint("nothing is lost as long as the source's oplog reaches back: cure the target, and capture again")
