@@ -70,6 +70,9 @@ pub use report::ReplayReport;
 const MEMORY: usize = 96 * 1024 * 1024;
 /// The first release whose update events may name fields with dots in them.
 const DOTS_SINCE: Version = Version::new(5, 0, 0);
+/// Why a replay into a database with such a collection is not whole.
+const TIME_SERIES: &str = "it is a time-series collection, of which no server gives change events: what was written to it since its \
+                           copy is not there; copy it anew when nothing is written to it, and take this line out";
 /// Dead letters that a report names.
 const NAMED: usize = 10;
 
@@ -174,6 +177,15 @@ impl Shared {
             .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
     }
 
+    /// Keeps what could not be done to a collection, once, so that no replay of the directory looks whole any more.
+    async fn keep_of_collection(self: &Arc<Self>, letter: DeadLetter) -> Result<()> {
+        if self.dead_letters.has(&letter.namespace, &dead_letter::from_hex(&letter.id)) {
+            return Ok(());
+        }
+        self.progress.warn(&format!("{}: {}", letter.namespace, letter.reason));
+        self.keep(vec![letter]).await
+    }
+
     fn warn(&self, message: String) {
         self.progress.warn(&message);
         self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);
@@ -238,6 +250,11 @@ pub async fn replay(
         cancel,
     });
     shared.progress.stage("replaying", None, None);
+    for namespace in shared.windows.iter().flat_map(Windows::time_series) {
+        if shared.target_of(namespace)?.is_some() {
+            shared.keep_of_collection(DeadLetter::of_all(namespace, TIME_SERIES)).await?;
+        }
+    }
     let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
     if options.retry_dead_letters {
         // A run that was under way when a replay was killed comes first.

@@ -184,6 +184,9 @@ impl<'a> Move<'a> {
         }
         assert!(!expected.options.is_empty(), "nothing was compared");
         assert_eq!(expected.options, found.options);
+        for (name, _) in expected.hashes.iter().filter(|(name, hash)| found.hashes.get(*name) != Some(*hash)) {
+            self.show_difference(name).await;
+        }
         assert_eq!(expected.hashes, found.hashes);
         let sorted = |indexes: &BTreeMap<String, Vec<String>>| {
             let fields = |spec: &String| {
@@ -200,6 +203,18 @@ impl<'a> Move<'a> {
             all.collect::<BTreeMap<_, _>>()
         };
         assert_eq!(sorted(&expected.indexes), sorted(&found.indexes));
+    }
+
+    /// Prints the first documents that differ.
+    async fn show_difference(&self, collection: &str) {
+        let (expected, found) = (self.source.documents(collection).await, self.target.documents(collection).await);
+        let shown =
+            |bytes: &Vec<u8>| bson::Document::from_reader(bytes.as_slice()).map(|document| document.to_string());
+        for (side, these, others) in [("source", &expected, &found), ("target", &found, &expected)] {
+            for document in these.iter().filter(|document| !others.contains(document)).take(5) {
+                eprintln!("{collection}: only in the {side}: {:.600}", shown(document).unwrap_or_default());
+            }
+        }
     }
 
     /// The time up to which the log has everything.

@@ -81,6 +81,32 @@ async fn a_change_that_the_target_refuses_is_kept_and_can_be_tried_again() {
     snapshot("dead-letters", &[first, again, still, healed]);
 }
 
+/// What is written to it is told by no event.
+#[tokio::test]
+async fn a_time_series_collection_is_never_taken_for_whole() {
+    let set = shared(Release::V6_0_5).await;
+    let (terminal, uri) = (Terminal::new(), empty("cli_replay_series").await);
+    let source = Side::new(set, "cli_replay_series");
+    source.run(doc! { "create": "weather", "timeseries": { "timeField": "at" } }).await;
+    source.run(doc! { "create": "orders" }).await;
+    now(&source).await;
+    let since = token::written(source.server().await.operation_time().await.unwrap());
+    terminal.run(&["dump", &uri, "a.tlz"]).ends_with(0);
+    let rename = ["--rename", "cli_replay_series.*=cli_replay_series_copy.*"];
+    let target = empty("cli_replay_series_copy").await;
+    terminal.run(&[&["restore", "a.tlz", &target], &rename[..]].concat()).ends_with(0);
+    source.run(doc! { "create": "later", "timeseries": { "timeField": "at" } }).await;
+    let end = token::written(now(&source).await);
+    terminal.run(&["capture", &uri, "changes", "--since", &since, "--until", &end]).ends_with(0);
+    let replay = [&["replay", "changes", &target, "--archive", "a.tlz", "--keep-log"], &rename[..]].concat();
+    let runs = [terminal.run(&replay).ends_with(3)];
+    std::fs::remove_dir_all(terminal.path("changes")).unwrap();
+    terminal.run(&["capture", &uri, "changes", "--since", &since, "--until", &end]).ends_with(0);
+    let without = ["--exclude", "*.weather", "--exclude", "*.later"];
+    terminal.run(&[&replay[..], &without[..]].concat()).ends_with(0);
+    snapshot("replay-series", &runs);
+}
+
 #[tokio::test]
 async fn a_replay_into_the_wrong_place_is_refused() {
     let recorded = Recorded::new("cli_replay_wrong", "cli_replay_wrong_copy").await;

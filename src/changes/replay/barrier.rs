@@ -6,11 +6,7 @@ use std::sync::atomic::Ordering;
 use bson::{RawDocumentBuf, rawdoc};
 use transload_format::{Collection, CollectionType};
 
-use super::{
-    dead_letter::{DeadLetter, from_hex},
-    dispatch::Dispatch,
-    windows::Standing,
-};
+use super::{TIME_SERIES, dead_letter::DeadLetter, dispatch::Dispatch, windows::Standing};
 use crate::{
     catalog::{
         self,
@@ -60,12 +56,7 @@ impl Dispatch {
 
     /// Keeps what could not be done to a collection, so that no replay of this directory looks whole any more.
     async fn not_applied(&self, event: &Event<'_>, collection: &Namespace, reason: &str) -> Result<()> {
-        let letter = DeadLetter::of_collection(event, collection, reason);
-        if self.shared.dead_letters.has(collection, &from_hex(&letter.id)) {
-            return Ok(());
-        }
-        self.shared.progress.warn(&format!("{collection}: {reason}"));
-        self.shared.keep(vec![letter]).await
+        self.shared.keep_of_collection(DeadLetter::of_collection(event, collection, reason)).await
     }
 
     /// Whether the copy was made after that.
@@ -151,6 +142,9 @@ impl Dispatch {
             (_, true) => CollectionType::TimeSeries,
             _ => CollectionType::Collection,
         };
+        if kind == CollectionType::TimeSeries {
+            self.shared.keep_of_collection(DeadLetter::of_all(source, TIME_SERIES)).await?;
+        }
         let collection = Collection {
             namespace: source.to_string(),
             kind,

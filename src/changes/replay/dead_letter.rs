@@ -59,16 +59,15 @@ impl DeadLetter {
         }
     }
 
-    /// All that happens to a collection whose documents have an order, where it is not known which of it the copy has.
-    pub(super) fn of_capped(collection: &Namespace) -> Self {
+    /// All that happens to a collection whose changes cannot be replayed, whatever they are.
+    pub(super) fn of_all(collection: &Namespace, reason: &str) -> Self {
         DeadLetter {
             namespace: collection.clone(),
             key: String::new(),
             operation: "insert".to_owned(),
             time: 0,
-            reason: "it is capped: without --archive nothing tells which of its changes the copy has, and its order would be lost"
-                .to_owned(),
-            id: hex(b"capped"),
+            reason: reason.to_owned(),
+            id: hex(reason.as_bytes()),
             events: Vec::new(),
             healed: false,
         }

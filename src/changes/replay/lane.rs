@@ -13,7 +13,7 @@ use transload_format::{Documents, Problem};
 
 use super::{
     Shared,
-    dead_letter::{DeadLetter, from_hex, hex},
+    dead_letter::{DeadLetter, hex},
     effects::Failed,
     journal::{LaneRecord, Span},
     queue::{Behind, Block, Queue},
@@ -29,6 +29,10 @@ use crate::{
     extjson,
     namespace::Namespace,
 };
+
+/// Why a capped collection is left as it is.
+const CAPPED: &str =
+    "it is capped: without --archive nothing tells which of its changes the copy has, and its order would be lost";
 
 /// A lane at work. When its queue is closed and empty, the task gives where it is.
 #[derive(Debug)]
@@ -141,12 +145,11 @@ impl Lane {
     /// Leaves a capped collection as it is, and says so, where it is not known which changes it has.
     async fn leave_capped(&mut self) -> Result<()> {
         self.is_at_rest = self.is_capped && !self.shared.patches();
-        let letter = DeadLetter::of_capped(&self.source);
-        if !self.is_at_rest || self.shared.dead_letters.has(&self.source, &from_hex(&letter.id)) {
-            return Ok(());
+        if self.is_at_rest {
+            self.shared.keep_of_collection(DeadLetter::of_all(&self.source, CAPPED)).await
+        } else {
+            Ok(())
         }
-        self.shared.progress.warn(&format!("{}: {}", self.source, letter.reason));
-        self.shared.keep(vec![letter]).await
     }
 
     async fn run(&mut self, mut queue: Queue) -> Result<()> {

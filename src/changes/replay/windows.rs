@@ -6,7 +6,7 @@
 
 use std::{cmp::Ordering, collections::HashMap};
 
-use transload_format::Contents;
+use transload_format::{CollectionType, Contents};
 
 use crate::{
     changes::key::compare,
@@ -32,6 +32,8 @@ pub(super) struct Windows {
     /// The cluster time before the catalog was read: what is not in the archive was not there after it.
     since: u64,
     namespaces: HashMap<Namespace, Parts>,
+    /// The collections without change events.
+    time_series: Vec<Namespace>,
 }
 
 /// The parts of one collection.
@@ -69,16 +71,25 @@ impl Windows {
                 .with_hint("take the dump anew, from a replica set, while the capture runs")
                 .at(archive));
         }
-        let mut namespaces = HashMap::new();
+        let (mut namespaces, mut time_series) = (HashMap::new(), Vec::new());
         for namespace in contents.namespaces() {
-            namespaces.insert(Namespace::parse(&namespace.collection.namespace)?, Parts::of(namespace, since));
+            let name = Namespace::parse(&namespace.collection.namespace)?;
+            if namespace.collection.kind == CollectionType::TimeSeries {
+                time_series.push(name.clone());
+            }
+            namespaces.insert(name, Parts::of(namespace, since));
         }
-        Ok(Windows { since, namespaces })
+        Ok(Windows { since, namespaces, time_series })
     }
 
     /// The cluster time from which on changes are needed.
     pub(super) fn since(&self) -> u64 {
         self.since
+    }
+
+    /// The time-series collections of the archive.
+    pub(super) fn time_series(&self) -> &[Namespace] {
+        &self.time_series
     }
 
     /// Whether the archive has this collection.
