@@ -177,6 +177,17 @@ impl Shared {
             .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
     }
 
+    /// The dead letters about documents of a collection.
+    async fn letters_of(self: &Arc<Self>, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
+        if self.dead_letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (shared, namespace) = (Arc::clone(self), namespace.clone());
+        tokio::task::spawn_blocking(move || shared.dead_letters.of_documents(&namespace))
+            .await
+            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))
+    }
+
     /// Keeps what could not be done to a collection, once, so that no replay of the directory looks whole any more.
     async fn keep_of_collection(self: &Arc<Self>, letter: DeadLetter) -> Result<()> {
         if self.dead_letters.has(&letter.namespace, &dead_letter::from_hex(&letter.id)) {

@@ -12,7 +12,7 @@ use crate::{
         self,
         index_spec::{Author, Context, sanitize},
     },
-    changes::{Event, Operation},
+    changes::{Event, Operation, log::EventPlace},
     connect::Doing,
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
@@ -25,8 +25,8 @@ const GONE: [i32; 2] = [26, 27];
 const NO_OPTIONS: [&[u8]; 2] = [b"idIndex", b"v"];
 
 impl Dispatch {
-    /// Applies one of them to the target.
-    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>) -> Result<()> {
+    /// Applies one of them, which ends at `after`, to the target.
+    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>, after: EventPlace) -> Result<()> {
         let Some(collection) = event.collection else {
             // The collections of a dropped database have events of their own, and what is not selected stays.
             return Ok(());
@@ -35,11 +35,16 @@ impl Dispatch {
         let target = self.shared.target_of(&source)?;
         let is_copied = self.is_copied(&source, event.time);
         match (event.operation, target) {
-            (Operation::Rename, target) => self.rename(event, &source, target).await?,
+            (Operation::Rename, target) => self.rename(event, &source, target, after).await?,
             (_, None) => return Ok(()),
             (Operation::Drop, Some(target)) if !is_copied => {
-                catalog::drop(&self.shared.target, &target).await?;
-                self.forget(&source);
+                self.drop_on_target(&source, &target).await?;
+            }
+            // The archive has the catalog of after that; what had the name then may have been another collection.
+            (Operation::CreateIndexes | Operation::DropIndexes | Operation::Modify, _)
+                if self.shared.windows.as_ref().is_some_and(|windows| event.time <= windows.since()) =>
+            {
+                return Ok(());
             }
             (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target).await?,
             (Operation::CreateIndexes, Some(target)) => self.create_indexes(event, &source, &target).await?,
@@ -69,14 +74,24 @@ impl Dispatch {
         self.shared.windows.as_ref().is_some_and(|windows| windows.has(namespace))
     }
 
-    /// Nothing of what was fetched from the source is there any more.
-    fn forget(&mut self, source: &Namespace) {
+    /// Drops a collection. Nothing of what was fetched for it, or could not be, is of consequence any more.
+    async fn drop_on_target(&mut self, source: &Namespace, target: &Namespace) -> Result<()> {
+        catalog::drop(&self.shared.target, target).await?;
         if let Some(record) = self.records.get_mut(&source.to_string()) {
             record.fetched.clear();
+            record.owed.clear();
         }
+        let letters = self.shared.letters_of(source).await?;
+        self.shared.keep(letters.into_iter().map(DeadLetter::healed).collect()).await
     }
 
-    async fn rename(&mut self, event: &Event<'_>, from: &Namespace, old: Option<Namespace>) -> Result<()> {
+    async fn rename(
+        &mut self,
+        event: &Event<'_>,
+        from: &Namespace,
+        old: Option<Namespace>,
+        after: EventPlace,
+    ) -> Result<()> {
         let (database, collection) = event.renamed_to().ok_or_else(|| {
             Error::new(ErrorKind::Server, "a change event is malformed: a rename has no new name").at(from.to_string())
         })?;
@@ -86,11 +101,11 @@ impl Dispatch {
         match (old, new) {
             (None, None) => {}
             // It leaves what is selected.
-            (Some(old), None) if !self.is_copied(from, event.time) => catalog::drop(&self.shared.target, &old).await?,
+            (Some(old), None) if !self.is_copied(from, event.time) => return self.drop_on_target(from, &old).await,
             (Some(_), None) => return Ok(()),
             // The copy has it under its new name, and perhaps another collection under the old one.
             (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) => {
-                catalog::drop(&self.shared.target, &old).await?;
+                return self.drop_on_target(from, &old).await;
             }
             (_, Some(_)) if is_copied => return Ok(()),
             (None, Some(new)) => {
@@ -98,11 +113,15 @@ impl Dispatch {
                 self.not_applied(event, &to, &reason).await?;
                 catalog::drop(&self.shared.target, &new).await?;
             }
-            (Some(old), Some(new)) => self.rename_on_target(&old, &new).await?,
+            (Some(old), Some(new)) => self.rename_on_target(from, &old, &new, after).await?,
         }
+        self.readdress(from, &to).await?;
         // What was fetched under the old name may have been of another collection that has it now.
-        let fetched = self.records.get_mut(&from.to_string()).map(|record| std::mem::take(&mut record.fetched));
-        let owed: Vec<Vec<u8>> = fetched.into_iter().flatten().map(|(_, fetched)| fetched.key).collect();
+        let mut owed = Vec::new();
+        if let Some(record) = self.records.get_mut(&from.to_string()) {
+            owed.append(&mut record.owed);
+            owed.extend(std::mem::take(&mut record.fetched).into_values().map(|fetched| fetched.key));
+        }
         let record = self.records.entry(to.to_string()).or_default();
         record.fetched.clear();
         record.owed = owed;
@@ -110,12 +129,47 @@ impl Dispatch {
         self.shared.journal.lane(self.log, &to.to_string(), &record).await
     }
 
-    async fn rename_on_target(&self, old: &Namespace, new: &Namespace) -> Result<()> {
-        let server = &self.shared.target;
+    /// The dead letters about documents that have come under another name. Those about the ones that had it are of no
+    /// consequence any more.
+    async fn readdress(&self, from: &Namespace, to: &Namespace) -> Result<()> {
+        let (moved, gone) = (self.shared.letters_of(from).await?, self.shared.letters_of(to).await?);
+        let mut letters: Vec<DeadLetter> = gone.into_iter().map(DeadLetter::healed).collect();
+        letters.extend(moved.iter().cloned().map(|letter| DeadLetter { namespace: to.clone(), ..letter }));
+        letters.extend(moved.into_iter().map(DeadLetter::healed));
+        self.shared.keep(letters).await
+    }
+
+    async fn rename_on_target(
+        &mut self,
+        source: &Namespace,
+        old: &Namespace,
+        new: &Namespace,
+        after: EventPlace,
+    ) -> Result<()> {
+        let server = self.shared.target.clone();
+        let server = &server;
+        let name = source.to_string();
+        let record = self.records.entry(name.clone()).or_default();
         if catalog::found(server, old).await?.is_none() {
-            // Nothing was ever in it, or it was renamed before the replay was killed.
-            return Ok(());
+            // It was renamed before the replay was killed.
+            if record.end == after {
+                return Ok(());
+            }
+            // It never had a document, and servers before 6.0 do not tell that it came into being.
+            catalog::drop(server, new).await?;
+            let collection = Collection {
+                namespace: name,
+                kind: CollectionType::Collection,
+                uuid: None,
+                options: document::EMPTY.to_vec(),
+                indexes: Vec::new(),
+            };
+            return catalog::create(server, new, &collection).await;
         }
+        // Written down before, with everything that the lanes have done: it must not be done again under the old name.
+        record.end = after;
+        let record = record.clone();
+        self.shared.journal.lane(self.log, &name, &record).await?;
         let (from, to) = (old.to_string(), new.to_string());
         let doing = Doing::new(format!("rename {old} to {new}"), "renameCollectionSameDB", old.database());
         let command =

@@ -118,6 +118,16 @@ impl DeadLetters {
         Ok(DeadLetters { path: path.to_owned(), state: Mutex::new(state) })
     }
 
+    /// The letters about documents of a collection.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn of_documents(&self, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
+        let mut letters = read(&self.path)?;
+        letters.retain(|letter| letter.namespace == *namespace && !letter.is_of_collection());
+        Ok(letters)
+    }
+
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.state().dead.is_empty()

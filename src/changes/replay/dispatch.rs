@@ -17,7 +17,7 @@ use super::{
     Shared,
     journal::{LaneRecord, LogRecord},
     lane::{Lane, LaneHandle},
-    queue::{Behind, Block},
+    queue::{Behind, Block, Pending},
     reading::{Read, Reading},
     work::Log,
 };
@@ -59,10 +59,10 @@ pub(super) struct Dispatch {
     /// Where lanes are that are not at work, by their namespaces.
     pub(super) records: HashMap<String, LaneRecord>,
     lanes: HashMap<String, LaneHandle>,
-    /// What is held by all blocks since the last checkpoint.
-    pending: Arc<()>,
-    /// Checkpoints that have not been passed, each with what the blocks before it hold.
-    ahead: VecDeque<(Arc<()>, LogRecord)>,
+    /// The blocks since the last checkpoint that are not done.
+    pending: Pending,
+    /// Checkpoints that have not been passed, each with the blocks before it that are not done.
+    ahead: VecDeque<(Pending, LogRecord)>,
     applied: LogRecord,
     written: (LogPlace, Instant),
 }
@@ -92,7 +92,7 @@ impl Dispatch {
             behind: Behind::default(),
             records: lanes,
             lanes: HashMap::new(),
-            pending: Arc::new(()),
+            pending: Pending::default(),
             ahead: VecDeque::new(),
             written: (applied.place, Instant::now()),
             applied,
@@ -138,10 +138,9 @@ impl Dispatch {
             };
             match item.ok_or_else(Error::interrupted)?? {
                 Read::Events { namespace, place, count, events, permit } => {
-                    let block = Block { place, count, events, pending: Arc::clone(&self.pending), permit };
-                    tokio::select! {
-                        () = stop.cancelled() => return self.stopped(),
-                        given = self.give(&namespace, block) => given?,
+                    let block = Block { place, count, events, pending: self.pending.one_more(), permit };
+                    if !self.give(&namespace, block, stop).await? {
+                        return self.stopped();
                     }
                 }
                 Read::Checkpoint { position, place } => {
@@ -171,24 +170,31 @@ impl Dispatch {
         self.ahead.back().map_or(self.applied.time, |(_, record)| record.time)
     }
 
-    async fn give(&mut self, namespace: &str, block: Block) -> Result<()> {
+    /// Gives a block to its lane, or applies it if it is a barrier. Not when `stop` was called before the lane took it.
+    async fn give(&mut self, namespace: &str, block: Block, stop: &CancellationToken) -> Result<bool> {
         let first = Documents::new(&block.events).next().and_then(std::result::Result::ok).unwrap_or_default();
         let event = Event::parse(first).map_err(|error| error.at(namespace.to_owned()))?;
         if !event.operation.is_of_a_document() {
-            return self.barrier(namespace, &block).await;
+            self.barrier(namespace, &block).await?;
+            block.done();
+            return Ok(true);
         }
         let source = Namespace::parse(namespace)?;
         let Some(target) = self.shared.target_of(&source)? else {
-            return Ok(());
+            block.done();
+            return Ok(true);
         };
         if !self.lanes.contains_key(namespace) {
             self.begin(namespace, source, target);
         }
         let given = match self.lanes.get(namespace) {
-            Some(lane) => lane.queue.send(block).await.is_ok(),
+            Some(lane) => tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                sent = lane.queue.send(block) => sent.is_ok(),
+            },
             None => false,
         };
-        if given { Ok(()) } else { Err(self.failure_of(namespace).await) }
+        if given { Ok(true) } else { Err(self.failure_of(namespace).await) }
     }
 
     fn begin(&mut self, namespace: &str, source: Namespace, target: Namespace) {
@@ -217,16 +223,19 @@ impl Dispatch {
         if self.records.get(namespace).is_some_and(|record| record.next >= after) {
             return Ok(());
         }
+        let mut last = 0;
         for raw in Documents::new(&block.events) {
             let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
             let event = Event::parse(raw).map_err(|error| error.at(namespace.to_owned()))?;
             if self.shared.until.is_some_and(|until| event.time > until) {
                 return Ok(());
             }
-            self.apply_barrier(&event).await?;
+            last = event.time;
+            self.apply_barrier(&event, after).await?;
         }
         let record = self.records.entry(namespace.to_owned()).or_default();
         (record.next, record.end) = (after, after);
+        record.time = record.time.max(last);
         let record = record.clone();
         self.shared.journal.lane(self.log, namespace, &record).await?;
         self.begin_owing()
@@ -269,7 +278,7 @@ impl Dispatch {
 
     /// Passes the checkpoints before which nothing is left to do.
     fn pass(&mut self) {
-        while self.ahead.front().is_some_and(|(pending, _)| Arc::strong_count(pending) == 1) {
+        while self.ahead.front().is_some_and(|(pending, _)| pending.is_over()) {
             if let Some((_, record)) = self.ahead.pop_front() {
                 self.applied = record;
                 self.shared.lag.reached(self.log, record.time);

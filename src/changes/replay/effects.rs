@@ -130,6 +130,11 @@ impl Lane {
             let rest = on_source.split_off(on_source.len().min(FETCHED_AT_ONCE));
             self.refetch(std::mem::replace(&mut on_source, rest), &mut unsettled).await?;
         }
-        self.exchange(unsettled).await
+        let failed = self.exchange(unsettled).await?;
+        for failed in &failed {
+            // What it was fetched for has not come to the target, nor what happened until then.
+            self.record.fetched.remove(&failed.key);
+        }
+        Ok(failed)
     }
 }

@@ -64,6 +64,10 @@ pub(super) struct Run<'a> {
     pub(super) events: Vec<Event<'a>>,
     /// The documents that the target may have in a later state than their updates were made to, by their keys.
     pub(super) uncertain: HashSet<Vec<u8>>,
+    /// From the first to the last time as of which documents were fetched, where only the server knows which are one.
+    fetched: Option<Span>,
+    /// Dead documents that the run makes whole, by their keys.
+    healed: HashSet<Vec<u8>>,
     /// Changes that cannot be applied, and documents that are whole again.
     letters: Vec<DeadLetter>,
     /// How many events the copy has.
@@ -127,8 +131,7 @@ impl Lane {
         let failed = self.apply(&Run { events, uncertain, ..Run::default() }).await?;
         self.record.computed.clear();
         self.record.parked.clear();
-        let name = |failed: &Failed| if self.has_collation { String::new() } else { hex(&failed.key) };
-        Ok(failed.iter().map(name).collect())
+        Ok(failed.iter().map(|failed| hex(&failed.key)).collect())
     }
 
     /// Whether documents that change several times in a run are written once: not where only the server knows which
@@ -157,12 +160,14 @@ impl Lane {
         let mut end = self.record.end;
         while let Some(run) = queue.run(self.record.next, end).await {
             if self.is_at_rest {
+                run.into_iter().for_each(Block::done);
                 continue;
             }
             self.blocks(&run).await?;
             end = EventPlace::default();
             let events = run.iter().map(|block| u64::from(block.count)).sum();
             let bytes: usize = run.iter().map(|block| block.events.len()).sum();
+            run.into_iter().for_each(Block::done);
             self.shared.progress.advance(events, bytes as u64);
         }
         Ok(())
@@ -171,7 +176,7 @@ impl Lane {
     async fn blocks(&mut self, blocks: &[Block]) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let _slot = shared.slots.acquire().await.map_err(|_| Error::interrupted())?;
-        let mut run = Run::default();
+        let mut run = Run { fetched: self.widest(), ..Run::default() };
         let mut last = 0;
         self.record.end = blocks.last().map_or(self.record.next, Block::end);
         for event in self.events(blocks) {
@@ -187,6 +192,7 @@ impl Lane {
             last = event.time;
             self.place(event, &mut run);
         }
+        self.record.time = self.record.time.max(last);
         self.write_down().await?;
         let applied = run.events.len() as u64;
         let failed = self.apply(&run).await?;
@@ -197,7 +203,7 @@ impl Lane {
         self.record.next = self.record.end;
         self.record.computed.clear();
         self.record.parked.clear();
-        self.record.fetched.retain(|_, fetched| fetched.span.high > last);
+        self.record.fetched.retain(|_, fetched| fetched.span.high >= last);
         shared.journal.note_lane(self.log, &self.source.to_string(), &self.record).await
     }
 
@@ -217,30 +223,44 @@ impl Lane {
 
     /// Puts an event to those that are to be applied, unless the copy has it.
     fn place<'a>(&self, event: Event<'a>, run: &mut Run<'a>) {
-        let key = || event.key.and_then(document::id).map(|id| self.key(&id)).unwrap_or_default();
-        let fetched = if self.record.fetched.is_empty() { None } else { self.record.fetched.get(&key()) };
-        let by_fetch = fetched.map(|fetched| self.standing(fetched.span, event.time));
+        let id = || event.key.and_then(document::id);
+        let fetched = match &run.fetched {
+            _ if self.record.fetched.is_empty() => None,
+            Some(span) => Some(*span),
+            None => self.record.fetched.get(&own_key(id().as_ref())).map(|fetched| fetched.span),
+        };
+        let by_fetch = fetched.map(|span| self.standing(span, event.time));
         let standing = by_fetch.unwrap_or_else(|| self.shared.standing(&self.source, &event));
         if standing == Standing::Before {
             run.skipped += 1;
             return;
         }
         let tells_all = event.operation != Operation::Update && !event.refetch;
-        let is_dead = |key: &[u8]| self.shared.dead_letters.has(&self.source, key);
-        if !self.shared.dead_letters.is_empty() && is_dead(&key()) {
-            let reason = "an earlier change of the document was not applied";
-            let letter = self.letter(std::slice::from_ref(&event), &key(), reason);
-            if !tells_all {
-                run.letters.push(letter);
-                return;
+        if !self.shared.dead_letters.is_empty() {
+            let key = own_key(id().as_ref());
+            if self.shared.dead_letters.has(&self.source, &key) && !run.healed.contains(&key) {
+                let reason = "an earlier change of the document was not applied";
+                let letter = self.letter(std::slice::from_ref(&event), &key, reason);
+                if !tells_all {
+                    run.letters.push(letter);
+                    return;
+                }
+                run.letters.push(letter.healed());
+                run.healed.insert(key);
             }
-            run.letters.push(letter.healed());
         }
         // The documents before it were of some later time.
         if !tells_all && (standing == Standing::Within || self.shared.tells_documents) {
-            run.uncertain.insert(key());
+            run.uncertain.extend(id().map(|id| self.key(&id)));
         }
         run.events.push(event);
+    }
+
+    /// From the first to the last time as of which documents were fetched, where only the server knows which are one.
+    fn widest(&self) -> Option<Span> {
+        let spans = self.record.fetched.values().map(|fetched| fetched.span);
+        let widest = spans.reduce(|one, other| Span { low: one.low.min(other.low), high: one.high.max(other.high) });
+        widest.filter(|_| self.has_collation)
     }
 
     /// Where a change stands to a document that was fetched. Where all documents of a lane share one span, it says of none
@@ -255,7 +275,7 @@ impl Lane {
         }
     }
 
-    /// What a document is known by in this lane. Where only the server knows which are one, all are.
+    /// What a document is known by where it must be known whether two are one. Where only the server knows, all are.
     pub(super) fn key(&self, id: &Element<'_>) -> Vec<u8> {
         if self.has_collation { Vec::new() } else { Key::of(id).as_bytes().to_vec() }
     }
@@ -265,9 +285,7 @@ impl Lane {
             event.key.and_then(document::id).is_some_and(|id| Key::of(&id).as_bytes() == failed.key)
         };
         let its: Vec<Event<'_>> = events.iter().filter(is_its).copied().collect();
-        let id = its.first().and_then(|event| event.key).and_then(document::id);
-        let key = id.map(|id| self.key(&id)).unwrap_or_default();
-        self.letter(&its, &key, &failed.reason)
+        self.letter(&its, &failed.key, &failed.reason)
     }
 
     fn letter(&self, events: &[Event<'_>], id: &[u8], reason: &str) -> DeadLetter {
@@ -284,4 +302,9 @@ impl Lane {
             healed: false,
         }
     }
+}
+
+/// The key of a document by its own bytes.
+fn own_key(id: Option<&Element<'_>>) -> Vec<u8> {
+    id.map(|id| Key::of(id).into_bytes()).unwrap_or_default()
 }

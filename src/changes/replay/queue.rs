@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,15 +32,36 @@ pub(super) struct Block {
     pub(super) count: u32,
     /// The events, raw and back to back.
     pub(super) events: Vec<u8>,
-    /// Held until they are applied, so that it shows which checkpoints have been passed.
-    #[allow(dead_code, reason = "held, never read")]
-    pub(super) pending: Arc<()>,
+    /// Counts the blocks that are not done, so that it shows which checkpoints have been passed.
+    pub(super) pending: Pending,
     /// Their share of the memory budget.
     #[allow(dead_code, reason = "held, never read")]
     pub(super) permit: Option<Permit>,
 }
 
+/// How many blocks before a checkpoint are not done. A lane that fails leaves its blocks undone, whatever becomes of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pending(Arc<AtomicUsize>);
+
+impl Pending {
+    /// One more, for a block that is given to a lane.
+    pub(super) fn one_more(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        self.clone()
+    }
+
+    /// Whether all are done.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
 impl Block {
+    /// Everything in it is applied, or was before.
+    pub(super) fn done(self) {
+        self.pending.0.fetch_sub(1, Ordering::Release);
+    }
+
     /// Where the first event behind them stands.
     pub(super) fn end(&self) -> EventPlace {
         EventPlace { segment: self.place.segment, ordinal: self.place.ordinal + u64::from(self.count) }
@@ -73,19 +94,20 @@ impl Queue {
     }
 
     /// The blocks of the next run, the first of which ends behind `next`; nothing when no more will come. A run that was
-    /// begun before, and was to end at `end`, is gathered as it was.
+    /// begun before, and was to end at `end`, is gathered as it was: a part of it alone is not done.
     pub(super) async fn run(&mut self, next: EventPlace, end: EventPlace) -> Option<Vec<Block>> {
         let first = loop {
             let block = self.blocks.recv().await?;
             if block.end() > next {
                 break block;
             }
+            block.done();
         };
         let (mut bytes, mut reached) = (first.events.len(), first.end());
         let mut run = vec![first];
         loop {
             let block = if reached < end {
-                self.memory.needed(self.blocks.recv()).await
+                Some(self.memory.needed(self.blocks.recv()).await?)
             } else if end > next || bytes >= RUN_BYTES {
                 None
             } else {
@@ -115,7 +137,7 @@ mod tests {
 
     fn block(ordinal: u64) -> Block {
         let place = EventPlace { segment: 1, ordinal };
-        Block { place, count: 10, events: vec![0; 1000], pending: Arc::default(), permit: None }
+        Block { place, count: 10, events: vec![0; 1000], pending: Pending::default().one_more(), permit: None }
     }
 
     fn place(ordinal: u64) -> EventPlace {
@@ -157,5 +179,22 @@ mod tests {
             }
         };
         assert_eq!(tokio::join!(ends(&mut queue, 0, 20), late).0, [10, 20]);
+    }
+
+    #[tokio::test]
+    async fn regression_a_part_of_a_run_that_was_begun_is_no_run() {
+        let (sender, mut queue) = Queue::new(Memory::new(1 << 20), Behind::default());
+        sender.send(block(0)).await.unwrap();
+        drop(sender);
+        assert!(queue.run(place(0), place(20)).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn regression_blocks_that_are_lost_are_not_done() {
+        let pending = Pending::default();
+        let lost = Block { pending: pending.one_more(), ..block(0) };
+        Block { pending: pending.one_more(), ..block(10) }.done();
+        drop(lost);
+        assert!(!pending.is_over());
     }
 }

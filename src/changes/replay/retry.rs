@@ -66,9 +66,9 @@ pub(super) async fn retry(
     let events = events.map_err(|error: Error| error.at("dead-letters.jsonl"))?;
     let failed = lane.try_again(events).await?;
     let whole = by_document.into_iter().filter(|(id, _)| !failed.contains(id));
+    lane.write_down().await?;
     shared
         .keep(whole.filter_map(|(_, letters)| letters.into_iter().next_back()).map(DeadLetter::healed).collect())
         .await?;
-    lane.write_down().await?;
     Ok(lane.record)
 }

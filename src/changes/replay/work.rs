@@ -139,9 +139,9 @@ impl Work {
 
     /// Whether the target may have documents of a time after `until`.
     pub(super) fn is_beyond(&self, until: u64) -> bool {
-        let mut fetched = self.recorded.lanes.values().flat_map(|record| record.fetched.values());
+        let mut lanes = self.recorded.lanes.values();
         self.had_later_documents
-            || fetched.any(|fetched| fetched.span.high > until)
+            || lanes.any(|lane| lane.time > until || lane.fetched.values().any(|fetched| fetched.span.high > until))
             || self.recorded.logs.values().any(|record| record.time > until)
     }
 

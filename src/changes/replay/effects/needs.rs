@@ -145,8 +145,7 @@ impl Lane {
 
     fn note_fetched(&mut self, raw: &[u8], span: Span) {
         let Some(id) = document::id(raw) else { return };
-        let key = self.key(&id);
-        let known = self.record.fetched.entry(key).or_insert(Fetched { span, key: raw.to_vec() });
+        let known = self.record.fetched.entry(Key::of(&id).into_bytes()).or_insert(Fetched { span, key: raw.to_vec() });
         known.span = Span { low: known.span.low.max(span.low), high: known.span.high.max(span.high) };
     }
 

@@ -118,6 +118,10 @@ enum Next<'a> {
 fn next(bytes: &[u8]) -> Next<'_> {
     let Some((crc, framed)) = bytes.split_first_chunk::<CRC_LEN>() else { return Next::CutOff };
     let Some(len) = framed.first_chunk() else { return Next::CutOff };
+    if bytes.iter().all(|byte| *byte == 0) {
+        // So a file system fills what it has given a file, but not written.
+        return Next::CutOff;
+    }
     let Ok(len) = usize::try_from(i32::from_le_bytes(*len)) else { return Next::Damage };
     let Some((record, after)) = framed.split_at_checked(len) else { return Next::CutOff };
     match crc32fast::hash(record) == u32::from_le_bytes(*crc) {

@@ -16,6 +16,8 @@ pub(in super::super) struct LaneRecord {
     pub(in super::super) next: EventPlace,
     /// Where the run ends that was begun there; the same place if none was.
     pub(in super::super) end: EventPlace,
+    /// The source's cluster time of the last event before that.
+    pub(in super::super) time: u64,
     /// Of that run: the documents that were to be computed from what the target had, each by its key and the place in
     /// the run of the last event that is in it, with the digest that it has once it is written.
     pub(in super::super) computed: BTreeMap<(Vec<u8>, u32), u64>,
@@ -82,6 +84,7 @@ impl LaneRecord {
         record.int64(LOG, i64::from(log)).string(LANE, namespace);
         record.int64("segment", signed(self.next.segment)).int64("ordinal", signed(self.next.ordinal));
         record.int64("end_segment", signed(self.end.segment)).int64("end_ordinal", signed(self.end.ordinal));
+        record.int64("time", signed(self.time));
         record.embed_array("computed", |array| {
             for (number, ((key, last), digest)) in self.computed.iter().enumerate() {
                 array.embed(number.to_string(), |entry| {
@@ -118,6 +121,7 @@ impl LaneRecord {
         let mut lane = LaneRecord {
             next: EventPlace { segment: number(record, "segment")?, ordinal: number(record, "ordinal")? },
             end: EventPlace { segment: number(record, "end_segment")?, ordinal: number(record, "end_ordinal")? },
+            time: number(record, "time")?,
             ..LaneRecord::default()
         };
         for entry in entries(record, "computed")? {
