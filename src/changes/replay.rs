@@ -25,6 +25,8 @@ mod queue;
 mod reading;
 mod report;
 mod retry;
+mod run;
+mod shared;
 mod windows;
 mod work;
 mod write;
@@ -43,20 +45,13 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
-    dead_letter::DeadLetters,
-    dispatch::Dispatch,
-    journal::Journal,
-    lag::Lag,
-    reading::Memory,
-    report::Counts,
-    windows::{Standing, Windows},
-    work::Work,
+    dead_letter::DeadLetters, dispatch::Dispatch, lag::Lag, reading::Memory, report::Counts, shared::Shared,
+    windows::Windows, work::Work,
 };
-use super::{Event, Nested, Paths, cdc, token};
+use super::token;
 use crate::{
     archive::ArchiveFile,
-    connect::{Server, Version},
-    document,
+    connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     progress::Progress,
@@ -68,8 +63,6 @@ pub use report::ReplayReport;
 
 /// Bytes of events that may be in memory between the log and the target.
 const MEMORY: usize = 96 * 1024 * 1024;
-/// The first release whose update events may name fields with dots in them.
-const DOTS_SINCE: Version = Version::new(5, 0, 0);
 /// Why a replay into a database with such a collection is not whole.
 const TIME_SERIES: &str = "it is a time-series collection, of which no server gives change events: what was written to it since its \
                            copy is not there; copy it anew when nothing is written to it, and take this line out";
@@ -95,112 +88,6 @@ pub struct ReplayOptions {
     pub keep_log: bool,
     /// Whether dead letters are tried again before anything else.
     pub retry_dead_letters: bool,
-}
-
-/// What all lanes share.
-#[derive(Debug)]
-struct Shared {
-    target: Server,
-    /// Where documents are fetched from, if they may be.
-    source: Option<Server>,
-    source_version: Option<Version>,
-    /// Whether updates came with their documents, which are of no later time than what is to be applied in the end.
-    tells_documents: bool,
-    windows: Option<Windows>,
-    until: Option<u64>,
-    selection: Selection,
-    journal: Journal,
-    dead_letters: DeadLetters,
-    counts: Counts,
-    lag: Lag,
-    warnings: std::sync::Mutex<Vec<String>>,
-    /// Runs that may be applied at once.
-    slots: Semaphore,
-    memory: Memory,
-    progress: Arc<dyn Progress>,
-    cancel: CancellationToken,
-}
-
-impl Shared {
-    /// Whether updates may be applied as what they are: only if it is known which of them the copy has.
-    fn patches(&self) -> bool {
-        self.windows.is_some()
-    }
-
-    fn standing(&self, namespace: &Namespace, event: &Event<'_>) -> Standing {
-        let id = || event.key.and_then(document::id);
-        self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, id, event.time))
-    }
-
-    /// Under which name a namespace of the source is applied; none when it is not selected.
-    ///
-    /// # Errors
-    /// When that is a name of the collections that hold events: a replay would destroy what it reads.
-    fn target_of(&self, source: &Namespace) -> Result<Option<Namespace>> {
-        let target = self.selection.target(source)?;
-        match target.as_ref().filter(|target| [cdc::EVENTS, cdc::POSITIONS].contains(&target.collection())) {
-            None => Ok(target),
-            Some(taken) => Err(Error::new(
-                ErrorKind::Usage,
-                format!("{source} would be applied to {taken}, which is kept for change events"),
-            )
-            .with_hint("name another collection in --rename, or leave it out with --exclude")),
-        }
-    }
-
-    /// An event as it is to be applied.
-    ///
-    /// # Errors
-    /// When it is none.
-    fn event<'a>(&self, raw: &'a [u8]) -> Result<Event<'a>> {
-        let event = Event::parse(raw)?;
-        Ok(if self.tells_documents { event.with_later_document() } else { event })
-    }
-
-    /// What dots mean in the events of this source.
-    fn paths(&self) -> Paths {
-        match self.source_version {
-            Some(version) if version < DOTS_SINCE => Paths::Plain,
-            _ if self.source.is_some() => Paths::Maybe(Nested::Refetch),
-            _ => Paths::Maybe(Nested::Trust),
-        }
-    }
-
-    /// Keeps dead letters, and takes back those of documents that are whole again; durable when this returns.
-    async fn keep(self: &Arc<Self>, letters: Vec<DeadLetter>) -> Result<()> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || shared.dead_letters.add(letters))
-            .await
-            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
-    }
-
-    /// The dead letters about documents of a collection.
-    async fn letters_of(self: &Arc<Self>, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
-        if self.dead_letters.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (shared, namespace) = (Arc::clone(self), namespace.clone());
-        tokio::task::spawn_blocking(move || shared.dead_letters.of_documents(&namespace))
-            .await
-            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))
-    }
-
-    /// Keeps what could not be done to a collection, once, so that no replay of the directory looks whole any more.
-    async fn keep_of_collection(self: &Arc<Self>, letter: DeadLetter) -> Result<()> {
-        if self.dead_letters.has(&letter.namespace, &dead_letter::from_hex(&letter.id)) {
-            return Ok(());
-        }
-        self.progress.warn(&format!("{}: {}", letter.namespace, letter.reason));
-        self.keep(vec![letter]).await
-    }
-
-    fn warn(&self, message: String) {
-        self.progress.warn(&message);
-        self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);
-    }
 }
 
 /// Applies the events of a work directory to `target`. `source` is where documents are fetched from whose events do not

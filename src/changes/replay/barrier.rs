@@ -1,9 +1,11 @@
 //! What happens to collections as such: drops, renames, creates, index builds, changed options. All lanes stand still for
 //! it, and each has the same effect when it is done again.
 
+mod rename;
+
 use std::sync::atomic::Ordering;
 
-use bson::{RawDocumentBuf, rawdoc};
+use bson::RawDocumentBuf;
 use transload_format::{Collection, CollectionType};
 
 use super::{TIME_SERIES, dead_letter::DeadLetter, dispatch::Dispatch, windows::Standing};
@@ -14,7 +16,7 @@ use crate::{
     },
     changes::{Event, Operation, log::EventPlace},
     connect::Doing,
-    document::{self, RawBuilder, kind},
+    document::{self, Element, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -85,99 +87,6 @@ impl Dispatch {
         self.shared.keep(letters.into_iter().map(DeadLetter::healed).collect()).await
     }
 
-    async fn rename(
-        &mut self,
-        event: &Event<'_>,
-        from: &Namespace,
-        old: Option<Namespace>,
-        after: EventPlace,
-    ) -> Result<()> {
-        let (database, collection) = event.renamed_to().ok_or_else(|| {
-            Error::new(ErrorKind::Server, "a change event is malformed: a rename has no new name").at(from.to_string())
-        })?;
-        let to = Namespace::new(database, collection)?;
-        let new = self.shared.target_of(&to)?;
-        let is_copied = self.is_copied(&to, event.time);
-        match (old, new) {
-            (None, None) => {}
-            // It leaves what is selected.
-            (Some(old), None) if !self.is_copied(from, event.time) => return self.drop_on_target(from, &old).await,
-            (Some(_), None) => return Ok(()),
-            // The copy has it under its new name, and perhaps another collection under the old one.
-            (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) => {
-                return self.drop_on_target(from, &old).await;
-            }
-            (_, Some(_)) if is_copied => return Ok(()),
-            (None, Some(new)) => {
-                let reason = format!("it was {from}, which is not selected: its documents are not on the target");
-                self.not_applied(event, &to, &reason).await?;
-                catalog::drop(&self.shared.target, &new).await?;
-            }
-            (Some(old), Some(new)) => self.rename_on_target(from, &old, &new, after).await?,
-        }
-        self.readdress(from, &to).await?;
-        // What was fetched under the old name may have been of another collection that has it now.
-        let mut owed = Vec::new();
-        if let Some(record) = self.records.get_mut(&from.to_string()) {
-            owed.append(&mut record.owed);
-            owed.extend(std::mem::take(&mut record.fetched).into_values().map(|fetched| fetched.key));
-        }
-        let record = self.records.entry(to.to_string()).or_default();
-        record.fetched.clear();
-        record.owed = owed;
-        let record = record.clone();
-        self.shared.journal.lane(self.log, &to.to_string(), &record).await
-    }
-
-    /// The dead letters about documents that have come under another name. Those about the ones that had it are of no
-    /// consequence any more.
-    async fn readdress(&self, from: &Namespace, to: &Namespace) -> Result<()> {
-        let (moved, gone) = (self.shared.letters_of(from).await?, self.shared.letters_of(to).await?);
-        let mut letters: Vec<DeadLetter> = gone.into_iter().map(DeadLetter::healed).collect();
-        letters.extend(moved.iter().cloned().map(|letter| DeadLetter { namespace: to.clone(), ..letter }));
-        letters.extend(moved.into_iter().map(DeadLetter::healed));
-        self.shared.keep(letters).await
-    }
-
-    async fn rename_on_target(
-        &mut self,
-        source: &Namespace,
-        old: &Namespace,
-        new: &Namespace,
-        after: EventPlace,
-    ) -> Result<()> {
-        let server = self.shared.target.clone();
-        let server = &server;
-        let name = source.to_string();
-        let record = self.records.entry(name.clone()).or_default();
-        if catalog::found(server, old).await?.is_none() {
-            // It was renamed before the replay was killed.
-            if record.end == after {
-                return Ok(());
-            }
-            // It never had a document, and servers before 6.0 do not tell that it came into being.
-            catalog::drop(server, new).await?;
-            let collection = Collection {
-                namespace: name,
-                kind: CollectionType::Collection,
-                uuid: None,
-                options: document::EMPTY.to_vec(),
-                indexes: Vec::new(),
-            };
-            return catalog::create(server, new, &collection).await;
-        }
-        // Written down before, with everything that the lanes have done: it must not be done again under the old name.
-        record.end = after;
-        let record = record.clone();
-        self.shared.journal.lane(self.log, &name, &record).await?;
-        let (from, to) = (old.to_string(), new.to_string());
-        let doing = Doing::new(format!("rename {old} to {new}"), "renameCollectionSameDB", old.database());
-        let command =
-            rawdoc! { "renameCollection": from, "to": to, "dropTarget": true, "writeConcern": server.write_concern() };
-        let at = Namespace::new("admin", old.collection())?;
-        catalog::ddl_again(server, &at, command, &doing, &GONE).await
-    }
-
     async fn create(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
         let server = &self.shared.target;
         if catalog::found(server, target).await?.is_some() {
@@ -190,15 +99,12 @@ impl Dispatch {
                 options.append(&element);
             }
         }
-        let is = |name: &[u8]| document::find(described, name).is_some();
-        let kind = match (is(b"viewOn"), is(b"timeseries")) {
-            (true, _) => CollectionType::View,
-            (_, true) => CollectionType::TimeSeries,
-            _ => CollectionType::Collection,
-        };
-        if kind == CollectionType::TimeSeries {
-            self.shared.keep_of_collection(DeadLetter::of_all(source, TIME_SERIES)).await?;
+        let view_on = document::find(described, b"viewOn");
+        if view_on.as_ref().and_then(Element::string).is_some_and(|on| on.starts_with(b"system.buckets.")) {
+            // Told as the view that it is, without its options.
+            return self.shared.keep_of_collection(DeadLetter::of_all(source, TIME_SERIES)).await;
         }
+        let kind = if view_on.is_some() { CollectionType::View } else { CollectionType::Collection };
         let collection = Collection {
             namespace: source.to_string(),
             kind,

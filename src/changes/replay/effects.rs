@@ -18,7 +18,8 @@ use self::{
     settle::Unsettled,
 };
 use super::{
-    lane::{Lane, Run},
+    lane::Lane,
+    run::Run,
     write::{DUPLICATE_KEY, Write},
 };
 use crate::{

@@ -6,10 +6,7 @@ use super::{needs::Needs, settle::must_be_inserted};
 use crate::changes::{
     Event, Operation,
     fold::{Effect, Folded},
-    replay::{
-        lane::{Lane, Run},
-        write::Write,
-    },
+    replay::{lane::Lane, run::Run, write::Write},
 };
 
 /// What is to be done for a document.

@@ -1,0 +1,134 @@
+//! What all lanes of a replay share, and the questions that they ask it.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    DeadLetter,
+    dead_letter::{DeadLetters, from_hex},
+    journal::Journal,
+    lag::Lag,
+    reading::Memory,
+    report::Counts,
+    windows::{Standing, Windows},
+};
+use crate::{
+    changes::{Event, Nested, Paths, cdc},
+    connect::{Server, Version},
+    document,
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    progress::Progress,
+    selection::Selection,
+};
+
+/// The first release whose update events may name fields with dots in them.
+const DOTS_SINCE: Version = Version::new(5, 0, 0);
+
+/// What all lanes share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) target: Server,
+    /// Where documents are fetched from, if they may be.
+    pub(super) source: Option<Server>,
+    pub(super) source_version: Option<Version>,
+    /// Whether updates came with their documents, which are of no later time than what is to be applied in the end.
+    pub(super) tells_documents: bool,
+    pub(super) windows: Option<Windows>,
+    pub(super) until: Option<u64>,
+    pub(super) selection: Selection,
+    pub(super) journal: Journal,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) counts: Counts,
+    pub(super) lag: Lag,
+    pub(super) warnings: std::sync::Mutex<Vec<String>>,
+    /// Runs that may be applied at once.
+    pub(super) slots: Semaphore,
+    pub(super) memory: Memory,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Shared {
+    /// Whether updates may be applied as what they are: only if it is known which of them the copy has.
+    pub(super) fn patches(&self) -> bool {
+        self.windows.is_some()
+    }
+
+    pub(super) fn standing(&self, namespace: &Namespace, event: &Event<'_>) -> Standing {
+        let id = || event.key.and_then(document::id);
+        self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, id, event.time))
+    }
+
+    /// Under which name a namespace of the source is applied; none when it is not selected.
+    ///
+    /// # Errors
+    /// When that is a name of the collections that hold events: a replay would destroy what it reads.
+    pub(super) fn target_of(&self, source: &Namespace) -> Result<Option<Namespace>> {
+        let target = self.selection.target(source)?;
+        match target.as_ref().filter(|target| [cdc::EVENTS, cdc::POSITIONS].contains(&target.collection())) {
+            None => Ok(target),
+            Some(taken) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("{source} would be applied to {taken}, which is kept for change events"),
+            )
+            .with_hint("name another collection in --rename, or leave it out with --exclude")),
+        }
+    }
+
+    /// An event as it is to be applied.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn event<'a>(&self, raw: &'a [u8]) -> Result<Event<'a>> {
+        let event = Event::parse(raw)?;
+        Ok(if self.tells_documents { event.with_later_document() } else { event })
+    }
+
+    /// What dots mean in the events of this source.
+    pub(super) fn paths(&self) -> Paths {
+        match self.source_version {
+            Some(version) if version < DOTS_SINCE => Paths::Plain,
+            _ if self.source.is_some() => Paths::Maybe(Nested::Refetch),
+            _ => Paths::Maybe(Nested::Trust),
+        }
+    }
+
+    /// Keeps dead letters, and takes back those of documents that are whole again; durable when this returns.
+    pub(super) async fn keep(self: &Arc<Self>, letters: Vec<DeadLetter>) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        tokio::task::spawn_blocking(move || shared.dead_letters.add(letters))
+            .await
+            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
+    }
+
+    /// The dead letters about documents of a collection.
+    pub(super) async fn letters_of(self: &Arc<Self>, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
+        if self.dead_letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (shared, namespace) = (Arc::clone(self), namespace.clone());
+        tokio::task::spawn_blocking(move || shared.dead_letters.of_documents(&namespace))
+            .await
+            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))
+    }
+
+    /// Keeps what could not be done to a collection, once, so that no replay of the directory looks whole any more.
+    pub(super) async fn keep_of_collection(self: &Arc<Self>, letter: DeadLetter) -> Result<()> {
+        if self.dead_letters.has(&letter.namespace, &from_hex(&letter.id)) {
+            return Ok(());
+        }
+        self.progress.warn(&format!("{}: {}", letter.namespace, letter.reason));
+        self.keep(vec![letter]).await
+    }
+
+    pub(super) fn warn(&self, message: String) {
+        self.progress.warn(&message);
+        self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);
+    }
+}
