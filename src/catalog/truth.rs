@@ -19,6 +19,8 @@ use crate::{
 
 /// "Could not parse catalog entry while replying to listIndexes".
 const UNLISTABLE: i32 = 5_254_501;
+/// Of a collection that is not there.
+const NAMESPACE_NOT_FOUND: i32 = 26;
 
 /// The first release whose list may not be the truth.
 const HIDES: Version = Version::new(5, 0, 0);
@@ -32,15 +34,21 @@ const HINT: &str = "the role 'clusterMonitor' on the database 'admin' gives the 
 /// not list them and they were found elsewhere. What a server hides in its list is not among them: see [`unhidden`].
 ///
 /// # Errors
-/// What the server says. [`ErrorKind::Authorization`] also where it cannot list them because of a bad one, and the
+/// What the server says. [`ErrorKind::NotFound`] when the collection is gone. [`ErrorKind::Authorization`] also where it cannot list them because of a bad one, and the
 /// user may not read them elsewhere.
 pub async fn index_specs(server: &Server, namespace: &Namespace) -> Result<(Vec<Vec<u8>>, Option<String>)> {
     let (database, name) = (namespace.database(), namespace.collection());
     let doing = Doing::new(format!("list the indexes of {namespace}"), "listIndexes", database);
     let command = rawdoc! { "listIndexes": name, "cursor": {} };
-    let unlistable = |code: i32| (code == UNLISTABLE).then_some(());
-    if let Ok(specs) = server.documents_or(database, command, &doing, unlistable).await? {
-        return Ok((specs, None));
+    let expected = |code: i32| [UNLISTABLE, NAMESPACE_NOT_FOUND].contains(&code).then_some(code);
+    match server.documents_or(database, command, &doing, expected).await? {
+        Ok(specs) => return Ok((specs, None)),
+        Err(NAMESPACE_NOT_FOUND) => {
+            return Err(Error::new(ErrorKind::NotFound, format!("{namespace} was dropped or renamed meanwhile"))
+                .with_hint("run the command again")
+                .at(server.place()));
+        }
+        Err(_) => {}
     }
     match kept(server, namespace).await {
         Ok(mut specs) => {
