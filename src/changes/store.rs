@@ -10,7 +10,7 @@
 //!
 //! All of this blocks the thread that calls it, which must be none of the runtime's.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     cdc::{Cdc, CdcReader, CdcWriter},
@@ -67,6 +67,14 @@ impl Store {
             Store::Log(directory) => prune(directory, place).map(drop),
             Store::Cdc(cdc) => cdc.prune(place),
         }
+    }
+
+    /// How long a reader that waits for more may pause before it looks again: a file is at hand, a server is asked.
+    pub fn longest_pause(&self) -> Duration {
+        Duration::from_millis(match self {
+            Store::Log(_) => 50,
+            Store::Cdc(_) => 500,
+        })
     }
 
     /// Where it is, for messages.

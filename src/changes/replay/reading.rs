@@ -23,7 +23,7 @@ use crate::{
 
 /// Items that wait for the lanes. The memory budget bounds their bytes.
 const AHEAD: usize = 16;
-/// How often a log is looked at again at its end.
+/// How soon a log is looked at again at its end; where nothing comes, later and later.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What comes out of a log.
@@ -106,7 +106,7 @@ impl Reading {
         let send = |read| sender.blocking_send(Ok(read)).map_err(|_| Error::interrupted());
         // Whether what comes out next may not be durable yet: a crash of the machine could take it from the log, but
         // not from the target.
-        let (mut is_ahead, mut is_waiting) = (true, false);
+        let (mut is_ahead, mut is_waiting, mut pause) = (true, false, LOOK_AGAIN);
         self.behind.set(true);
         loop {
             if stop.is_cancelled() || sender.is_closed() {
@@ -118,11 +118,12 @@ impl Reading {
                     send(Read::CaughtUp)?;
                 }
                 is_waiting = true;
-                std::thread::sleep(LOOK_AGAIN);
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(self.store.longest_pause());
                 continue;
             };
             self.behind.set(true);
-            is_waiting = false;
+            (is_waiting, pause) = (false, LOOK_AGAIN);
             if is_ahead {
                 log.sync()?;
                 is_ahead = false;
