@@ -127,8 +127,9 @@ impl Progress for Reporter {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.lag = Some(seconds);
         self.bar.set_message(format!("{}, {seconds} s behind", state.stage));
-        if self.bar.is_hidden() {
-            // What follows may have nothing to tell for hours, and is alive all the same.
+        // What follows may have nothing to tell for hours, and is alive all the same. Where it has just said something, that will do.
+        let every = if self.output.is_json() { JSON_EVERY } else { LINE_EVERY };
+        if self.bar.is_hidden() && state.shown.elapsed() >= every / 2 {
             state.shown = Instant::now();
             self.show(&state);
         }

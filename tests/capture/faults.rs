@@ -6,6 +6,7 @@ use bson::{Document, doc};
 use tokio_util::sync::CancellationToken;
 use transload::{
     changes::capture::{CaptureOptions, capture},
+    progress::Silent,
     sandbox::Release,
 };
 
@@ -70,9 +71,9 @@ async fn a_capture_goes_on_over_broken_connections_and_killed_cursors() {
 async fn a_capture_goes_on_with_another_primary() {
     let set = three_members().await;
     let side = Side::new(&set, "capture_steps_down");
-    let capture = Capture::new();
-    let begin = capture.begin(&side).await;
-    let options = CaptureOptions { duration: Some(Duration::from_secs(20)), ..capture.options(&side) };
+    let into = Capture::new();
+    let begin = into.begin(&side).await;
+    let (stop, server) = (CancellationToken::new(), side.server().await);
     let disturb = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let first = set.primary().await.unwrap();
@@ -91,13 +92,19 @@ async fn a_capture_goes_on_with_another_primary() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         set.restart(second).await.unwrap();
     };
-    let (report, (), ()) = tokio::join!(capture.run(&side, options), write(&side, 200), disturb);
+    // However long the elections take.
+    let disturbed = async {
+        tokio::join!(write(&side, 200), disturb);
+        stop.cancel();
+    };
+    let captured = capture(&server, into.options(&side), Arc::new(Silent), stop.clone());
+    let (report, ()) = tokio::join!(captured, disturbed);
     let report = report.unwrap();
     assert!(report.retries > 0, "{report:?}");
     let end = now(&side).await;
-    let options = CaptureOptions { until: Some(end), ..capture.options(&side) };
-    capture.run(&side, options).await.unwrap();
-    assert_recorded(&capture, &side, begin).await;
+    let options = CaptureOptions { until: Some(end), ..into.options(&side) };
+    into.run(&side, options).await.unwrap();
+    assert_recorded(&into, &side, begin).await;
 }
 
 /// The secondaries stay, and get nothing any more: so the primary stays too, and takes writes that no majority has.

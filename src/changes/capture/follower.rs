@@ -156,11 +156,13 @@ fn record(
             match handle.block_on(async { timeout(recorder.next_tick(), receiver.recv()).await }) {
                 Ok(Some((reply, permit))) => {
                     let behind = Position { token: reply.token.clone(), time: reply.time };
-                    let taken = recorder.take(&reply.events()?, &behind, reply.is_pause && shared.is_one_set)?;
-                    let bytes = reply.bytes() as u64;
+                    let events = reply.events()?;
+                    let bytes: usize = events.iter().map(|event| event.len()).sum();
+                    let taken = recorder.take(&events, &behind, reply.is_pause && shared.is_one_set)?;
+                    drop(events);
                     drop((reply, permit));
                     shared.recorded.fetch_add(taken, Ordering::Relaxed);
-                    shared.progress.advance(taken, if taken == 0 { 0 } else { bytes });
+                    shared.progress.advance(taken, if taken == 0 { 0 } else { bytes as u64 });
                 }
                 Ok(None) => return recorder.finish(),
                 Err(_) => recorder.tick()?,
