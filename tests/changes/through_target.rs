@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use transload::{
     changes::capture::Scope,
     error::{Error, ErrorKind},
-    sandbox::Release,
+    sandbox::{Release, ReplicaSet},
 };
 
 use super::{
@@ -48,15 +48,21 @@ async fn application(source: &Side<'_>, seed: u64) -> Workload {
     Workload::begin(source.set.client().await.unwrap(), source.database, seed, STILL).await
 }
 
+/// A move of an application's database through a target that has no events yet.
+async fn through<'a>(set: &'a ReplicaSet, name: &'a str, copy: &'a str, seed: u64) -> (Move<'a>, Workload) {
+    let source = Side::new(shared(Release::V5_0_4).await, name);
+    let workload = application(&source, seed).await;
+    let moved = Move { through_target: true, ..Move::new(source, Side::new(set, copy)) };
+    Side::new(set, &moved.database_of_events()).run(doc! { "dropDatabase": 1 }).await;
+    (moved, workload)
+}
+
 #[tokio::test]
 async fn events_survive_a_target_that_fails_and_forgets() {
     let (_turn, set) = faulty().await;
-    let source = Side::new(shared(Release::V5_0_4).await, "through_faults");
-    let mut workload = application(&source, 51).await;
-    let moved = Move { through_target: true, ..Move::new(source, Side::new(set, "through_faults_copy")) };
+    let (moved, mut workload) = through(set, "through_faults", "through_faults_copy", 51).await;
     let database = moved.database_of_events();
     let events = Side::new(set, &database);
-    events.run(doc! { "dropDatabase": 1 }).await;
     let capture = moved.capture().await;
     moved.copy().await;
     for fault in [
@@ -75,9 +81,7 @@ async fn events_survive_a_target_that_fails_and_forgets() {
 #[tokio::test]
 async fn events_survive_an_election_at_the_target() {
     let set = three_members().await;
-    let source = Side::new(shared(Release::V5_0_4).await, "through_steps");
-    let mut workload = application(&source, 52).await;
-    let moved = Move { through_target: true, ..Move::new(source, Side::new(&set, "through_steps_copy")) };
+    let (moved, mut workload) = through(&set, "through_steps", "through_steps_copy", 52).await;
     move_through(&moved, &mut workload, async || set.step_down().await.unwrap()).await;
 }
 
@@ -85,12 +89,9 @@ async fn events_survive_an_election_at_the_target() {
 #[tokio::test]
 async fn events_wait_for_room_at_the_target() {
     let (_turn, set) = faulty().await;
-    let source = Side::new(shared(Release::V5_0_4).await, "through_full");
-    let mut workload = application(&source, 53).await;
-    let moved = Move { through_target: true, ..Move::new(source, Side::new(set, "through_full_copy")) };
+    let (moved, mut workload) = through(set, "through_full", "through_full_copy", 53).await;
     let database = moved.database_of_events();
     let events = Side::new(set, &database);
-    events.run(doc! { "dropDatabase": 1 }).await;
     let capture = moved.capture().await;
     moved.copy().await;
     events.fail(&["insert"], doc! { "times": 1000 }, doc! { "errorCode": 14031 }).await;
@@ -104,12 +105,9 @@ async fn events_wait_for_room_at_the_target() {
 #[tokio::test]
 async fn a_target_that_takes_no_events_ends_the_capture_and_costs_nothing() {
     let (_turn, set) = faulty().await;
-    let source = Side::new(shared(Release::V5_0_4).await, "through_refused");
-    let mut workload = application(&source, 54).await;
-    let moved = Move { through_target: true, ..Move::new(source, Side::new(set, "through_refused_copy")) };
+    let (moved, mut workload) = through(set, "through_refused", "through_refused_copy", 54).await;
     let database = moved.database_of_events();
     let events = Side::new(set, &database);
-    events.run(doc! { "dropDatabase": 1 }).await;
     let capture = moved.capture().await;
     moved.copy().await;
     events.fail(&["insert"], doc! { "times": 1000 }, doc! { "errorCode": 13 }).await;

@@ -19,6 +19,7 @@ use super::{
     lane::{Lane, LaneHandle},
     queue::{Behind, Block, Pending},
     reading::{Read, Reading},
+    shared::blocking,
     work::Log,
 };
 use crate::{
@@ -293,9 +294,7 @@ impl Dispatch {
         self.shared.journal.log(self.log, &self.applied).await?;
         if !self.keeps_log {
             let (store, place) = (self.store.clone(), self.applied.place);
-            tokio::task::spawn_blocking(move || store.prune(place))
-                .await
-                .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a pruner died: {panic}"))))?;
+            blocking(move || store.prune(place)).await?;
         }
         self.written = (self.applied.place, Instant::now());
         Ok(())
@@ -311,9 +310,7 @@ async fn check_begin(shared: &Shared, store: &Store) -> Result<()> {
     let Some(windows) = &shared.windows else { return Ok(()) };
     // A log begins with a checkpoint.
     let opened = store.clone();
-    let first = tokio::task::spawn_blocking(move || opened.read(None)?.next())
-        .await
-        .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))?;
+    let first = blocking(move || opened.read(None)?.next()).await?;
     match first {
         Some(Item::Checkpoint { position, .. }) if position.time <= windows.since() => Ok(()),
         _ => {

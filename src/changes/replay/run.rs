@@ -103,7 +103,7 @@ impl Lane {
 
     /// What a document is known by where it must be known whether two are one. Where only the server knows, all are.
     pub(super) fn key(&self, id: &Element<'_>) -> Vec<u8> {
-        if self.has_collation { Vec::new() } else { Key::of(id).as_bytes().to_vec() }
+        if self.has_collation { Vec::new() } else { own_key(Some(id)) }
     }
 }
 

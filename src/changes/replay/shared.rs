@@ -102,9 +102,7 @@ impl Shared {
             return Ok(());
         }
         let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || shared.dead_letters.add(letters))
-            .await
-            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a writer died: {panic}"))))
+        blocking(move || shared.dead_letters.add(letters)).await
     }
 
     /// The dead letters about documents of a collection.
@@ -113,9 +111,7 @@ impl Shared {
             return Ok(Vec::new());
         }
         let (shared, namespace) = (Arc::clone(self), namespace.clone());
-        tokio::task::spawn_blocking(move || shared.dead_letters.of_documents(&namespace))
-            .await
-            .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))
+        blocking(move || shared.dead_letters.of_documents(&namespace)).await
     }
 
     /// Keeps what could not be done to a collection, once, so that no replay of the directory looks whole any more.
@@ -131,4 +127,13 @@ impl Shared {
         self.progress.warn(&message);
         self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message);
     }
+}
+
+/// Does what waits for a disk in a thread that may wait.
+///
+/// # Errors
+/// What it fails with; a panic in it is an internal error.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let died = |panic| Err(Error::new(ErrorKind::Internal, format!("what reads or writes a disk died: {panic}")));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(died)
 }

@@ -1,3 +1,5 @@
+//! What a journal has written comes back after a kill, and what is damaged is never a new beginning.
+
 use super::*;
 use crate::changes::log::{EventPlace, LogPlace};
 
