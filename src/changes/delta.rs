@@ -122,6 +122,16 @@ impl<'a> Delta<'a> {
         chain.apply(doc)
     }
 
+    /// The paths that change, and whether each is set or removed, if that is all and a dot in one always separates.
+    pub(crate) fn plain(&self) -> Option<Vec<(&'a [u8], bool)>> {
+        let plain = |change| match change {
+            Ok((path, Change::Set(_))) => Some((path, true)),
+            Ok((path, Change::Remove)) => Some((path, false)),
+            Ok((_, Change::Truncate(_))) | Err(_) => None,
+        };
+        self.changes().map(plain).collect::<Option<_>>().filter(|_| self.paths == Paths::Plain)
+    }
+
     /// All changes in the order in which they are made: removals, truncations, then the fields that are set, as listed.
     fn changes(&self) -> impl Iterator<Item = Result<(&'a [u8], Change<'a>), Error>> + use<'a> {
         let removed = document::elements(self.removed).map(|element| {

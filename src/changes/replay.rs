@@ -24,6 +24,7 @@ mod lane;
 mod queue;
 mod reading;
 mod report;
+mod retold;
 mod retry;
 mod run;
 mod shared;
@@ -121,6 +122,9 @@ pub async fn replay(
         Ok::<_, Error>((windows, archive.contents().header().id))
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
+    if let (Some(until), Some(last)) = (options.until, windows.as_ref().map(Windows::last)) {
+        check_moment(until, last)?;
+    }
     let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
     if options.until.is_some_and(|until| work.is_beyond(until)) {
         let message = "the target has later changes than that already";
@@ -160,10 +164,8 @@ pub async fn replay(
         retry_all(&shared, &mut work).await?;
     }
     let ends = run(&shared, &mut work, options.follow, options.keep_log).await?;
-    if shared.source.is_some() || shared.tells_documents {
-        // What was fetched may have been of a later time than what stood in its way.
-        retry_all(&shared, &mut work).await?;
-    }
+    // What stood in a document's way may have gone since: with a later run, or because it was fetched as of a later time.
+    retry_all(&shared, &mut work).await?;
     for namespace in work.owing() {
         let (log, record) = work.lane(&namespace);
         let record = retry::pay(&shared, log, &namespace, record).await?;
@@ -204,6 +206,17 @@ pub async fn replay(
         seconds: begun.elapsed().as_secs_f64(),
         warnings,
     })
+}
+
+/// Refuses a moment at which the copy, being of later times, cannot be.
+fn check_moment(until: u64, last: u64) -> Result<()> {
+    if until >= last {
+        return Ok(());
+    }
+    let message = format!("is {}, and the archive has changes up to {}", token::written(until), token::written(last));
+    Err(Error::new(ErrorKind::Usage, message)
+        .with_hint("name that time or a later one; for an earlier one, take an archive that was dumped before it")
+        .at("--until"))
 }
 
 /// Tries all dead letters again.

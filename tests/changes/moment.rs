@@ -1,7 +1,11 @@
 //! An archive and a log are any moment that the log covers, without any access to the source.
 
+use std::time::Duration;
+
+use bson::{Document, doc};
+use mongodb::Collection;
 use tokio_util::sync::CancellationToken;
-use transload::{changes::replay::ReplayOptions, sandbox::Release};
+use transload::{changes::replay::ReplayOptions, error::ErrorKind, sandbox::Release};
 
 use super::{
     moving::Move,
@@ -40,4 +44,62 @@ async fn an_archive_and_a_log_give_back_a_moment_without_the_source() {
     let report = moved.replay_as(options, false, CancellationToken::new()).await.unwrap();
     assert!(!report.reached_end && !report.is_whole(), "{report:?}");
     assert_eq!(moved.target.state().await.hashes, moved.source.state().await.hashes);
+}
+
+/// Documents that are changed while they are read: more of them than there are in one batch.
+const READ_AND_CHANGED: i32 = 6000;
+
+/// Changes all documents over and over, in every way that tells values alone, until it is stopped.
+async fn change_all(documents: Collection<Document>, stop: CancellationToken) {
+    for round in 0.. {
+        for chunk in 0..20 {
+            if stop.is_cancelled() {
+                return;
+            }
+            let these = doc! { "_id": { "$mod": [20, chunk] } };
+            let change = match (round + chunk) % 6 {
+                0 => doc! { "$inc": { "n": 1 }, "$set": { format!("new_{round}"): round } },
+                1 => doc! { "$push": { "list": round } },
+                2 => doc! { "$set": { "in.n": round, "in.new": { "n": round } } },
+                3 => doc! { "$pop": { "list": -1 }, "$unset": { format!("gone_{}", round % 5): 1 } },
+                4 => doc! { "$rename": { "old": "renamed" }, "$mul": { "n": 3_i64 } },
+                _ => doc! { "$set": { "in": { "round": round } } },
+            };
+            documents.update_many(these, change).await.unwrap();
+            let id = READ_AND_CHANGED + round * 20 + chunk;
+            documents.insert_one(doc! { "_id": id, "n": 0_i64 }).await.unwrap();
+            documents.delete_one(doc! { "_id": round * 20 + chunk }).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn documents_that_changed_while_an_old_server_was_read_need_no_source() {
+    let source = Side::new(shared(Release::V4_2_6).await, "changed");
+    let target = Side::new(shared(Release::V6_0_5).await, "changed_copy");
+    source.run(doc! { "dropDatabase": 1 }).await;
+    let documents = source.open().await.collection::<Document>("documents");
+    let first =
+        |id| doc! { "_id": id, "n": 0_i64, "gone_0": 1, "gone_3": 2, "old": "x".repeat(2000), "list": [1, 2, 3] };
+    documents.insert_many((0..READ_AND_CHANGED).map(first)).await.unwrap();
+    let moved = Move::new(source, target);
+    let capture = moved.capture().await;
+    let before = moved.now().await;
+    let stop = CancellationToken::new();
+    let changing = tokio::spawn(change_all(documents, stop.clone()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    moved.copy().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stop.cancel();
+    changing.await.unwrap();
+    moved.recorded_now().await;
+    capture.stop().await;
+    // No moment before the copy was whole can be had from it.
+    let early = ReplayOptions { follow: false, ..moved.options(Some(before)) };
+    let refused = moved.replay_as(early, false, CancellationToken::new()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Usage, "{refused}");
+    let options = ReplayOptions { follow: false, ..moved.options(None) };
+    let report = moved.replay_as(options, false, CancellationToken::new()).await.unwrap();
+    assert!(report.is_whole() && report.reached_end, "{report:?}");
+    moved.assert_equal().await;
 }

@@ -73,19 +73,32 @@ async fn a_document_fetched_before_its_place_is_free_comes_there_in_the_end() {
     wandering.moved.assert_equal().await;
 }
 
-#[tokio::test]
-async fn regression_what_an_update_set_is_not_lost_when_only_the_next_one_finds_its_place() {
-    let mut wandering = Wandering::new("wandering_missed", "wandering_missed_copy").await;
-    // The copy's own, and in the way for a while.
+/// Changes of a document whose second one meets a document that is the copy's own; all in one run, or each in its own.
+async fn miss(wandering: &mut Wandering, is_one_run: bool) {
     let copies = wandering.moved.target.open().await.collection::<Document>("items");
     copies.insert_one(doc! { "_id": "in the way", "u": 70 }).await.unwrap();
     for (id, fields) in
         [(1, doc! { "u": 80 }), (1, doc! { "u": 70, "x": 1 }), (2, doc! { "u": 1 }), (1, doc! { "u": 2 })]
     {
         wandering.set(id, fields).await;
+        if !is_one_run {
+            wandering.moved.source.run(doc! { "create": format!("between_{id}_{}", bson::oid::ObjectId::new()) }).await;
+        }
     }
     let report = wandering.replay(true).await;
     assert_eq!(report.dead_letters, 0, "{report:?}");
     copies.delete_one(doc! { "_id": "in the way" }).await.unwrap();
     wandering.moved.assert_equal().await;
+}
+
+#[tokio::test]
+async fn regression_what_an_update_set_is_not_lost_when_only_the_next_one_finds_its_place() {
+    let mut wandering = Wandering::new("wandering_missed", "wandering_missed_copy").await;
+    miss(&mut wandering, true).await;
+}
+
+#[tokio::test]
+async fn regression_what_one_run_missed_is_made_up_for_at_the_end() {
+    let mut wandering = Wandering::new("wandering_later", "wandering_later_copy").await;
+    miss(&mut wandering, false).await;
 }

@@ -6,7 +6,10 @@
 //! A run is as long as what waits, within bounds; the further a lane is behind, the more there is to fold. One command of a
 //! lane is under way at a time, and a run begins when the one before it is acknowledged as the write concern wants it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::sync::mpsc;
 
@@ -16,7 +19,9 @@ use super::{
     effects::Failed,
     journal::LaneRecord,
     queue::{Behind, Block, Queue},
+    retold::Retold,
     run::Run,
+    windows::Standing,
     write::Target,
 };
 use crate::{
@@ -104,12 +109,12 @@ impl Lane {
     /// Applies events that have failed before, each document's in their order, between two runs; gives back the documents
     /// for which they fail again, as dead letters name them. Where there is a source, what is to be changed is fetched.
     pub(super) async fn try_again(&mut self, events: Vec<Event<'_>>) -> Result<HashSet<String>> {
-        let ids = events.iter().filter_map(|event| event.key.and_then(document::id));
-        let uncertain = ids
-            .filter(|_| self.shared.source.is_some() || self.shared.tells_documents)
-            .map(|id| self.key(&id))
-            .collect();
-        let failed = self.apply(&Run { events, uncertain, ..Run::default() }).await?;
+        let (mut run, widest) = (Run::default(), self.widest());
+        let asks = self.shared.source.is_some() || self.shared.tells_documents;
+        for event in events {
+            run.take(self, event, asks || self.standing(&event, widest) != Standing::After);
+        }
+        let failed = self.apply(&run).await?;
         self.record.computed.clear();
         self.record.parked.clear();
         Ok(failed.iter().map(|failed| hex(&failed.key)).collect())
@@ -185,7 +190,24 @@ impl Lane {
         self.record.computed.clear();
         self.record.parked.clear();
         self.record.fetched.retain(|_, fetched| fetched.span.high >= last);
+        self.note_removed(run.uncertain, last);
         shared.journal.note_lane(self.log, &self.source.to_string(), &self.record).await
+    }
+
+    /// Notes what was removed from documents whose next updates may be in the copy as well.
+    fn note_removed(&mut self, uncertain: HashMap<Vec<u8>, Retold>, last: u64) {
+        for (key, retold) in uncertain {
+            self.record.removed.remove(&key);
+            let removed = retold.removed();
+            if !removed.is_empty() {
+                self.record.removed.insert(key, removed);
+            }
+        }
+        let windows = self.shared.windows.as_ref();
+        let is_past = windows.is_none_or(|windows| windows.of_collection(&self.source, last) == Standing::After);
+        if is_past && self.record.fetched.is_empty() && self.shared.dead_letters.is_empty() {
+            self.record.removed.clear();
+        }
     }
 
     fn letter_of(&self, events: &[Event<'_>], failed: &Failed) -> DeadLetter {

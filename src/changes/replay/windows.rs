@@ -87,6 +87,11 @@ impl Windows {
         self.since
     }
 
+    /// The last cluster time of which the copy may have a change: it is the copy of no earlier moment.
+    pub(super) fn last(&self) -> u64 {
+        self.namespaces.values().map(|parts| parts.widest.1).max().unwrap_or(self.since)
+    }
+
     /// The time-series collections of the archive.
     pub(super) fn time_series(&self) -> &[Namespace] {
         &self.time_series

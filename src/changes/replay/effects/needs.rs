@@ -40,12 +40,14 @@ pub(super) struct Needs<'a> {
     pub(super) last: u32,
     /// Whether the target's `_id` may have other bytes.
     pub(super) reinsert: bool,
+    /// Whether the target may have none, as the copy was of a time after its end.
+    pub(super) may_be_gone: bool,
 }
 
 impl<'a> Needs<'a> {
     /// As the source has it, whatever has happened to it.
     fn as_on_source(key: Vec<u8>, raw: &'a [u8]) -> Self {
-        Needs { key, raw, chain: Chain::new(), first: 0, last: 0, reinsert: false }
+        Needs { key, raw, chain: Chain::new(), first: 0, last: 0, reinsert: false, may_be_gone: false }
     }
 }
 
@@ -77,7 +79,9 @@ impl Lane {
         let mut writes = Vec::new();
         for needs in needs {
             let Some(base) = there.get(&needs.key) else {
-                on_source.push(needs);
+                if !needs.may_be_gone {
+                    on_source.push(needs);
+                }
                 continue;
             };
             match self.written(&needs.key, document_digest(base)) {

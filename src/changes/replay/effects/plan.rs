@@ -6,7 +6,7 @@ use super::{needs::Needs, settle::must_be_inserted};
 use crate::changes::{
     Event, Operation,
     fold::{Effect, Folded},
-    replay::{lane::Lane, run::Run, write::Write},
+    replay::{lane::Lane, retold::Retold, run::Run, write::Write},
 };
 
 /// What is to be done for a document.
@@ -48,6 +48,7 @@ impl<'a> Planner<'a, '_> {
             first: place(folded.first),
             last: place(folded.last),
             reinsert: folded.reinsert,
+            may_be_gone: self.uncertain(&key).is_some_and(|retold| retold.may_be_gone),
         };
         let plan = match folded.effect {
             Effect::Delete => Plan::Delete(folded.key),
@@ -55,9 +56,11 @@ impl<'a> Planner<'a, '_> {
             Effect::Put(document) if is_new(&self.run.events, folded.first) => Plan::Insert(document),
             Effect::Put(document) if must_be_inserted(&document) => Plan::Anew(folded.key, document),
             Effect::Put(document) => Plan::Change(Write::Put(document)),
-            Effect::Change(chain) if !self.lane.shared.patches() || self.is_uncertain(&key) => {
+            Effect::Change(chain) if !self.lane.shared.patches() => Plan::OnSource(needs(chain)),
+            Effect::Change(chain) if self.uncertain(&key).is_some_and(|retold| !self.is_made_again(retold)) => {
                 Plan::OnSource(needs(chain))
             }
+            Effect::Change(chain) if self.uncertain(&key).is_some() => Plan::OnTarget(needs(chain)),
             Effect::Change(chain) => match chain.simple().filter(|_| self.plainly) {
                 Some(simple) if simple.is_empty() => Plan::Nothing,
                 Some(simple) => Plan::Change(Write::Modify(folded.key, simple.modifiers())),
@@ -68,10 +71,17 @@ impl<'a> Planner<'a, '_> {
         (key, plan)
     }
 
-    fn is_uncertain(&self, key: &[u8]) -> bool {
+    /// What is known of a document that the target may have in a later state.
+    fn uncertain(&self, key: &[u8]) -> Option<&Retold> {
         // Where only the server knows which documents are one, all of a lane are.
         let known_as = if self.lane.has_collation { &[] } else { key };
-        self.run.uncertain.contains(known_as)
+        self.run.uncertain.get(known_as)
+    }
+
+    /// Whether updates that the target may have are made again: the source, if it may be asked, knows better.
+    fn is_made_again(&self, retold: &Retold) -> bool {
+        let shared = &self.lane.shared;
+        shared.source.is_none() && !shared.tells_documents && retold.is_exact()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The records of a journal, as documents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Recorded;
 use crate::{
@@ -23,6 +23,8 @@ pub(in super::super) struct LaneRecord {
     pub(in super::super) computed: BTreeMap<(Vec<u8>, u32), u64>,
     /// Documents that were fetched from the source, by their keys: what happened to them up to then is in them.
     pub(in super::super) fetched: HashMap<Vec<u8>, Fetched>,
+    /// Paths that were removed, by their documents' keys, while it is not known which updates of these the copy has.
+    pub(in super::super) removed: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     /// Documents of the run that are deleted before they are inserted anew, and may be nowhere else.
     pub(in super::super) parked: Vec<Vec<u8>>,
     /// Documents that have to be fetched before anything else, by their raw keys.
@@ -100,6 +102,14 @@ impl LaneRecord {
                 });
             }
         });
+        record.embed_array("removed", |array| {
+            let removed = self.removed.iter().flat_map(|(key, paths)| paths.iter().map(move |path| (key, path)));
+            for (number, (key, path)) in removed.enumerate() {
+                array.embed(number.to_string(), |entry| {
+                    entry.binary("key", 0, key).binary("path", 0, path);
+                });
+            }
+        });
         record.embed_array("parked", |array| {
             for (number, document) in self.parked.iter().enumerate() {
                 array.embed(number.to_string(), |entry| {
@@ -131,6 +141,9 @@ impl LaneRecord {
         for entry in entries(record, "fetched")? {
             let span = Span { low: number(entry, "low")?, high: number(entry, "high")? };
             lane.fetched.insert(binary(entry, "key")?, Fetched { span, key: binary(entry, "raw")? });
+        }
+        for entry in entries(record, "removed")? {
+            lane.removed.entry(binary(entry, "key")?).or_default().insert(binary(entry, "path")?);
         }
         for entry in entries(record, "parked")? {
             lane.parked.push(binary(entry, "raw")?);
