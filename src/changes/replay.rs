@@ -122,15 +122,15 @@ pub async fn replay(
         Ok::<_, Error>((windows, archive.contents().header().id))
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
-    if let (Some(until), Some(last)) = (options.until, windows.as_ref().map(Windows::last)) {
-        check_moment(until, last)?;
-    }
     let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
     if options.until.is_some_and(|until| work.is_beyond(until)) {
         let message = "the target has later changes than that already";
         return Err(Error::new(ErrorKind::Usage, message)
             .with_hint("a replay does not go back: restore the archive anew, and replay into it")
             .at("--until"));
+    }
+    if let (Some(until), Some(last)) = (options.until, windows.as_ref().map(Windows::last)) {
+        check_moment(until, last)?;
     }
     let retries = target.retries() + source.map_or(0, Server::retries);
     let shared = Arc::new(Shared {

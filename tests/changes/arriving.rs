@@ -16,7 +16,7 @@ async fn move_under_load(from: Release, seed: u64, steps: u64, through_target: b
     let (source, target) = (format!("load_{seed}"), format!("load_{seed}_copy_{}", from as usize));
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
-    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from) };
+    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from), extremes: true };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, seed, allowed).await;
     let moved = Move { through_target, ..Move::new(source, target) };
@@ -32,6 +32,7 @@ async fn move_under_load(from: Release, seed: u64, steps: u64, through_target: b
     let ((), replayed) = tokio::join!(writes, moved.replay(None, stop.clone()));
     replayed.unwrap();
     workload.steps(steps / 4).await;
+    workload.expire().await;
     let end = moved.now().await;
     let report = moved.replay(Some(end), CancellationToken::new()).await.unwrap();
     assert!(report.is_whole(), "{report:?}");

@@ -20,7 +20,7 @@ use crate::{
     servers::{faulty, shared, three_members},
 };
 
-const ALLOWED: Allowed = Allowed { odd_names: true, catalog: Catalog::Expanded };
+const ALLOWED: Allowed = Allowed { odd_names: true, catalog: Catalog::Expanded, extremes: false };
 
 /// Some hundred changes of every kind in a log, and the archive of before.
 async fn recorded<'a>(source: Side<'a>, target: Side<'a>, seed: u64) -> Move<'a> {

@@ -53,7 +53,7 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64, through_ta
     let (source, target) = (format!("kills_{seed}"), format!("kills_{seed}_copy_{}", from as usize));
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
-    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from) };
+    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from), extremes: true };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, seed, allowed).await;
     let moved = Move::new(source, target);
@@ -103,6 +103,7 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64, through_ta
         }
     }
     workload.steps(50).await;
+    workload.expire().await;
     moved.now().await;
     // Long enough to get over a lock that the kernel has not taken back yet.
     replaying.kill();

@@ -17,7 +17,7 @@ use crate::{copy::Side, servers::shared};
 async fn an_archive_and_a_log_give_back_a_moment_without_the_source() {
     let source = Side::new(shared(Release::V6_0_5).await, "moments");
     let target = Side::new(shared(Release::V6_0_5).await, "moments_copy");
-    let allowed = Allowed { odd_names: false, catalog: Catalog::Expanded };
+    let allowed = Allowed { odd_names: false, catalog: Catalog::Expanded, extremes: false };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, 11, allowed).await;
     let moved = Move::new(source, target);

@@ -19,7 +19,7 @@ use crate::{
     servers::{faulty, own, shared, three_members},
 };
 
-const STILL: Allowed = Allowed { odd_names: true, catalog: Catalog::Still };
+const STILL: Allowed = Allowed { odd_names: true, catalog: Catalog::Still, extremes: false };
 
 /// Copies while an application writes and `disturb` does something to the target, and compares.
 async fn move_through(moved: &Move<'_>, workload: &mut Workload, disturb: impl AsyncFnOnce()) {

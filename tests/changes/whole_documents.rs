@@ -15,7 +15,7 @@ async fn move_without_a_source(from: Release, name: &str) {
     let copy = format!("{name}_copy");
     let source = Side::new(shared(from).await, name);
     let target = Side::new(shared(Release::V6_0_5).await, &copy);
-    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::Still };
+    let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::Still, extremes: false };
     let client = source.set.client().await.unwrap();
     let mut workload = Workload::begin(client, source.database, 21, allowed).await;
     let moved = Move { full_documents: true, ..Move::new(source, target) };

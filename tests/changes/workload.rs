@@ -1,6 +1,6 @@
 //! An application that writes at random: the same operations for the same seed, on few documents, so that they meet.
 
-use bson::{Bson, Decimal128, Document, bson, doc, oid::ObjectId};
+use bson::{Bson, DateTime, Decimal128, Document, bson, doc, oid::ObjectId};
 use mongodb::{
     Client, Database,
     error::ErrorKind,
@@ -18,6 +18,9 @@ pub(crate) struct Allowed {
     pub(crate) odd_names: bool,
     /// What is done to whole collections.
     pub(crate) catalog: Catalog,
+    /// Documents of 15 MB, and some that expire, on the target perhaps before the source has told that they live longer: where
+    /// the source can be asked.
+    pub(crate) extremes: bool,
 }
 
 /// What is done to whole collections.
@@ -88,11 +91,14 @@ impl Workload {
             doc! { "create": "moving" },
             doc! { "create": "first" },
             doc! { "create": "second" },
+            doc! { "create": "expiring" },
         ] {
             database.run_command(create).await.unwrap();
         }
         let unique = doc! { "key": { "u": 1 }, "name": "u_1", "unique": true, "sparse": true };
         let nested = doc! { "key": { "a.b": 1 }, "name": "a.b_1" };
+        let expires = doc! { "key": { "at": 1 }, "name": "at_1", "expireAfterSeconds": 0 };
+        database.run_command(doc! { "createIndexes": "expiring", "indexes": [expires] }).await.unwrap();
         database.run_command(doc! { "createIndexes": "unique", "indexes": [unique] }).await.unwrap();
         database.run_command(doc! { "createIndexes": "plain", "indexes": [nested] }).await.unwrap();
         let mut workload = Workload { client, database, random: Random::new(seed), allowed, done: 0 };
@@ -134,6 +140,7 @@ impl Workload {
             }
             60..75 => self.twins().await,
             75..85 => self.unique().await,
+            85..87 if self.allowed.extremes => self.expiring().await,
             85..90 => {
                 let capped = self.database.collection::<Document>("capped");
                 capped.insert_one(doc! { "_id": ObjectId::new(), "n": self.random.number() }).await.map(drop)
@@ -309,9 +316,25 @@ impl Workload {
         }
     }
 
+    /// Documents that the servers may delete at any moment, unless they are given a longer life before.
+    async fn expiring(&mut self) -> mongodb::error::Result<()> {
+        let collection = self.database.collection::<Document>("expiring");
+        let hours = if self.random.below(2) == 0 { -1 } else { 1 };
+        let at = DateTime::from_millis(DateTime::now().timestamp_millis() + hours * 3_600_000);
+        let set = doc! { "$set": { "at": at, "n": self.random.number() } };
+        collection.update_one(doc! { "_id": self.id("expiring") }, set).upsert(true).await.map(drop)
+    }
+
+    /// Comes to an end at which no server deletes anything any more.
+    pub(crate) async fn expire(&self) {
+        let expired = doc! { "at": { "$lt": DateTime::now() } };
+        self.database.collection::<Document>("expiring").delete_many(expired).await.unwrap();
+    }
+
     async fn large(&mut self) -> mongodb::error::Result<()> {
         let collection = self.database.collection::<Document>("plain");
-        let text = "x".repeat(200_000 + usize::try_from(self.random.below(1_000_000)).unwrap());
+        let largest = if self.allowed.extremes && self.random.below(6) == 0 { 15 << 20 } else { 1_000_000 };
+        let text = "x".repeat(200_000 + usize::try_from(self.random.below(largest)).unwrap());
         let filter = doc! { "_id": self.id("plain") };
         let n = self.random.number();
         collection.update_one(filter, doc! { "$set": { "large": text, "n": n } }).upsert(true).await.map(drop)
