@@ -19,5 +19,5 @@ pub(crate) use {
     apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
     prove::{is_scratch, scratch},
-    read::{databases, is_copied},
+    read::{databases, is_copied, order},
 };

@@ -19,9 +19,11 @@ pub mod fold;
 pub mod key;
 pub mod log;
 pub mod replay;
+pub(crate) mod shelf;
 pub mod store;
 pub mod stream;
 pub mod token;
+pub(crate) mod write;
 
 pub use delta::{Applied, Chain, Delta, Nested, Paths, Simple};
 pub use event::{Event, Operation};

@@ -52,7 +52,7 @@ impl Version {
         Version { major, minor, patch }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.split(['-', '+']).next()?;
         let mut numbers = text.split('.').map(|number| number.parse().ok());
         Some(Version { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next().flatten().unwrap_or(0) })

@@ -47,6 +47,7 @@ pub mod document;
 pub mod dump;
 pub mod error;
 pub mod extjson;
+mod hex;
 pub mod indexes;
 pub mod inspect;
 pub mod interop;

@@ -140,6 +140,18 @@ impl Selection {
         Ok(Some(source.clone()))
     }
 
+    /// The namespace that goes to `target`, or `None` when nothing that is selected does.
+    pub fn origin(&self, target: &Namespace) -> Result<Option<Namespace>> {
+        let renamed = self.renames.iter().filter_map(|rename| rename.origin(target).transpose());
+        for candidate in renamed.chain(std::iter::once(Ok(target.clone()))) {
+            let candidate = candidate?;
+            if self.target(&candidate)?.as_ref() == Some(target) {
+                return Ok(Some(candidate));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether it takes `namespace`, which need not be there, or not yet: the same rules for a collection that is born
     /// while changes are captured.
     pub fn takes(&self, namespace: &Namespace) -> bool {

@@ -1,127 +1,287 @@
-//! The verb `verify ARCHIVE`: scrubs one archive, every checksum and every document.
+//! The verb `verify`: two sides, each a server or an archive, held against each other down to the last byte; or one archive,
+//! [scrubbed](scrub).
+//!
+//! ```text
+//! left  ─▶ parts in the order of _id ─▶ merge: equal, or what differs ─▶ findings ─▶ recheck, repair ─▶ report
+//! right ─▶ the same parts            ─▶
+//! ```
+//! Nothing is kept of documents that are equal: two streams are merged, in the order of the index on `_id`. What differs is a
+//! line in the file of findings; that file also tells which parts are done, so that an interrupted comparison goes on there.
 
-use std::{io::Read, sync::Arc};
+mod counts;
+mod finding;
+mod findings;
+mod item;
+mod join;
+mod ledger;
+mod line;
+mod mend;
+mod merge;
+mod names;
+mod pairs;
+mod report;
+mod sample;
+pub mod scrub;
+mod side;
+mod stream;
+mod structure;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
-use transload_format::{Contents, Documents, Kind};
-
-use crate::{
-    archive::{ArchiveFile, Streamed, stream as stream_archive},
-    batch::Budget,
-    cpu, document,
-    error::{Error, ErrorKind, Result},
-    progress::Progress,
-    report::{NamespaceReport, namespaces},
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-/// Bytes of blocks that may be in memory at once.
-const MEMORY: usize = 64 * 1024 * 1024;
-/// Blocks read ahead of the computations.
-const AHEAD: usize = 8;
+use futures_util::{StreamExt, TryStreamExt, stream as futures};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// What a scrub has found: with an error, nothing of this is given.
-#[derive(Clone, Debug, Serialize)]
-pub struct ScrubReport {
-    /// The archive.
-    pub archive: String,
-    /// All blocks, records included.
-    pub blocks: u64,
-    /// All documents.
-    pub documents: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// What the archive holds.
-    pub namespaces: Vec<NamespaceReport>,
+pub use counts::Counts;
+pub use finding::Finding;
+pub use report::{Sampled, VerifiedNamespace, VerifyReport};
+pub use side::Side;
+pub use structure::Discrepancy;
+
+use self::{
+    findings::{Done, Findings},
+    item::Item,
+    join::join,
+    ledger::Ledger,
+    line::{Comparison, Line},
+    mend::Mending,
+    merge::merge,
+    names::Names,
+    pairs::{Job, Pair, jobs, paired},
+    stream::Stream,
+};
+use crate::{
+    catalog::index_spec::NEWEST,
+    error::{Error, ErrorKind, Result},
+    progress::Progress,
+    selection::SelectionOptions,
+};
+
+/// Collections that are cut into parts at once.
+const SPLITS_AT_ONCE: usize = 4;
+
+/// How to compare.
+#[derive(Clone, Debug)]
+pub struct VerifyOptions {
+    /// What to compare, by the names on the left, and under which names it is on the right.
+    pub selection: SelectionOptions,
+    /// Whether documents that differ in the order of their fields alone are equal.
+    pub ignore_field_order: bool,
+    /// How many documents of each collection to compare, about, instead of all; and the seed that decides which.
+    pub sample: Option<Sampled>,
+    /// How long differences are looked at again before they count.
+    pub recheck: Option<Duration>,
+    /// The file of findings.
+    pub findings: PathBuf,
+    /// Parts compared at once.
+    pub parallel: usize,
+    /// Bytes of documents that a part should have.
+    pub part_bytes: u64,
 }
 
-/// Scrubs an archive in a file.
+/// What was compared.
+#[derive(Debug)]
+pub struct Verification {
+    pairs: Arc<Vec<Pair>>,
+    findings: Arc<Findings>,
+    ignores_field_order: bool,
+    can_be_repaired: bool,
+    report: VerifyReport,
+    begun: Instant,
+}
+
+/// Compares two sides.
 ///
 /// # Errors
-/// The first damage that is found.
-pub async fn scrub(
-    archive: &ArchiveFile,
+/// When a side cannot be read, or the findings cannot be written. What was found until then stays in the file, and the same
+/// comparison goes on with it. [`ErrorKind::Interrupted`] when `cancel` was called.
+pub async fn verify(
+    left: Side,
+    right: Side,
+    options: VerifyOptions,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
-) -> Result<ScrubReport> {
-    progress.stage("verifying", Some(archive.contents().totals().documents), Some(archive.bytes()?));
-    let blocks = stream::iter(0..archive.contents().blocks().len());
-    let budget = Budget::new(MEMORY);
-    let check =
-        blocks.map(|number| check(archive, number, &budget, &progress)).buffer_unordered(AHEAD).try_collect::<()>();
+) -> Result<Verification> {
     tokio::select! {
-        checked = check => checked?,
-        () = cancel.cancelled() => return Err(Error::interrupted()),
-    }
-    Ok(report(archive.name(), archive.contents()))
-}
-
-async fn check(archive: &ArchiveFile, number: usize, budget: &Budget, progress: &Arc<dyn Progress>) -> Result<()> {
-    let len =
-        archive.contents().blocks().get(number).map_or(0, |entry| entry.stored_len as usize + entry.raw_len as usize);
-    let _permit = budget.acquire(len).await?;
-    let block = archive.block(number).await?;
-    let (stored, header) = (block.total_len(), block.header);
-    let place = archive.name().to_owned();
-    let raw = archive.unpack(number, block).wait().await?;
-    if header.subject.kind != Kind::Record {
-        cpu::run(move || walk(&raw).map_err(|error| error.at(format!("block {number}")).at(place))).wait().await?;
-        progress.advance(u64::from(header.count), stored);
-    }
-    Ok(())
-}
-
-/// Walks every document from its first field to its last.
-fn walk(documents: &[u8]) -> Result<()> {
-    for found in Documents::new(documents) {
-        let found = found.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
-        if let Some(Err(malformed)) = document::elements(found).find(std::result::Result::is_err) {
-            return Err(Error::new(ErrorKind::Damaged, format!("a document is malformed: {malformed}")));
-        }
-    }
-    Ok(())
-}
-
-/// Scrubs an archive that comes as a stream.
-///
-/// # Errors
-/// The first damage that is found.
-pub async fn scrub_stream(
-    name: &str,
-    input: impl Read + Send + 'static,
-    progress: Arc<dyn Progress>,
-    cancel: CancellationToken,
-) -> Result<ScrubReport> {
-    progress.stage("verifying", None, None);
-    let mut stream = stream_archive(name, input, Budget::new(MEMORY));
-    let work = async {
-        loop {
-            let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
-            match stream.recv().await.ok_or_else(early)?? {
-                Streamed::Announced(_) => {}
-                Streamed::Batch(batch) => {
-                    let batch = batch.wait().await?;
-                    progress.advance(0, batch.documents.len() as u64);
-                    cpu::run(move || walk(&batch.documents)).wait().await.map_err(|error| error.at(name))?;
-                }
-                Streamed::Finished(contents) => return Ok(report(name, &contents)),
-            }
-        }
-    };
-    tokio::select! {
-        done = work => done,
+        compared = compare(left, right, options, progress) => compared,
         () = cancel.cancelled() => Err(Error::interrupted()),
     }
 }
 
-fn report(name: &str, contents: &Contents) -> ScrubReport {
-    let totals = contents.totals();
-    ScrubReport {
-        archive: name.to_owned(),
-        blocks: contents.sequence(),
-        documents: totals.documents,
-        bytes: totals.bytes,
-        namespaces: namespaces(contents),
+async fn compare(left: Side, right: Side, options: VerifyOptions, progress: Arc<dyn Progress>) -> Result<Verification> {
+    let begun = Instant::now();
+    progress.stage("reading the catalogs", None, None);
+    let names = Names::new(&options.selection, left.default_database(), right.default_database())?;
+    let (of_left, of_right) = futures_util::try_join!(left.selected(names.selection()), right.all())?;
+    let comparison = Comparison {
+        version: 1,
+        left: left.identity(),
+        right: right.identity(),
+        settings: format!("{:?} {} {:?}", options.selection, options.ignore_field_order, options.sample),
+    };
+    let (findings, done) = Findings::open(&options.findings, comparison)?;
+    let mut report = VerifyReport::new(&left, &right, &options);
+    let paired = paired(&names, (&left, of_left), (&right, of_right), &mut report)?;
+    let version = right.version().unwrap_or(NEWEST);
+    let mut pairs = Vec::new();
+    for (left, right) in paired {
+        let compared = structure::compare(&left, &right, version);
+        report.discrepancies.extend(compared.discrepancies);
+        report.notes.extend(compared.notes);
+        if left.kind == right.kind {
+            pairs.push((left, right));
+        }
     }
+    let known = &done.parts;
+    let split =
+        futures::iter(pairs).map(|(left, right)| Pair::new(left, right, &options, known)).buffered(SPLITS_AT_ONCE);
+    let pairs: Arc<Vec<Pair>> = Arc::new(split.try_collect().await?);
+    for pair in pairs.iter().filter(|pair| !known.contains_key(&pair.left.namespace.to_string())) {
+        findings.line(&Line::parts(&pair.left.namespace, &pair.parts))?;
+    }
+    report.resumed_parts = done.done.len() as u64;
+    let jobs = jobs(&pairs, |namespace, part| done.done.contains_key(&(namespace.to_string(), part)));
+    let sum = |of: fn(&Item) -> Option<u64>| jobs.first().and_then(|_| pairs.iter().map(|pair| of(&pair.left)).sum());
+    let totals = options.sample.is_none().then(|| (sum(|item| item.documents), sum(|item| item.bytes))).unzip();
+    progress.stage("comparing", totals.0.flatten(), totals.1.flatten());
+    let mut compared: HashMap<String, Done> = HashMap::new();
+    done.done.into_iter().for_each(|((name, _), done)| compared.entry(name).or_default().add(done));
+    let shared = Arc::new(Shared {
+        pairs: Arc::clone(&pairs),
+        findings: Arc::new(findings),
+        ignores_field_order: options.ignore_field_order,
+        progress: Arc::clone(&progress),
+        compared: Mutex::new(compared),
+    });
+    let work = futures::iter(jobs).map(|job| {
+        let shared = Arc::clone(&shared);
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { shared.part(&job).await }));
+        async {
+            task.await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))))
+        }
+    });
+    work.buffer_unordered(options.parallel.max(1)).try_collect::<()>().await?;
+    for pair in pairs.iter() {
+        let done = lock(&shared.compared).get(&pair.left.namespace.to_string()).copied().unwrap_or_default();
+        report.namespaces.push(pair.report(done.counts));
+        report.discrepancies.extend((done.crossed && pair.is_ordered()).then(|| structure::crossed(&pair.left)));
+    }
+    let mut verification = Verification {
+        pairs,
+        findings: Arc::clone(&shared.findings),
+        ignores_field_order: options.ignore_field_order,
+        can_be_repaired: matches!(right, Side::Server(_)),
+        report,
+        begun,
+    };
+    if let Some(patience) = options.recheck {
+        progress.stage("looking again", None, None);
+        verification.report.rechecked = verification.mending().recheck(patience).await?;
+    }
+    verification.count()?;
+    Ok(verification)
+}
+
+impl Verification {
+    /// How many documents differ.
+    pub fn differences(&self) -> u64 {
+        self.report.documents.differences()
+    }
+
+    /// Copies the documents that differ to the right once more. Namespaces, options and indexes stay as they are.
+    ///
+    /// # Errors
+    /// When the right side is an archive, or a side cannot be reached.
+    pub async fn repair(&mut self, progress: &Arc<dyn Progress>, cancel: CancellationToken) -> Result<()> {
+        if !self.can_be_repaired {
+            return Err(Error::new(ErrorKind::Usage, "only a server can be repaired").at("RIGHT"));
+        }
+        progress.stage("repairing", None, None);
+        self.report.repaired = tokio::select! {
+            repaired = async { self.mending().repair().await } => repaired?,
+            () = cancel.cancelled() => return Err(Error::interrupted()),
+        };
+        self.count()
+    }
+
+    /// Ends it: the file of findings is finished, or removed where nothing differs.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finish(self) -> Result<VerifyReport> {
+        let mut report = self.report;
+        let differences = report.documents.differences();
+        if differences == 0 {
+            self.findings.remove()?;
+        } else {
+            self.findings.line(&Line::Finished)?;
+            report.findings = Some(self.findings.place());
+        }
+        report.equal = differences == 0 && report.discrepancies.is_empty() && report.missing.is_empty();
+        report.seconds = self.begun.elapsed().as_secs_f64();
+        Ok(report)
+    }
+
+    fn mending(&self) -> Mending<'_> {
+        Mending {
+            pairs: self.pairs.iter().map(|pair| (pair.left.namespace.to_string(), pair)).collect(),
+            findings: &self.findings,
+            ignores_field_order: self.ignores_field_order,
+        }
+    }
+
+    /// Counts what differs, by the file of findings.
+    fn count(&mut self) -> Result<()> {
+        let mut found: HashMap<String, Counts> = HashMap::new();
+        for some in self.findings.differences()? {
+            for difference in some? {
+                found.entry(difference.namespace).or_default().find(&difference.difference);
+            }
+        }
+        self.report.documents = Counts::default();
+        for namespace in &mut self.report.namespaces {
+            namespace.documents = namespace.documents.compared();
+            namespace.documents.add(found.get(&namespace.namespace).copied().unwrap_or_default());
+            self.report.documents.add(namespace.documents);
+        }
+        Ok(())
+    }
+}
+
+/// What all workers share.
+struct Shared {
+    pairs: Arc<Vec<Pair>>,
+    findings: Arc<Findings>,
+    ignores_field_order: bool,
+    progress: Arc<dyn Progress>,
+    /// What was compared, by the names on the left.
+    compared: Mutex<HashMap<String, Done>>,
+}
+
+impl Shared {
+    async fn part(&self, job: &Job) -> Result<()> {
+        let Some(pair) = self.pairs.get(job.pair) else { return Ok(()) };
+        let bounds = pair.parts.get(job.part).cloned().unwrap_or_default();
+        let open = |item| Stream::open(item, &bounds, pair.sample);
+        let (mut left, mut right) = (open(&pair.left), open(&pair.right));
+        let namespace = &pair.left.namespace;
+        let mut ledger = Ledger::new((namespace, job.part), self.ignores_field_order, &self.findings, &self.progress);
+        let crossed = if pair.is_sorted() {
+            merge(&mut left, &mut right, &mut ledger).await?;
+            false
+        } else {
+            join((&pair.left, &mut left), (&pair.right, &mut right), &mut ledger).await?
+        };
+        let done = ledger.finish(crossed)?;
+        lock(&self.compared).entry(namespace.to_string()).or_default().add(done);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

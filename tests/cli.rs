@@ -22,6 +22,7 @@ mod sidecars;
 mod signals;
 mod space;
 mod terminal;
+mod verifying;
 mod whole;
 
 pub(crate) use self::{data::fill, terminal::PASSWORD};

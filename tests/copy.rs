@@ -49,6 +49,11 @@ impl<'a> Side<'a> {
         self.server_with("").await
     }
 
+    /// The engine's connection to all databases of the set.
+    pub(crate) async fn server_of_all(&self) -> Server {
+        connect(&Uri::read(&self.set.uri()).unwrap().0, 4).await.unwrap()
+    }
+
     /// The same, with more options in the connection string, each with an `&` before it.
     pub(crate) async fn server_with(&self, options: &str) -> Server {
         let (front, query) = self.set.uri().split_once("/?").map(|(f, q)| (f.to_owned(), q.to_owned())).unwrap();

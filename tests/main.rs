@@ -32,4 +32,5 @@ mod server_binary;
 mod servers;
 mod stores;
 mod stream;
+mod verify;
 mod windows;

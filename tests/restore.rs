@@ -11,7 +11,7 @@ use transload::{
     progress::Silent,
     restore::{Existing, RestoreOptions, Source, restore},
     sandbox::Release,
-    verify::{scrub, scrub_stream},
+    verify::scrub::{scrub, scrub_stream},
 };
 
 use crate::{

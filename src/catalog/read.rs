@@ -275,15 +275,7 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<F
     let (truth, (documents, bytes)) = futures_util::join!(truth, size(server, &data));
     let (indexes, listed_only) = truth?;
     collection.indexes = indexes;
-    // What is listed for a time-series collection are not the indexes of its buckets.
-    let is_time_series = collection_type == CollectionType::TimeSeries;
-    let order =
-        if is_time_series || is_capped(&collection.options) || !collection.indexes.iter().any(|spec| is_id_index(spec))
-        {
-            Order::Natural
-        } else {
-            Order::Id
-        };
+    let order = order(&collection);
     let uuid = match collection_type {
         // What is listed under the collection's own name is a view on the buckets, and has none.
         CollectionType::TimeSeries => uuid_if_allowed(server, &data).await?,
@@ -291,6 +283,18 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<F
     };
     let entry = Entry { namespace, data, collection, uuid, order, documents, bytes };
     Ok(Found { entry, missing, warning, listed_only })
+}
+
+/// In which order the documents of a collection are read.
+pub(crate) fn order(collection: &Collection) -> Order {
+    match collection.kind {
+        CollectionType::View => Order::Nothing,
+        // What is listed for it are not the indexes of its buckets.
+        CollectionType::TimeSeries => Order::Natural,
+        CollectionType::Collection if is_capped(&collection.options) => Order::Natural,
+        CollectionType::Collection if collection.indexes.iter().any(|spec| is_id_index(spec)) => Order::Id,
+        CollectionType::Collection => Order::Natural,
+    }
 }
 
 /// What an entry of `listCollections` is about.

@@ -17,7 +17,6 @@ mod barrier;
 mod dead_letter;
 mod dispatch;
 mod effects;
-mod fetch;
 mod journal;
 mod lag;
 mod lane;
@@ -30,7 +29,6 @@ mod run;
 mod shared;
 mod windows;
 mod work;
-mod write;
 
 use std::{
     collections::BTreeMap,

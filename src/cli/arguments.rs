@@ -107,6 +107,11 @@ pub(super) fn work_directory(argument: &str) -> Result<PathBuf> {
     Ok(argument.into())
 }
 
+/// Whether an argument that may name an archive names a server.
+pub(super) fn is_server(argument: &str) -> bool {
+    is_connection_string(argument) || argument.starts_with("env:") || argument.starts_with('@')
+}
+
 fn is_connection_string(argument: &str) -> bool {
     ["mongodb://", "mongodb+srv://"].iter().any(|scheme| argument.starts_with(scheme))
 }

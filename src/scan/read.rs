@@ -22,6 +22,8 @@ use crate::{
 const REPLY_BYTES: u64 = 4 * 1024 * 1024;
 /// Documents of a reply when their size is not known.
 const REPLY_DOCUMENTS: i32 = 1000;
+/// Documents of a reply of which the `_id`s alone are wanted.
+const IDS_OF_A_REPLY: i32 = 20_000;
 /// The first release that reads outside of transactions with `readConcern: snapshot`.
 const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
 
@@ -45,6 +47,8 @@ pub struct PartScan<'a> {
     at_max_key: bool,
     /// In natural order after a restart: documents up to the last one are still to be passed over.
     passing: bool,
+    /// Whether the `_id`s alone are read, which the index has.
+    ids_only: bool,
     patience: Patience,
 }
 
@@ -87,8 +91,15 @@ impl<'a> PartScan<'a> {
             open_above: false,
             at_max_key: entry.order == Order::Id && bounds.lower.as_deref().is_some_and(is_max_key),
             passing: false,
+            ids_only: false,
             patience: server.patience(),
         }
+    }
+
+    /// The same of `_id`s alone: each document comes as `{_id: …}`.
+    #[must_use]
+    pub fn of_ids(self) -> Self {
+        PartScan { ids_only: true, batch_size: IDS_OF_A_REPLY, ..self }
     }
 
     /// The next documents, or nothing at the end of the part.
@@ -198,6 +209,11 @@ impl<'a> PartScan<'a> {
             };
             find.embed("readConcern", |concern| {
                 concern.string("level", level).append_element(kind::TIMESTAMP, time, &self.low.to_le_bytes());
+            });
+        }
+        if self.ids_only {
+            find.embed("projection", |projection| {
+                projection.int32("_id", 1);
             });
         }
         match self.entry.order {

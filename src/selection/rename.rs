@@ -56,6 +56,12 @@ impl Rename {
         self.from.matches(source)
     }
 
+    /// What goes to `target`, if TO, read as a pattern, matches it.
+    pub(super) fn origin(&self, target: &Namespace) -> Result<Option<Namespace>> {
+        let (from, to) = split(&self.text)?;
+        Self::parse_unplaced(&format!("{to}={from}"), self.default_database.as_deref())?.target(target)
+    }
+
     /// Where `source` goes, or `None` when FROM does not match it.
     pub(super) fn target(&self, source: &Namespace) -> Result<Option<Namespace>> {
         let full = source.to_string();

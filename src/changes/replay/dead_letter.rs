@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     changes::Event,
     error::{Error, ErrorKind, Result},
+    hex::{from_hex, hex},
     namespace::Namespace,
 };
 
@@ -222,22 +223,4 @@ pub fn read(path: &Path) -> Result<Vec<DeadLetter>> {
         }
     }
     Ok(letters)
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    text
-}
-
-/// The bytes of hexadecimal digits; what are none end them.
-pub(super) fn from_hex(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks_exact(2);
-    pairs.map_while(|pair| Some((digit(*pair.first()?)? << 4) | digit(*pair.last()?)?)).collect()
 }

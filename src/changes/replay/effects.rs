@@ -13,20 +13,17 @@ mod settle;
 use std::{borrow::Cow, collections::HashMap};
 
 use self::{
-    needs::FETCHED_AT_ONCE,
     plan::{Plan, Planner},
     settle::Unsettled,
 };
-use super::{
-    lane::Lane,
-    run::Run,
-    write::{DUPLICATE_KEY, Write},
-};
+use super::{lane::Lane, run::Run};
 use crate::{
     changes::{
         Event,
         fold::{Folded, fold_each},
         key::Key,
+        shelf::FETCHED_AT_ONCE,
+        write::{DUPLICATE_KEY, Write},
     },
     cpu, document,
     error::Result,

@@ -25,7 +25,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub(super) use record::{Fetched, LaneRecord, LogRecord, Span};
+pub(super) use record::{Fetched, LaneRecord, LogRecord};
 
 use self::file::JournalFile;
 use crate::error::{Error, ErrorKind, Result};

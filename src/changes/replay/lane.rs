@@ -15,21 +15,21 @@ use tokio::sync::mpsc;
 
 use super::{
     Shared,
-    dead_letter::{DeadLetter, hex},
+    dead_letter::DeadLetter,
     effects::Failed,
     journal::LaneRecord,
     queue::{Behind, Block, Queue},
     retold::Retold,
     run::Run,
     windows::Standing,
-    write::Target,
 };
 use crate::{
     catalog,
-    changes::{Event, key::Key, log::EventPlace},
+    changes::{Event, key::Key, log::EventPlace, write::Target},
     document::{self},
     error::{Error, Result},
     extjson,
+    hex::hex,
     namespace::Namespace,
 };
 

@@ -4,14 +4,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{
-    Shared,
-    dead_letter::{DeadLetter, from_hex},
-    journal::LaneRecord,
-    lane::Lane,
-};
+use super::{Shared, dead_letter::DeadLetter, journal::LaneRecord, lane::Lane};
 use crate::{
     error::{Error, Result},
+    hex::from_hex,
     namespace::Namespace,
 };
 

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use transload_format::{Documents, Problem};
 
-use super::{dead_letter::DeadLetter, journal::Span, lane::Lane, queue::Block, retold::Retold, windows::Standing};
+use super::{dead_letter::DeadLetter, lane::Lane, queue::Block, retold::Retold, windows::Standing};
 use crate::{
-    changes::{Event, Operation, key::Key, log::EventPlace},
+    changes::{Event, Operation, key::Key, log::EventPlace, shelf::Span},
     cpu,
     document::{self, Element},
     error::{Error, ErrorKind, Result},

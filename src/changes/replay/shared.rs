@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     DeadLetter,
-    dead_letter::{DeadLetters, from_hex},
+    dead_letter::DeadLetters,
     journal::Journal,
     lag::Lag,
     reading::Memory,
@@ -19,6 +19,7 @@ use crate::{
     connect::{Server, Version},
     document,
     error::{Error, ErrorKind, Result},
+    hex::from_hex,
     namespace::Namespace,
     progress::Progress,
     selection::Selection,

@@ -17,10 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use transload_format::ArchiveId;
 
-use super::{
-    dead_letter::hex,
-    journal::{Journal, LaneRecord, LogRecord, Recorded},
-};
+use super::journal::{Journal, LaneRecord, LogRecord, Recorded};
 use crate::{
     changes::{
         Store,
@@ -28,6 +25,7 @@ use crate::{
     },
     connect::{Server, Version},
     error::{Error, ErrorKind, Result},
+    hex::hex,
     namespace::Namespace,
     replace::replace,
 };

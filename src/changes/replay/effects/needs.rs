@@ -7,25 +7,20 @@ use transload_format::document_digest;
 
 use super::{
     Failed,
-    settle::{Unsettled, must_be_inserted, push_put},
+    settle::{Unsettled, push_put},
 };
 use crate::{
     changes::{
         delta::{Applied, Chain},
         key::Key,
-        replay::{
-            fetch::Shelf,
-            journal::{Fetched, Span},
-            lane::Lane,
-            write::{DUPLICATE_KEY, Write},
-        },
+        replay::{journal::Fetched, lane::Lane},
+        shelf::{FETCHED_AT_ONCE, Shelf, Span},
+        write::{DUPLICATE_KEY, Write, must_be_inserted},
     },
     document,
     error::Result,
 };
 
-/// Documents fetched with one command: even of large ones not too many bytes.
-pub(super) const FETCHED_AT_ONCE: usize = 500;
 /// Why a document without a source stays as it is.
 const NO_SOURCE: &str = "the events do not tell what the document is now, and there is no source to fetch it from";
 

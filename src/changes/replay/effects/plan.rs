@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{needs::Needs, settle::must_be_inserted};
+use super::needs::Needs;
 use crate::changes::{
     Event, Operation,
     fold::{Effect, Folded},
-    replay::{lane::Lane, retold::Retold, run::Run, write::Write},
+    replay::{lane::Lane, retold::Retold, run::Run},
+    write::{Write, must_be_inserted},
 };
 
 /// What is to be done for a document.

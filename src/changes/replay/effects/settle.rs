@@ -4,11 +4,10 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::Failed;
 use crate::{
-    changes::replay::{
-        lane::Lane,
-        write::{DUPLICATE_KEY, Write},
+    changes::{
+        replay::lane::Lane,
+        write::{DUPLICATE_KEY, Write, must_be_inserted},
     },
-    document,
     error::Result,
 };
 
@@ -75,12 +74,6 @@ impl Lane {
         }
         Ok(unmatched)
     }
-}
-
-/// Whether a server takes the document by an insert, and not in the place of another one: 5.0 and later want no top-level
-/// name with a `$` at its front in a replacement. A pipeline could do it, but not safely (`load::timestamps`).
-pub(super) fn must_be_inserted(document: &[u8]) -> bool {
-    document::elements(document).map_while(std::result::Result::ok).any(|element| element.name.starts_with(b"$"))
 }
 
 /// The writes that put a document in the place of the one with its `_id`.

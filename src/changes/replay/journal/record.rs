@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Recorded;
 use crate::{
-    changes::log::{EventPlace, LogPlace},
+    changes::{
+        log::{EventPlace, LogPlace},
+        shelf::Span,
+    },
     document::{self, Element, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
@@ -38,15 +41,6 @@ pub(in super::super) struct Fetched {
     pub(in super::super) span: Span,
     /// Its key, raw.
     pub(in super::super) key: Vec<u8>,
-}
-
-/// A time of the source within two bounds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Span {
-    /// Everything up to this cluster time is in the document.
-    pub(in super::super) low: u64,
-    /// Nothing after this cluster time is.
-    pub(in super::super) high: u64,
 }
 
 /// Where a log is: everything before it is done, in all lanes.

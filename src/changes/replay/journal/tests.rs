@@ -1,7 +1,10 @@
 //! What a journal has written comes back after a kill, and what is damaged is never a new beginning.
 
 use super::*;
-use crate::changes::log::{EventPlace, LogPlace};
+use crate::changes::{
+    log::{EventPlace, LogPlace},
+    shelf::Span,
+};
 
 fn lane(ordinal: u64) -> LaneRecord {
     let mut lane = LaneRecord { next: EventPlace { segment: 3, ordinal }, ..LaneRecord::default() };

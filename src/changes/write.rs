@@ -27,11 +27,11 @@ const COMMAND_BYTES: usize = 2 * 1024 * 1024;
 /// Statements at which a command is sent. If each failed, the reply would still be far below 16 MiB.
 const COMMAND_STATEMENTS: usize = 5_000;
 /// The code of a server whose unique index refuses a document.
-pub(super) const DUPLICATE_KEY: i32 = 11000;
+pub(crate) const DUPLICATE_KEY: i32 = 11000;
 
 /// One write.
 #[derive(Clone, Debug)]
-pub(super) enum Write<'a> {
+pub(crate) enum Write<'a> {
     /// A document that should not be there yet.
     Insert(Cow<'a, [u8]>),
     /// A whole document in the place of the one with its `_id`, or anew.
@@ -72,24 +72,24 @@ impl Write<'_> {
 
 /// A write that the server refused.
 #[derive(Clone, Debug)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// Its place among those that were sent.
-    pub(super) index: usize,
+    pub(crate) index: usize,
     /// The server's code.
-    pub(super) code: i32,
+    pub(crate) code: i32,
     /// Whether it is the key on `_id` that is taken.
-    pub(super) on_id: bool,
+    pub(crate) on_id: bool,
     /// The server's words, without documents.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 /// What became of writes that were sent.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Those that the server refused.
-    pub(super) refused: Vec<Refused>,
+    pub(crate) refused: Vec<Refused>,
     /// How many modifications found no document.
-    pub(super) unmatched: usize,
+    pub(crate) unmatched: usize,
 }
 
 impl Outcome {
@@ -107,15 +107,15 @@ impl Outcome {
 
 /// A collection that is written to by one lane, one command at a time.
 #[derive(Debug)]
-pub(super) struct Target {
-    pub(super) server: Server,
-    pub(super) namespace: Namespace,
+pub(crate) struct Target {
+    pub(crate) server: Server,
+    pub(crate) namespace: Namespace,
     collection: Arc<Collection>,
 }
 
 impl Target {
     /// The collection `namespace` of `server`.
-    pub(super) fn new(server: Server, namespace: Namespace) -> Self {
+    pub(crate) fn new(server: Server, namespace: Namespace) -> Self {
         let bypasses = AtomicBool::new(true);
         let collection = Arc::new(Collection { server: server.clone(), namespace: namespace.clone(), bypasses });
         Target { server, namespace, collection }
@@ -126,7 +126,7 @@ impl Target {
     ///
     /// # Errors
     /// When the server cannot be reached, or refuses a command as such.
-    pub(super) async fn send(&self, writes: &[Write<'_>]) -> Result<Outcome> {
+    pub(crate) async fn send(&self, writes: &[Write<'_>]) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let mut rest = writes;
         let ready =
@@ -192,7 +192,7 @@ fn next_command(rest: &mut &[Write<'_>]) -> Option<Command> {
 
 /// The filter for the document whose key, or which itself, has this `_id`. A value that could be taken for an operator is
 /// compared as it is.
-pub(super) fn by_id(keyed: &[u8]) -> Vec<u8> {
+pub(crate) fn by_id(keyed: &[u8]) -> Vec<u8> {
     let mut filter = RawBuilder::new();
     if let Some(id) = document::id(keyed) {
         if may_be_operators(&id) {
@@ -204,6 +204,12 @@ pub(super) fn by_id(keyed: &[u8]) -> Vec<u8> {
         }
     }
     filter.finish()
+}
+
+/// Whether a server takes the document by an insert, and not in the place of another one: 5.0 and later want no top-level
+/// name with a `$` at its front in a replacement. A pipeline could do it, but not safely (`load::timestamps`).
+pub(crate) fn must_be_inserted(document: &[u8]) -> bool {
+    document::elements(document).map_while(Result::ok).any(|element| element.name.starts_with(b"$"))
 }
 
 fn may_be_operators(id: &Element<'_>) -> bool {

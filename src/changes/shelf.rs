@@ -1,31 +1,42 @@
-//! Documents by their `_id`s: from the target, to change them; from the source, where the events do not tell what they are.
+//! Documents by their `_id`s: from a target, to change them; from a source, where events do not tell what they are; from
+//! both sides, to see whether they still differ.
 
 use std::collections::HashMap;
 
 use bson::RawDocumentBuf;
 
-use super::journal::Span;
+use super::key::Key;
 use crate::{
-    changes::key::Key,
     connect::{Doing, Server, Version},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
 
+/// Documents fetched with one command: even of large ones not too many bytes.
+pub(crate) const FETCHED_AT_ONCE: usize = 500;
 /// The first release that reads outside of transactions as of one cluster time.
 const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
 
 /// The documents of some keys, as far as they are there, by the canonical bytes of the keys that were asked for.
-pub(super) type Documents = HashMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Documents = HashMap<Vec<u8>, Vec<u8>>;
+
+/// A time of the source within two bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Everything up to this cluster time is in the document.
+    pub(crate) low: u64,
+    /// Nothing after this cluster time is.
+    pub(crate) high: u64,
+}
 
 /// A collection to fetch from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shelf<'a> {
-    pub(super) server: &'a Server,
-    pub(super) namespace: &'a Namespace,
+pub(crate) struct Shelf<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) namespace: &'a Namespace,
     /// Whether only the server knows which strings are equal: then each key is asked for alone.
-    pub(super) has_collation: bool,
+    pub(crate) has_collation: bool,
 }
 
 impl Shelf<'_> {
@@ -33,7 +44,7 @@ impl Shelf<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub(super) async fn documents(&self, keys: &[&[u8]]) -> Result<Documents> {
+    pub(crate) async fn documents(&self, keys: &[&[u8]]) -> Result<Documents> {
         self.found(keys, None).await
     }
 
@@ -42,7 +53,7 @@ impl Shelf<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub(super) async fn documents_and_time(&self, keys: &[&[u8]]) -> Result<(Documents, Span)> {
+    pub(crate) async fn documents_and_time(&self, keys: &[&[u8]]) -> Result<(Documents, Span)> {
         let low = self.server.operation_time().await?;
         if low != 0 && self.server.version() >= SNAPSHOTS_SINCE {
             match self.found(keys, Some(low)).await {

@@ -44,7 +44,7 @@ impl Target {
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub(in super::super) async fn exchange(&self, documents: &[Vec<u8>]) -> Result<Vec<usize>> {
+    pub(crate) async fn exchange(&self, documents: &[Vec<u8>]) -> Result<Vec<usize>> {
         let mut places: Vec<usize> = (0..documents.len()).collect();
         let mut refused = Vec::new();
         // One alone is in its own way in no case.

@@ -1,0 +1,214 @@
+//! Two streams of documents whose order only the server knows, or which have none: a document waits until the same one comes
+//! from the other side.
+//!
+//! Copies come in the same order, so few wait. If all had to, as in collections without an index on `_id` that were loaded in
+//! parallel, their `_id`s and digests would be in memory.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use transload_format::document_digest;
+
+use super::{item::Item, ledger::Ledger, stream::Stream};
+use crate::{
+    changes::{key::Key, shelf::FETCHED_AT_ONCE},
+    document::{self, RawBuilder},
+    error::Result,
+    scan::Bounds,
+};
+
+/// Bytes of documents of one side that wait. Of those above it digests are kept.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
+
+/// A document that waits, and its place on its side.
+struct Waiting {
+    place: u64,
+    document: Held,
+}
+
+/// What is kept of a document.
+enum Held {
+    Whole(Vec<u8>),
+    /// Its digest, and its `{_id: …}`.
+    Digest(u64, Vec<u8>),
+}
+
+impl Held {
+    fn is(&self, document: &[u8]) -> bool {
+        match self {
+            Held::Whole(held) => held == document,
+            Held::Digest(digest, _) => *digest == document_digest(document),
+        }
+    }
+
+    /// The document, or `{_id: …}`.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Held::Whole(bytes) | Held::Digest(_, bytes) => bytes,
+        }
+    }
+
+    /// Notes what it is against the same document of the other side.
+    fn compare(&self, ledger: &mut Ledger<'_>, other: &[u8], is_left: bool) -> Result<()> {
+        match self {
+            Held::Whole(held) if is_left => ledger.compare(Some(held), Some(other)),
+            Held::Whole(held) => ledger.compare(Some(other), Some(held)),
+            Held::Digest(..) if self.is(other) => ledger.compare(Some(other), Some(other)),
+            Held::Digest(..) => ledger.unequal(other),
+        }
+    }
+}
+
+/// The documents of one side that wait, by their `_id`s, or by all of them where they have none.
+#[derive(Default)]
+struct Side {
+    waiting: HashMap<Vec<u8>, VecDeque<Waiting>>,
+    bytes: usize,
+}
+
+impl Side {
+    fn wait(&mut self, key: Vec<u8>, place: u64, document: &[u8]) {
+        let document = if self.bytes + document.len() <= WAITING_BYTES {
+            self.bytes += document.len();
+            Held::Whole(document.to_vec())
+        } else {
+            Held::Digest(document_digest(document), id_of(document))
+        };
+        self.waiting.entry(key).or_default().push_back(Waiting { place, document });
+    }
+
+    /// The one that waits for `document`: an equal one, if there is one.
+    fn meet(&mut self, key: &[u8], document: &[u8]) -> Option<Waiting> {
+        let waiting = self.waiting.get_mut(key)?;
+        let equal = waiting.iter().position(|waiting| waiting.document.is(document));
+        let met = waiting.remove(equal.unwrap_or(0));
+        if waiting.is_empty() {
+            self.waiting.remove(key);
+        }
+        if let Some(Waiting { document: Held::Whole(whole), .. }) = &met {
+            self.bytes -= whole.len();
+        }
+        met
+    }
+}
+
+/// Whether what has met came in one order on both sides. Pairs are found in the order of the later of both, so as long as both
+/// sides' places grow, nothing stands elsewhere.
+#[derive(Default)]
+struct Places {
+    left: u64,
+    right: u64,
+    crossed: bool,
+}
+
+impl Places {
+    fn meet(&mut self, left: u64, right: u64) {
+        self.crossed |= left < self.left || right < self.right;
+        (self.left, self.right) = (left, right);
+    }
+}
+
+/// Compares two streams of these items. Gives whether documents stand in another order on the right.
+///
+/// # Errors
+/// When a side cannot be read.
+pub(super) async fn join(
+    (left_item, left): (&Item, &mut Stream),
+    (right_item, right): (&Item, &mut Stream),
+    ledger: &mut Ledger<'_>,
+) -> Result<bool> {
+    let (mut of_left, mut of_right, mut places) = (Side::default(), Side::default(), Places::default());
+    let mut place = 0;
+    loop {
+        futures_util::try_join!(left.fill(), right.fill())?;
+        let (one, other) = (left.current(), right.current());
+        if one.is_none() && other.is_none() {
+            break;
+        }
+        place += 1;
+        if let Some(document) = one {
+            let key = key_of(document);
+            match of_right.meet(&key, document) {
+                Some(waiting) => {
+                    places.meet(place, waiting.place);
+                    waiting.document.compare(ledger, document, false)?;
+                }
+                None => of_left.wait(key, place, document),
+            }
+        }
+        if let Some(document) = other {
+            let key = key_of(document);
+            match of_left.meet(&key, document) {
+                Some(waiting) => {
+                    places.meet(waiting.place, place);
+                    waiting.document.compare(ledger, document, true)?;
+                }
+                None => of_right.wait(key, place, document),
+            }
+        }
+        left.advance();
+        right.advance();
+    }
+    alone((left_item, of_left), (right_item, of_right), ledger).await?;
+    Ok(places.crossed)
+}
+
+/// Documents that have met none with the same bytes in its `_id`. Where the server may hold other bytes to be equal, it is
+/// asked.
+async fn alone(
+    (left, of_left): (&Item, Side),
+    (right, of_right): (&Item, Side),
+    ledger: &mut Ledger<'_>,
+) -> Result<()> {
+    let rest = |side: Side| side.waiting.into_values().flatten().map(|waiting| waiting.document).collect::<Vec<Held>>();
+    let (of_left, of_right) = (rest(of_left), rest(of_right));
+    let asks = left.has_collation() && !of_left.is_empty() && !of_right.is_empty();
+    let (found_left, found_right) = match (asks, right.is_in_archive(), left.is_in_archive()) {
+        (true, false, _) => pairs(&of_left, right, ledger, true).await?,
+        (true, true, false) => {
+            let (found_right, found_left) = pairs(&of_right, left, ledger, false).await?;
+            (found_left, found_right)
+        }
+        _ => (HashSet::new(), HashSet::new()),
+    };
+    for held in of_left.iter().filter(|held| !found_left.contains(&key_of(held.bytes()))) {
+        ledger.compare(Some(held.bytes()), None)?;
+    }
+    for held in of_right.iter().filter(|held| !found_right.contains(&key_of(held.bytes()))) {
+        ledger.compare(None, Some(held.bytes()))?;
+    }
+    Ok(())
+}
+
+/// Compares documents of one side with what the server of the other one holds under their `_id`s. Gives the keys of both.
+async fn pairs(
+    alone: &[Held],
+    other: &Item,
+    ledger: &mut Ledger<'_>,
+    is_left: bool,
+) -> Result<(HashSet<Vec<u8>>, HashSet<Vec<u8>>)> {
+    let (mut own, mut others) = (HashSet::new(), HashSet::new());
+    for some in alone.chunks(FETCHED_AT_ONCE) {
+        let keys: Vec<Vec<u8>> = some.iter().map(|held| id_of(held.bytes())).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let found = other.fetch(&Bounds::default(), &keys).await?;
+        for held in some {
+            let Some(id) = document::id(held.bytes()) else { continue };
+            if let Some(document) = found.get(Key::of(&id).as_bytes()) {
+                held.compare(ledger, document, is_left)?;
+                own.insert(key_of(held.bytes()));
+                others.insert(key_of(document));
+            }
+        }
+    }
+    Ok((own, others))
+}
+
+/// The bytes of the `_id`, or all of a document that has none.
+fn key_of(document: &[u8]) -> Vec<u8> {
+    document::id(document).map_or_else(|| document.to_vec(), |id| id.whole.to_vec())
+}
+
+/// `{_id: …}`, empty where there is none.
+fn id_of(document: &[u8]) -> Vec<u8> {
+    document::id(document).map_or_else(Vec::new, |id| RawBuilder::new().append(&id).finish())
+}

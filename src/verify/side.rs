@@ -1,0 +1,116 @@
+//! A side of a comparison: a server or an archive, and what it holds.
+
+use std::collections::HashSet;
+
+use super::item::Item;
+use crate::{
+    archive::ArchiveFile,
+    catalog::{self, Catalog, LeftOut},
+    connect::{Server, Version},
+    error::{ErrorKind, Result},
+    namespace::Namespace,
+    selection::{Selection, SelectionOptions},
+};
+
+/// A side of a comparison.
+#[derive(Clone, Debug)]
+pub enum Side {
+    /// A server; the database that its connection string names, if it names one.
+    Server(Server),
+    /// A finished archive.
+    Archive(ArchiveFile),
+}
+
+/// What a side holds, as far as it is selected.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    pub(super) items: Vec<Item>,
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) warnings: Vec<String>,
+    /// What could not be read.
+    pub(super) missing: Vec<String>,
+}
+
+impl Side {
+    /// Its name, for messages: without credentials.
+    pub fn name(&self) -> String {
+        match self {
+            Side::Server(server) => match server.default_database() {
+                Some(database) => format!("{}/{database}", server.place()),
+                None => server.place(),
+            },
+            Side::Archive(archive) => archive.name().to_owned(),
+        }
+    }
+
+    /// What it is recognised by.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Side::Server(_) => self.name(),
+            Side::Archive(archive) => format!("archive {}", archive.contents().header().id),
+        }
+    }
+
+    pub(super) fn default_database(&self) -> Option<&str> {
+        match self {
+            Side::Server(server) => server.default_database(),
+            Side::Archive(_) => None,
+        }
+    }
+
+    /// The release whose index specs it has.
+    pub(super) fn version(&self) -> Option<Version> {
+        match self {
+            Side::Server(server) => Some(server.version()),
+            Side::Archive(archive) => archive.contents().origin().and_then(|origin| Version::parse(&origin.server)),
+        }
+    }
+
+    /// The databases that it is about, where that is not all that there are.
+    pub(super) fn databases(&self) -> Option<HashSet<String>> {
+        let Side::Archive(archive) = self else { return None };
+        let names = archive.contents().namespaces().iter();
+        Some(
+            names
+                .filter_map(|of| Some(Namespace::parse(&of.collection.namespace).ok()?.database().to_owned()))
+                .collect(),
+        )
+    }
+
+    /// What `selection` takes of it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or nothing is selected.
+    pub(super) async fn selected(&self, selection: &Selection) -> Result<Holdings> {
+        match self {
+            Side::Server(server) => Ok(of_server(server, catalog::read(server, selection).await?)),
+            Side::Archive(archive) => {
+                let mut items = Item::all_of_archive(archive)?;
+                let names: Vec<Namespace> = items.iter().map(|item| item.namespace.clone()).collect();
+                let resolved = selection.resolve(&names)?;
+                let taken: HashSet<Namespace> = resolved.selected.into_iter().map(|selected| selected.source).collect();
+                items.retain(|item| taken.contains(&item.namespace));
+                Ok(Holdings { items, warnings: resolved.warnings, ..Holdings::default() })
+            }
+        }
+    }
+
+    /// All that it holds in its database, which may be nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) async fn all(&self) -> Result<Holdings> {
+        let default_database = self.default_database().map(str::to_owned);
+        let all = Selection::new(&SelectionOptions { default_database, ..SelectionOptions::default() })?;
+        match self.selected(&all).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Holdings::default()),
+            holdings => holdings,
+        }
+    }
+}
+
+fn of_server(server: &Server, catalog: Catalog) -> Holdings {
+    let Catalog { entries, left_out, warnings, missing } = catalog;
+    let items = entries.into_iter().map(|entry| Item::of_server(server, entry)).collect();
+    Holdings { items, left_out, warnings, missing }
+}
