@@ -5,6 +5,7 @@
 //! duplicate.
 
 mod insert;
+mod mixed_schema;
 mod obstacle;
 mod timestamps;
 mod write_error;
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) use timestamps::putting_timestamps_back;
 
 use insert::{COMMAND_BYTES, COMMAND_DOCUMENTS};
+use mixed_schema::MixedSchema;
 use obstacle::Obstacle;
 use write_error::WriteError;
 
@@ -77,12 +79,15 @@ pub(crate) struct Target {
     bypasses: AtomicBool,
     /// Indexes that must not refuse a document.
     indexes: Obstacle,
+    /// Whether a time series has been made one that may have buckets of several types.
+    mixed_schema: MixedSchema,
 }
 
 impl Target {
     /// The collection `namespace` of `server`.
     pub(crate) fn new(server: Server, namespace: Namespace, ordered: bool) -> Self {
-        Target { server, namespace, ordered, bypasses: AtomicBool::new(true), indexes: Obstacle::none() }
+        let (bypasses, indexes) = (AtomicBool::new(true), Obstacle::none());
+        Target { server, namespace, ordered, bypasses, indexes, mixed_schema: MixedSchema::default() }
     }
 
     /// The same collection, which has indexes that are dropped when they refuse a document.
@@ -126,7 +131,7 @@ impl Target {
     async fn send(&self, mut pending: Vec<&[u8]>, loaded: &mut Loaded) -> Result<()> {
         let doing = Doing::new(format!("insert into {}", self.namespace), "insert", self.namespace.database());
         let mut patience = self.server.patience();
-        let mut lost = false;
+        let (mut lost, mut allowed_mixed) = (false, false);
         while !pending.is_empty() {
             let (bypass, has_indexes) = (self.bypasses(), self.indexes.is_there());
             let command = insert::command(self, bypass, &pending)?;
@@ -169,7 +174,14 @@ impl Target {
             let mut rest = pending.split_off(tried);
             if has_indexes && errors.values().any(WriteError::may_be_of_an_index) {
                 self.indexes.remove(&self.server, &self.namespace).await?;
-                let (done, again) = WriteError::apart_from_indexes(pending, &mut errors);
+                let (done, again) = WriteError::apart(pending, &mut errors, WriteError::may_be_of_an_index);
+                pending = done;
+                rest.extend(again);
+            }
+            let refused_buckets = errors.values().any(|error| error.is_mixed_schema);
+            if refused_buckets && !allowed_mixed && self.mixed_schema.allow(&self.server, &self.namespace).await? {
+                allowed_mixed = true;
+                let (done, again) = WriteError::apart(pending, &mut errors, |error| error.is_mixed_schema);
                 pending = done;
                 rest.extend(again);
             }

@@ -34,3 +34,4 @@ mod stores;
 mod stream;
 mod verify;
 mod windows;
+mod zoo;

@@ -77,6 +77,12 @@ impl Bench {
     }
 }
 
+/// Two databases hold the same.
+pub(crate) async fn equal(left: &Side<'_>, right: &Side<'_>) {
+    let report = Bench::new().servers(left, right).await;
+    assert!(report.is_equal(), "{report:#?}");
+}
+
 async fn server(side: &Side<'_>) -> verify::Side {
     verify::Side::Server(side.server().await)
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bson::{Bson, Document};
 
+use super::mixed_schema;
 use crate::{
     connect::command_text,
     error::{Error, ErrorKind, Result},
@@ -17,6 +18,8 @@ pub(super) struct WriteError {
     pub(super) is_duplicate_id: bool,
     /// Whether a validator refused it, and certainly no index.
     is_validators: bool,
+    /// Whether it is a bucket with values of several types, and its collection may have none.
+    pub(super) is_mixed_schema: bool,
     pub(super) reason: String,
 }
 
@@ -47,7 +50,8 @@ impl WriteError {
             _ => command_text(code, error.get_str("codeName").unwrap_or_default(), message),
         };
         let is_duplicate_id = code == DUPLICATE_KEY && on_id;
-        WriteError { is_duplicate_id, is_validators: code == REFUSED_BY_VALIDATOR, reason }
+        let (is_validators, is_mixed_schema) = (code == REFUSED_BY_VALIDATOR, code == mixed_schema::REFUSED);
+        WriteError { is_duplicate_id, is_validators, is_mixed_schema, reason }
     }
 
     /// Whether the document may be taken once there are no indexes.
@@ -55,16 +59,17 @@ impl WriteError {
         !self.is_duplicate_id && !self.is_validators
     }
 
-    /// The documents of a command whose fate is known, with their errors by their new places; and those that an index
-    /// may have refused.
-    pub(super) fn apart_from_indexes<'a>(
+    /// The documents of a command whose fate is known, with their errors by their new places; and those that are to be sent
+    /// again, as what has refused them is no more.
+    pub(super) fn apart<'a>(
         documents: Vec<&'a [u8]>,
         errors: &mut HashMap<usize, WriteError>,
+        is_curable: impl Fn(&WriteError) -> bool,
     ) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
         let (mut known, mut again, mut left) = (Vec::new(), Vec::new(), HashMap::new());
         for (index, document) in documents.into_iter().enumerate() {
             match errors.remove(&index) {
-                Some(error) if error.may_be_of_an_index() => again.push(document),
+                Some(error) if is_curable(&error) => again.push(document),
                 error => {
                     left.extend(error.map(|error| (known.len(), error)));
                     known.push(document);

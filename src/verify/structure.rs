@@ -15,6 +15,11 @@ use crate::{
 /// Fields of an index spec that say nothing of the index: its collection, and how it was built.
 const NOT_OF_AN_INDEX: [&[u8]; 3] = [b"ns", b"background", b"dropDups"];
 
+/// Fields of the spec of an index that comes with its collection.
+const OF_AN_INHERENT_INDEX: [&[u8]; 3] = [b"key", b"name", b"collation"];
+/// Where late servers keep what they know of the buckets of a time series (SERVER-91195). Others know it too, and do not list it.
+const METADATA: &[u8] = b"app_metadata=(timeseries";
+
 /// What differs in a namespace, besides its documents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Discrepancy {
@@ -87,7 +92,29 @@ pub(super) fn crossed(left: &Item) -> Discrepancy {
 
 /// The order of options is the server's; what is in one is the user's, and its order is kept.
 fn options(namespace: &str, left: &[u8], right: &[u8], compared: &mut Compared) {
-    fields(namespace, "option", left, right, &mut compared.discrepancies);
+    let (left, right) = (without_metadata(left), without_metadata(right));
+    fields(namespace, "option", &left, &right, &mut compared.discrepancies);
+}
+
+/// Options without what a server has written into them of its own accord.
+fn without_metadata(options: &[u8]) -> Vec<u8> {
+    let mut kept = RawBuilder::new();
+    let is_metadata = |option: &Element<'_>| {
+        option.name == b"storageEngine" && option.value.windows(METADATA.len()).any(|bytes| bytes == METADATA)
+    };
+    for option in document::elements(options).map_while(Result::ok).filter(|option| !is_metadata(option)) {
+        kept.append(&option);
+    }
+    kept.finish()
+}
+
+/// These fields of a document.
+fn only(document: &[u8], names: &[&[u8]]) -> Vec<u8> {
+    let mut kept = RawBuilder::new();
+    for field in document::elements(document).map_while(Result::ok).filter(|field| names.contains(&field.name)) {
+        kept.append(&field);
+    }
+    kept.finish()
 }
 
 /// Compares the fields of two documents by their names.
@@ -167,7 +194,8 @@ fn indexes_of(item: &Item, version: Version) -> Vec<Index> {
     let all = sanitize(&item.indexes, &context).into_iter().filter_map(|sanitized| {
         let spec = match &sanitized.verdict {
             Verdict::Build(spec) => spec.clone(),
-            Verdict::Inherent => sanitized.without_removed(),
+            // What else stands there is told by the options of the collection, as far as its release lists it.
+            Verdict::Inherent => only(&sanitized.without_removed(), &OF_AN_INHERENT_INDEX),
             Verdict::Merged(_) => return None,
             Verdict::Refused(_) => sanitized.original.clone(),
         };
