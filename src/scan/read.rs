@@ -67,6 +67,11 @@ impl Delivered {
     pub fn documents(&self) -> Result<impl Iterator<Item = &[u8]>> {
         Ok(batch_documents(&self.reply)?.skip(self.skip))
     }
+
+    /// The reply that they stand in.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.reply.as_raw_document().as_bytes()
+    }
 }
 
 impl<'a> PartScan<'a> {

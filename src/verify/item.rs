@@ -149,11 +149,11 @@ impl Item {
                 Ok(found)
             }
             Place::Archive(archive, parts) => {
-                let wanted: HashSet<Key> = keys.iter().filter_map(|wanted| key(Some(wanted))).collect();
+                let asked: HashSet<Key> = keys.iter().filter_map(|asked| key(Some(asked))).collect();
                 let mut found = Documents::with_capacity(keys.len());
-                for (number, range) in within(parts, bounds) {
-                    for document in documents(archive, number).await?.each(&range)? {
-                        if let Some(key) = key(Some(document)).filter(|key| wanted.contains(key)) {
+                for (number, wanted) in within(parts, bounds) {
+                    for document in documents(archive, number).await?.each(&wanted)? {
+                        if let Some(key) = key(Some(document)).filter(|key| asked.contains(key)) {
                             found.insert(key.into_bytes(), document.to_vec());
                         }
                     }
@@ -166,12 +166,12 @@ impl Item {
 
 /// What is wanted of a block: everything, or what is between two keys.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Range {
+pub(super) struct Wanted {
     lower: Option<Key>,
     upper: Option<Key>,
 }
 
-impl Range {
+impl Wanted {
     fn has(&self, document: &[u8]) -> bool {
         if self.lower.is_none() && self.upper.is_none() {
             return true;
@@ -182,7 +182,7 @@ impl Range {
 }
 
 /// The blocks of parts that may have documents between `bounds`, in their order, and what is wanted of each.
-pub(super) fn within(parts: &[Part], bounds: &Bounds) -> Vec<(usize, Range)> {
+pub(super) fn within(parts: &[Part], bounds: &Bounds) -> Vec<(usize, Wanted)> {
     let (lower, upper) = (key(bounds.lower.as_deref()), key(bounds.upper.as_deref()));
     let mut blocks = Vec::new();
     for part in parts {
@@ -192,11 +192,11 @@ pub(super) fn within(parts: &[Part], bounds: &Bounds) -> Vec<(usize, Range)> {
             continue;
         }
         // What the part's own bounds say already is not asked of each document.
-        let range = Range {
+        let wanted = Wanted {
             lower: lower.clone().filter(|lower| part.lower.as_ref().is_none_or(|begin| begin < lower)),
             upper: upper.clone().filter(|upper| part.upper.as_ref().is_none_or(|end| upper < end)),
         };
-        blocks.extend(part.blocks.iter().map(|number| (*number, range.clone())));
+        blocks.extend(part.blocks.iter().map(|number| (*number, wanted.clone())));
     }
     blocks
 }
@@ -208,14 +208,23 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Those in a range, in their order.
+    /// What they stand in, back to back.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.raw
+    }
+
+    /// Those that are wanted, in their order.
     ///
     /// # Errors
     /// When they are not documents.
-    pub(super) fn each(&self, range: &Range) -> Result<Vec<&[u8]>> {
+    pub(super) fn each(&self, wanted: &Wanted) -> Result<Vec<&[u8]>> {
         let all = transload_format::Documents::new(&self.raw).collect::<std::result::Result<Vec<_>, _>>();
         let mut all = all.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()).at(&self.place))?;
-        all.retain(|document| range.has(document));
+        all.retain(|document| wanted.has(document));
         Ok(all)
     }
 }
