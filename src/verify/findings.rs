@@ -104,6 +104,8 @@ impl Findings {
         match lines.next().transpose()? {
             None => return Ok(left),
             Some(Line::Verify(other)) if other == self.comparison => {}
+            // One that has come to nothing.
+            Some(Line::Verify(_)) if lines.next().is_none() => return Ok(left),
             Some(_) => {
                 return Err(Error::new(ErrorKind::AlreadyExists, "holds the findings of another comparison")
                     .with_hint("name another file in --differences, or remove this one")
