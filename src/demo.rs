@@ -98,6 +98,7 @@ async fn show(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Cancell
         codec: Codec::default(),
         parallel: options.parallel,
         part_bytes: PART_BYTES,
+        consistent: false,
     };
     let dump = dump(&source, dump_options, Arc::clone(&progress), cancel.clone()).await?;
     let restore_options = RestoreOptions {

@@ -5,6 +5,7 @@
 //! ```
 //! All parts of all collections stand in one queue, the largest first; each of N workers follows one cursor.
 
+mod one_time;
 mod sidecar;
 
 use std::{
@@ -28,7 +29,7 @@ use crate::{
     connect::Server,
     error::{Error, ErrorKind, Result},
     progress::Progress,
-    report::{DumpReport, namespaces},
+    report::{Consistency, DumpReport, namespaces},
     scan::{Bounds, PartScan, split},
     selection::Selection,
 };
@@ -60,6 +61,18 @@ pub struct DumpOptions {
     /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
     /// there is a reason. A smaller collection is one part.
     pub part_bytes: u64,
+    /// Whether everything is to be read as of one cluster time, or nothing at all.
+    pub consistent: bool,
+}
+
+/// What there is to read.
+struct Plan {
+    catalog: Catalog,
+    jobs: Vec<Job>,
+    /// What happened up to this cluster time is in the copy; 0 if none is kept.
+    since: u64,
+    /// Whether nothing else is: the catalog is of that time, and all parts have to be.
+    at_one_time: bool,
 }
 
 /// What the workers share.
@@ -67,6 +80,8 @@ struct Shared {
     server: Server,
     entries: Vec<Entry>,
     queue: Mutex<VecDeque<Job>>,
+    /// The cluster time that everything is to be read as of, if one is.
+    one_time: Option<u64>,
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     sink: Sink,
@@ -98,17 +113,17 @@ pub async fn dump(
     check_sidecar(&options.destination)?;
     progress.stage("reading the catalog", None, None);
     let planned = async {
-        // What happens from now on is not all in the copy; what happened before is.
-        let since = server.operation_time().await?;
-        let catalog = catalog::read(server, &options.selection).await?;
-        catalog.warnings.iter().for_each(|warning| progress.warn(warning));
-        catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
-        Ok::<_, Error>((plan(server, &catalog, options.part_bytes).await?, catalog, since))
+        match options.consistent {
+            true => one_time::plan(server, &options).await,
+            false => plan(server, &options).await,
+        }
     };
-    let (jobs, catalog, since) = tokio::select! {
+    let Plan { catalog, jobs, since, at_one_time } = tokio::select! {
         planned = planned => planned?,
         () = cancel.cancelled() => return Err(Error::interrupted()),
     };
+    catalog.warnings.iter().for_each(|warning| progress.warn(warning));
+    catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
     let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
     let (sink, writer) = Sink::begin(&options.destination, options.codec, origin(server), since, collections)?;
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
@@ -119,6 +134,7 @@ pub async fn dump(
         open_parts: open_parts(entries.len(), &jobs),
         entries,
         queue: Mutex::new(jobs.into()),
+        one_time: at_one_time.then_some(since),
         sink,
         budget: Budget::new(MEMORY),
         cancel,
@@ -137,6 +153,7 @@ pub async fn dump(
         bytes: totals.bytes,
         seconds: begun.elapsed().as_secs_f64(),
         retries: server.retries() - retries_before,
+        consistency: Consistency::of(&written.contents),
         namespaces: namespaces(&written.contents),
         sidecar: sidecar.map(|path| path.display().to_string()),
         bad_indexes: bad_indexes(&indexes),
@@ -146,8 +163,17 @@ pub async fn dump(
     })
 }
 
+/// Each part is to be read as it is when its turn comes.
+async fn plan(server: &Server, options: &DumpOptions) -> Result<Plan> {
+    // What happens from now on is not all in the copy; what happened before is.
+    let since = server.operation_time().await?;
+    let catalog = catalog::read(server, &options.selection).await?;
+    let jobs = cut(server, &catalog, options.part_bytes).await?;
+    Ok(Plan { catalog, jobs, since, at_one_time: false })
+}
+
 /// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
-async fn plan(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
+async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
     let parts = |(entry, of): (usize, &Entry)| {
         let of = of.clone();
         async move {
@@ -225,10 +251,14 @@ impl Shared {
     async fn read_part(&self, job: &Job) -> Result<()> {
         let entry = self.entries.get(job.entry).ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
         let id = u32::try_from(job.entry + 1).unwrap_or(u32::MAX);
-        let low = self.server.operation_time().await?;
+        let low = match self.one_time {
+            Some(time) => time,
+            None => self.server.operation_time().await?,
+        };
         let begun = PartBegun { lower: job.bounds.lower.clone(), upper: job.bounds.upper.clone(), low };
         let part = self.sink.begin_part(id, begun).await?;
-        let mut scan = PartScan::new(&self.server, entry, &job.bounds, low);
+        let scan = PartScan::new(&self.server, entry, &job.bounds, low);
+        let mut scan = if self.one_time.is_some() { scan.at_one_time_or_fail() } else { scan };
         let mut block = Vec::new();
         while let Some(delivered) = scan.next().await? {
             for document in delivered.documents()? {

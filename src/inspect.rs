@@ -9,7 +9,7 @@ use crate::{
     document,
     error::{Error, ErrorKind, Result},
     extjson,
-    report::{NamespaceReport, namespaces},
+    report::{Consistency, NamespaceReport, namespaces},
 };
 
 /// What is in an archive.
@@ -33,6 +33,8 @@ pub struct InspectReport {
     pub documents: u64,
     /// Their bytes before compression.
     pub bytes: u64,
+    /// Which point in time it is of.
+    pub consistency: Consistency,
     /// The namespaces.
     pub namespaces: Vec<InspectedNamespace>,
 }
@@ -97,6 +99,7 @@ pub fn inspect(archive: &ArchiveFile) -> Result<InspectReport> {
         created: created.and_then(|ms| DateTime::from_millis(ms).try_to_rfc3339_string().ok()),
         documents: totals.documents,
         bytes: totals.bytes,
+        consistency: Consistency::of(contents),
         namespaces: inspected,
     })
 }

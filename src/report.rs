@@ -1,5 +1,7 @@
 //! What the verbs have done, as data: printed as a table, or as JSON whose fields are only ever added to.
 
+mod consistency;
+
 use serde::Serialize;
 use transload_format::{CollectionType, Contents};
 
@@ -7,6 +9,8 @@ use crate::{
     catalog::{IndexFailure, LeftOut, index_spec::Repair},
     namespace::Namespace,
 };
+
+pub use consistency::{Consistency, PointInTime};
 
 /// A namespace of an archive.
 #[derive(Clone, Debug, Serialize)]
@@ -93,6 +97,8 @@ pub struct DumpReport {
     pub seconds: f64,
     /// How often a command was sent again, or a part opened again, after an error.
     pub retries: u64,
+    /// Which point in time the archive is of.
+    pub consistency: Consistency,
     /// What the archive holds.
     pub namespaces: Vec<NamespaceReport>,
     /// The sidecar with the index specs; none on standard output.

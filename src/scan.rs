@@ -1,7 +1,9 @@
 //! Reads documents from a server: cuts collections into parts, and follows a cursor through each.
 
+mod history;
 mod parts;
 mod read;
 
+pub(crate) use history::{SNAPSHOTS_SINCE, is_readable_at};
 pub use parts::{Bounds, PART_BYTES, split};
 pub use read::{Delivered, PartScan};

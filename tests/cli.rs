@@ -11,6 +11,7 @@ mod help;
 mod indexes;
 mod journal;
 mod json;
+mod point_in_time;
 mod privileges;
 mod refusing;
 mod replaying;

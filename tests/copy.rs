@@ -205,6 +205,7 @@ impl Archive {
             codec: Codec::default(),
             parallel: 2,
             part_bytes: PART_BYTES,
+            consistent: false,
         }
     }
 

@@ -11,6 +11,7 @@ mod changes;
 mod changes_deltas;
 mod changes_keys;
 mod cli;
+mod consistent;
 mod copy;
 mod dropped_collections;
 mod dump_failovers;

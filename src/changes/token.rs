@@ -52,6 +52,15 @@ pub fn written(time: u64) -> String {
     format!("{},{}", time >> 32, time & u64::from(u32::MAX))
 }
 
+/// The same with the moment that it is by the server's clock: `1700000000,3 (2023-11-14T22:13:20Z)`.
+pub(crate) fn in_words(time: u64) -> String {
+    let milliseconds = i64::try_from(time >> 32).unwrap_or(i64::MAX).saturating_mul(1000);
+    match bson::DateTime::from_millis(milliseconds).try_to_rfc3339_string() {
+        Ok(moment) => format!("{} ({moment})", written(time)),
+        Err(_) => written(time),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bson::{Binary, rawdoc, spec::BinarySubtype};
@@ -79,6 +88,11 @@ mod tests {
         assert_eq!(time(rawdoc! { "_data": 5 }.as_bytes()), None);
         assert_eq!(time(rawdoc! { "ts": "x" }.as_bytes()), None);
         assert_eq!(time(b"nonsense"), None);
+    }
+
+    #[test]
+    fn a_time_is_written_with_its_moment() {
+        assert_eq!(in_words((1_700_000_000 << 32) | 3), "1700000000,3 (2023-11-14T22:13:20Z)");
     }
 
     #[test]

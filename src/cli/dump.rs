@@ -41,6 +41,12 @@ pub(super) struct DumpCommand {
     /// Replace an archive of that name, or what an interrupted dump has left
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FORCE", hide_env_values = true)]
     force: bool,
+    /// Read everything as of one cluster time, or fail
+    ///
+    /// For replica sets and clusters from 5.0 on, while writes go on. It has to be done within the server's window of
+    /// history: 300 s, unless minSnapshotHistoryWindowInSeconds is more. Capped collections cannot be read so.
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_CONSISTENT", hide_env_values = true)]
+    consistent: bool,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -61,7 +67,14 @@ impl DumpCommand {
         let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
         let default_database = server.default_database().map(str::to_owned);
         let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
-        let options = DumpOptions { selection, destination, codec: self.codec, parallel, part_bytes: PART_BYTES };
+        let options = DumpOptions {
+            selection,
+            destination,
+            codec: self.codec,
+            parallel,
+            part_bytes: PART_BYTES,
+            consistent: self.consistent,
+        };
         let progress = output.progress();
         let report = dump(&server, options, progress, cancel).await?;
         let outcome = if report.missing.is_empty() { Outcome::Done } else { Outcome::Incomplete };
@@ -105,6 +118,7 @@ fn text(report: &DumpReport) -> String {
             report.retries
         ));
     }
+    text.push_str(&format!("consistency: {}\n", report.consistency));
     let rate = report.bytes as f64 / report.seconds.max(0.001);
     text.push_str(&format!(
         "{}: {} documents, {} in {} ({}) in {:.1} s, {}/s\n",

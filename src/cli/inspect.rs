@@ -57,10 +57,11 @@ fn text(report: &InspectReport) -> String {
     );
     let unknown = || "unknown".to_owned();
     text.push_str(&format!(
-        "written by {} from a server {} at {}\n\n",
+        "written by {} from a server {} at {}\nconsistency: {}\n\n",
         report.tool.as_deref().map_or_else(unknown, printable),
         report.server.as_deref().map_or_else(unknown, printable),
         report.created.clone().unwrap_or_else(unknown),
+        report.consistency,
     ));
     let mut table = Table::new(&["namespace", "type", "documents", "bytes", "stored", "parts", "indexes", "digest"]);
     for namespace in &report.namespaces {

@@ -10,10 +10,13 @@ use mongodb::{
     raw_batch_cursor::{RawBatch, RawBatchCursor},
 };
 
-use super::Bounds;
+use super::{
+    Bounds,
+    history::{SNAPSHOTS_SINCE, past, read_concern},
+};
 use crate::{
     catalog::{Entry, Order, uuid_of},
-    connect::{Doing, Patience, Retry, Server, Version, batch_documents, retry},
+    connect::{Doing, Patience, Retry, Server, batch_documents, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
@@ -24,8 +27,6 @@ const REPLY_BYTES: u64 = 4 * 1024 * 1024;
 const REPLY_DOCUMENTS: i32 = 1000;
 /// Documents of a reply of which the `_id`s alone are wanted.
 const IDS_OF_A_REPLY: i32 = 20_000;
-/// The first release that reads outside of transactions with `readConcern: snapshot`.
-const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
 
 /// A part being read.
 #[allow(missing_debug_implementations, reason = "the driver's cursor has none")]
@@ -37,6 +38,8 @@ pub struct PartScan<'a> {
     low: u64,
     /// Whether the part is read as it was at `low`, so that it is of that one time, however long it takes.
     at_one_time: bool,
+    /// Whether to fail rather than to read what is not of that one time.
+    or_fail: bool,
     batch_size: i32,
     cursor: Option<RawBatchCursor>,
     /// The last document delivered: its `{_id: …}`, or the whole of it where it has no `_id`.
@@ -90,6 +93,7 @@ impl<'a> PartScan<'a> {
             bounds,
             low,
             at_one_time: low != 0 && entry.order == Order::Id && server.version() >= SNAPSHOTS_SINCE,
+            or_fail: false,
             batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
             cursor: None,
             last: None,
@@ -105,6 +109,14 @@ impl<'a> PartScan<'a> {
     #[must_use]
     pub fn of_ids(self) -> Self {
         PartScan { ids_only: true, batch_size: IDS_OF_A_REPLY, ..self }
+    }
+
+    /// The same for a reader to whom only what was there at `low` is of use: the scan fails if the server cannot tell
+    /// it. Then the order of the documents is no matter: all that the server reads at a time at all can be had.
+    #[must_use]
+    pub fn at_one_time_or_fail(mut self) -> Self {
+        (self.at_one_time, self.or_fail) = (true, true);
+        self
     }
 
     /// The next documents, or nothing at the end of the part.
@@ -129,7 +141,7 @@ impl<'a> PartScan<'a> {
                 Err(error) => {
                     self.cursor = None;
                     self.passing = self.entry.order == Order::Natural && self.last.is_some();
-                    if self.at_one_time && retry(&error) == Retry::Stop {
+                    if self.at_one_time && !self.or_fail && retry(&error) == Retry::Stop {
                         // The server keeps no history that old any more (239 SnapshotTooOld), or the catalog has changed
                         // since (246 SnapshotUnavailable), or it never had one. If it is another trouble, it comes again.
                         self.at_one_time = false;
@@ -208,13 +220,7 @@ impl<'a> PartScan<'a> {
         let mut find = RawBuilder::new();
         find.string("find", self.entry.data.collection()).int32("batchSize", self.batch_size);
         if self.low != 0 {
-            let (level, time) = match self.at_one_time {
-                true => ("snapshot", "atClusterTime"),
-                false => ("local", "afterClusterTime"),
-            };
-            find.embed("readConcern", |concern| {
-                concern.string("level", level).append_element(kind::TIMESTAMP, time, &self.low.to_le_bytes());
-            });
+            read_concern(&mut find, self.low, self.at_one_time);
         }
         if self.ids_only {
             find.embed("projection", |projection| {
@@ -266,6 +272,9 @@ impl<'a> PartScan<'a> {
             // Of a collection that was dropped, as a rule.
             DriverErrorKind::Command(command) if command.code == QUERY_PLAN_KILLED => {
                 check_identity(self.server, self.entry).await.err()
+            }
+            DriverErrorKind::Command(command) if self.or_fail => {
+                past(self.server, self.entry, self.low, command.code).await
             }
             _ => None,
         };

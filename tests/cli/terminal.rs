@@ -207,6 +207,8 @@ pub(crate) fn redacted(text: &str) -> String {
         (r"offset \d+", "offset N"),
         (r"up to \d+,\d+, \d+ s", "up to POSITION, N s"),
         (r"applied up to \d+,\d+", "applied up to POSITION"),
+        // Where nothing is written meanwhile, any dump is of one time.
+        (r"consistency: (point-in-time|consistent from) .*", "consistency: OF SOME TIME"),
         (r"\d+ whole blocks with \d+ documents", "N whole blocks with N documents"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
         (r"\b(00)?[0-9a-f]{32}\b", "$1ID"),
