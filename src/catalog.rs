@@ -1,5 +1,6 @@
 //! What a database holds besides documents: collections with their options, views, index specs.
 
+mod accounts;
 mod apply;
 mod build;
 pub mod index_spec;
@@ -16,6 +17,7 @@ pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, options_of, rea
 pub use truth::{index_specs, unhidden};
 pub use watch::BuildWatch;
 pub(crate) use {
+    accounts::{ROLES, USERS, accounts, is_accounts, merge},
     apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
     prove::{is_scratch, scratch},

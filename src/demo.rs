@@ -98,6 +98,7 @@ async fn show(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Cancell
         codec: Codec::default(),
         parallel: options.parallel,
         part_bytes: PART_BYTES,
+        users_and_roles: false,
         consistent: false,
     };
     let dump = dump(&source, dump_options, Arc::clone(&progress), cancel.clone()).await?;
@@ -108,6 +109,7 @@ async fn show(options: DemoOptions, progress: Arc<dyn Progress>, cancel: Cancell
         check: true,
         indexes: IndexSource::Beside,
         index_policy: IndexPolicy::Repair,
+        users_and_roles: false,
         parallel: options.parallel,
     };
     let archive = Source::File(ArchiveFile::open_whole(&path)?);

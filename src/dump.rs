@@ -25,9 +25,10 @@ use transload_format::{Codec, Origin, PartBegun, limits::MAX_BLOCK_LEN};
 use crate::{
     archive::{Cut, Destination, Sink, Written, partial_name},
     batch::{Batch, Budget},
-    catalog::{self, Catalog, Entry, Order},
+    catalog::{self, Catalog, Entry, LeftOut, Order},
     connect::Server,
     error::{Error, ErrorKind, Result},
+    namespace::Namespace,
     progress::Progress,
     report::{Consistency, DumpReport, namespaces},
     scan::{Bounds, PartScan, split},
@@ -61,6 +62,8 @@ pub struct DumpOptions {
     /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
     /// there is a reason. A smaller collection is one part.
     pub part_bytes: u64,
+    /// Whether users and roles are taken along: of all databases, or of the one that the connection string names.
+    pub users_and_roles: bool,
     /// Whether everything is to be read as of one cluster time, or nothing at all.
     pub consistent: bool,
 }
@@ -167,9 +170,29 @@ pub async fn dump(
 async fn plan(server: &Server, options: &DumpOptions) -> Result<Plan> {
     // What happens from now on is not all in the copy; what happened before is.
     let since = server.operation_time().await?;
-    let catalog = catalog::read(server, &options.selection).await?;
+    let catalog = catalog_of(server, options).await?;
     let jobs = cut(server, &catalog, options.part_bytes).await?;
     Ok(Plan { catalog, jobs, since, at_one_time: false })
+}
+
+/// What is to be dumped, users and roles with it if they are wanted, in the order of the names.
+async fn catalog_of(server: &Server, options: &DumpOptions) -> Result<Catalog> {
+    let mut catalog = catalog::read(server, &options.selection).await?;
+    if options.users_and_roles {
+        catalog.entries.extend(catalog::accounts(server).await?);
+        catalog.entries.sort_by(|one, other| one.namespace.cmp(&other.namespace));
+    }
+    if server.default_database().is_none() {
+        let accounts = match options.users_and_roles {
+            true => "kept by the server itself, but for users and roles",
+            false => "kept by the server itself; --users-and-roles takes users and roles along",
+        };
+        let itself = "kept by the server itself";
+        for (database, reason) in [("admin", accounts), ("config", itself), ("local", itself)] {
+            catalog.left_out.push(LeftOut { namespace: Namespace::new(database, "*")?, reason });
+        }
+    }
+    Ok(catalog)
 }
 
 /// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.

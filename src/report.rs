@@ -209,6 +209,12 @@ pub struct RestoreReport {
     pub merged_indexes: Vec<MergedIndex>,
     /// Indexes that could not be built, or were left out.
     pub failed_indexes: Vec<IndexFailure>,
+    /// Users that were merged into those of the target.
+    pub users: u64,
+    /// Roles that were.
+    pub roles: u64,
+    /// What of the archive is not restored, and why.
+    pub left_out: Vec<LeftOut>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

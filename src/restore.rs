@@ -7,6 +7,7 @@
 //! collections get their indexes before their documents already, where that changes nothing but the time it takes.
 
 mod account;
+mod accounts;
 mod early;
 mod indexes;
 mod loaders;
@@ -39,6 +40,7 @@ use crate::{
     selection::SelectionOptions,
 };
 use account::Done;
+use accounts::Accounts;
 use loaders::Loaders;
 
 /// Bytes of batches that may be in memory between the archive and the server.
@@ -64,6 +66,8 @@ pub struct RestoreOptions {
     pub indexes: IndexSource,
     /// What to do about index specs that are not as servers take them.
     pub index_policy: IndexPolicy,
+    /// Whether to merge the archive's users and roles into the target's.
+    pub users_and_roles: bool,
     /// Insert commands in flight at once, and collections whose indexes are built at once.
     pub parallel: usize,
 }
@@ -170,6 +174,7 @@ impl Restore<'_> {
         let contents = archive.contents();
         let sidecar = indexes::sidecar(&self.options.indexes, Some(archive), contents)?;
         let mut plan = Plan::new(self.server, contents, &sidecar, self.options).await?;
+        let mut accounts = self.accounts(contents)?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
             indexes::refuse_bad(&plan, self.options.index_policy)?;
@@ -201,16 +206,28 @@ impl Restore<'_> {
             }
         }
         let loaded = loaders.finish().await?;
-        self.complete(plan, contents, loaded).await
+        if self.options.users_and_roles {
+            accounts.read(archive, &self.budget).await?;
+        }
+        self.complete(plan, contents, loaded, &accounts).await
+    }
+
+    /// The users and roles of an archive.
+    fn accounts(&self, contents: &Contents) -> Result<Accounts> {
+        let accounts = Accounts::of(contents);
+        if self.options.users_and_roles {
+            accounts.check()?;
+        }
+        Ok(accounts)
     }
 
     async fn stream(&self, name: &str, input: Box<dyn Read + Send>) -> Result<Done> {
         let mut stream = stream_archive(name, input, self.budget.clone());
         let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
-        let mut plan = match stream.recv().await.ok_or_else(early)?? {
+        let (mut plan, mut accounts) = match stream.recv().await.ok_or_else(early)?? {
             Streamed::Announced(contents) => {
                 let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
-                Plan::new(self.server, &contents, &sidecar, self.options).await?
+                (Plan::new(self.server, &contents, &sidecar, self.options).await?, self.accounts(&contents)?)
             }
             _ => return Err(early()),
         };
@@ -231,7 +248,10 @@ impl Restore<'_> {
                     if batch.kind == Kind::Events {
                         return Err(plan::holds_events());
                     }
-                    if self.options.dry_run || plan.by_id(batch.namespace).is_none() {
+                    if self.options.users_and_roles && accounts.has(batch.namespace) {
+                        let id = batch.namespace;
+                        accounts.keep(id, batch.wait().await?.documents);
+                    } else if self.options.dry_run || plan.by_id(batch.namespace).is_none() {
                         // Whatever is not loaded must still be whole.
                         batch.wait().await?;
                     } else if !loaders.hand_over(batch).await {
@@ -244,7 +264,7 @@ impl Restore<'_> {
                     if self.options.dry_run {
                         return Ok(Done::nothing(plan, &contents));
                     }
-                    return self.complete(plan, &contents, loaded).await;
+                    return self.complete(plan, &contents, loaded, &accounts).await;
                 }
             }
         }
@@ -301,8 +321,14 @@ impl Restore<'_> {
         self.footprint.note(async { Ok(()) }).await
     }
 
-    /// After the documents: indexes, then views.
-    async fn complete(&self, plan: Plan, contents: &Contents, loaded: Vec<Loaded>) -> Result<Done> {
+    /// After the documents: indexes, then views, then users and roles.
+    async fn complete(
+        &self,
+        plan: Plan,
+        contents: &Contents,
+        loaded: Vec<Loaded>,
+        accounts: &Accounts,
+    ) -> Result<Done> {
         let begun = Instant::now();
         let unbuilt = self.build_indexes(&plan, &loaded).await?;
         let index_time = begun.elapsed();
@@ -321,6 +347,9 @@ impl Restore<'_> {
         let mut done = Done::nothing(plan, contents);
         (done.loaded, done.unbuilt, done.index_time) = (loaded, unbuilt, index_time);
         done.account()?;
+        if self.options.users_and_roles {
+            (done.users, done.roles) = accounts.merge(self.server).await?;
+        }
         Ok(done)
     }
 

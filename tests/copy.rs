@@ -205,6 +205,7 @@ impl Archive {
             codec: Codec::default(),
             parallel: 2,
             part_bytes: PART_BYTES,
+            users_and_roles: false,
             consistent: false,
         }
     }
@@ -234,6 +235,7 @@ impl Archive {
             check: true,
             indexes: IndexSource::Beside,
             index_policy: IndexPolicy::Repair,
+            users_and_roles: false,
             parallel: 2,
         }
     }

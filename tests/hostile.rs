@@ -54,6 +54,7 @@ async fn restored(server: &Server, namespace: &str, options: &[u8], existing: Ex
         check: true,
         indexes: IndexSource::Beside,
         index_policy: IndexPolicy::Repair,
+        users_and_roles: false,
         parallel: 2,
     };
     restore(source, server, options, Arc::new(Silent), CancellationToken::new()).await

@@ -3,6 +3,7 @@
 // A test that panics is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod bad_indexes;
 mod build_progress;
 mod capture;

@@ -204,18 +204,19 @@ async fn planted_differences_of_every_class_are_found_and_nothing_else() {
         side.insert("items", &documents.map(|document| document.as_bytes().to_vec()).collect::<Vec<_>>()).await;
         side.insert("items", &same).await;
         side.insert("items", &[rawdoc! { "_id": 5 + of }.into_bytes()]).await;
-        let (size, level, strength, from) = [(4096, "moderate", 2, 3), (8192, "strict", 1, 4)][of as usize];
+        let (size, level, from) = [(4096, "moderate", 3), (8192, "strict", 4)][of as usize];
         let alone = ["left_only", "right_only"][of as usize];
         let required = [doc! { "n": 1, "m": 1 }, doc! { "m": 1, "n": 1 }][of as usize].clone();
         for create in [
             doc! { "create": "capped", "capped": true, "size": size },
-            doc! { "create": "collated", "collation": { "locale": "en", "strength": strength } },
             doc! { "create": "view", "viewOn": "items", "pipeline": [{ "$match": { "n": from } }] },
             doc! { "create": "valid", "validator": { "$jsonSchema": { "properties": { "n": {}, "m": {} } }, "x": required }, "validationLevel": level },
             doc! { "create": alone },
         ] {
             side.run(create).await;
         }
+        let collation = (of == 0).then(|| doc! { "locale": "en", "strength": 2 });
+        side.run(doc! { "create": "collated", "collation": collation.unwrap_or(doc! { "locale": "simple" }) }).await;
         let ttl = doc! { "key": { "at": 1 }, "name": "at_1", "expireAfterSeconds": 60 * (of + 1) };
         let plain = doc! { "key": { "n": 1 }, "name": "n_1" };
         let more = doc! { "key": { "k": 1 }, "name": "k_1" };
@@ -247,11 +248,13 @@ async fn planted_differences_of_every_class_are_found_and_nothing_else() {
         .discrepancies
         .iter()
         .map(|of| of.to_string().replace("verify_planted.", "").replace("verify_planted_copy.", ""))
+        // The whole of a collation is long.
+        .map(|of| of.split(" ({\"locale").next().unwrap().to_owned())
         .collect();
     let expected = [
         r#"capped: option size: {"$numberInt":"4096"} on the left, {"$numberInt":"8192"} on the right"#,
-        r#"collated: index _id_: collation: int32 at strength on the left, another int32 on the right"#,
-        r#"collated: option collation: int32 at strength on the left, another int32 on the right"#,
+        "collated: index _id_: collation: missing on the right",
+        "collated: option collation: missing on the right",
         r#"items: index at_1: expireAfterSeconds: {"$numberInt":"60"} on the left, {"$numberInt":"120"} on the right"#,
         r#"items: index k_1: missing on the right ({"k":{"$numberInt":"1"}})"#,
         "left_only: namespace: missing on the right (collection, 0 documents)",

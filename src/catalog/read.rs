@@ -76,11 +76,13 @@ pub struct Entry {
     pub documents: Option<u64>,
     /// Their bytes, if the server told.
     pub bytes: Option<u64>,
+    /// Of users and roles: of which database alone, if not of all.
+    pub of_database: Option<String>,
 }
 
 /// What was found out about a namespace.
-struct Found {
-    entry: Entry,
+pub(super) struct Found {
+    pub(super) entry: Entry,
     /// What of it the user may not know.
     missing: Option<String>,
     /// What the user should know.
@@ -202,7 +204,7 @@ async fn collections(server: &Server, database: &str, catalog: &mut Catalog) -> 
     };
     let mut listed = Vec::new();
     for info in infos {
-        let namespace = Namespace::new(database, text(&info, b"name")?)?;
+        let namespace = named(database, &info)?;
         match left_out(namespace.collection()) {
             None => listed.push((namespace, info)),
             Some("") => {}
@@ -232,8 +234,13 @@ pub(crate) fn is_copied(collection: &str) -> bool {
     left_out(collection).is_none()
 }
 
+/// The namespace that an entry of `listCollections` is about.
+pub(super) fn named(database: &str, info: &[u8]) -> Result<Namespace> {
+    Namespace::new(database, text(info, b"name")?)
+}
+
 /// What is to be known of a namespace before it is read.
-async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<Found> {
+pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<Found> {
     let collection_type = collection_type(&info);
     let options = document::find(&info, b"options").map_or(document::EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
@@ -246,7 +253,16 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<F
     if collection_type == CollectionType::View {
         let data = namespace.clone();
         let (order, nothing) = (Order::Nothing, Some(0));
-        let entry = Entry { namespace, data, collection, uuid: None, order, documents: nothing, bytes: nothing };
+        let entry = Entry {
+            namespace,
+            data,
+            collection,
+            uuid: None,
+            order,
+            documents: nothing,
+            bytes: nothing,
+            of_database: None,
+        };
         return Ok(Found { entry, missing: None, warning: None, listed_only: None });
     }
     let (database, name) = (namespace.database(), namespace.collection());
@@ -281,7 +297,7 @@ async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<F
         CollectionType::TimeSeries => uuid_if_allowed(server, &data).await?,
         _ => collection.uuid,
     };
-    let entry = Entry { namespace, data, collection, uuid, order, documents, bytes };
+    let entry = Entry { namespace, data, collection, uuid, order, documents, bytes, of_database: None };
     Ok(Found { entry, missing, warning, listed_only })
 }
 

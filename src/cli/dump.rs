@@ -47,6 +47,9 @@ pub(super) struct DumpCommand {
     /// history: 300 s, unless minSnapshotHistoryWindowInSeconds is more. Capped collections cannot be read so.
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_CONSISTENT", hide_env_values = true)]
     consistent: bool,
+    /// Take users and roles along, of all databases or of the one that is named; takes the role `backup`
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_USERS_AND_ROLES", hide_env_values = true)]
+    users_and_roles: bool,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -73,6 +76,7 @@ impl DumpCommand {
             codec: self.codec,
             parallel,
             part_bytes: PART_BYTES,
+            users_and_roles: self.users_and_roles,
             consistent: self.consistent,
         };
         let progress = output.progress();

@@ -57,6 +57,9 @@ pub(super) struct RestoreCommand {
     /// What to do with index specs that servers do not take as they are
     #[arg(long, value_name = "POLICY", help_heading = "Indexes", value_enum, default_value_t = Policy::Repair, env = "TRANSLOAD_INDEX_POLICY", hide_env_values = true)]
     index_policy: Policy,
+    /// Merge the archive's users and roles into the target's, which all stay; takes the role `restore`
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_USERS_AND_ROLES", hide_env_values = true)]
+    users_and_roles: bool,
     /// Print the plan and touch nothing
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DRY_RUN", hide_env_values = true)]
     dry_run: bool,
@@ -108,6 +111,7 @@ impl RestoreCommand {
                 Policy::Strict => IndexPolicy::Strict,
                 Policy::Skip => IndexPolicy::Skip,
             },
+            users_and_roles: self.users_and_roles,
             parallel,
         };
         let report = restore(source, &server, options, output.progress(), cancel).await?;
@@ -194,6 +198,13 @@ fn text(report: &RestoreReport) -> String {
         ));
     }
     push_indexes(report, &mut text);
+    for left_out in &report.left_out {
+        let namespace = printable(&left_out.namespace.to_string());
+        text.push_str(&format!("not restored: {namespace} ({})\n", left_out.reason));
+    }
+    if report.users + report.roles > 0 {
+        text.push_str(&format!("merged: {} users, {} roles\n", report.users, report.roles));
+    }
     if report.dry_run {
         text.push_str("a plan only: nothing was written\n");
         return text;

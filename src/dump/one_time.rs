@@ -5,9 +5,9 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{DumpOptions, Plan, cut};
+use super::{DumpOptions, Plan, catalog_of, cut};
 use crate::{
-    catalog::{self, Catalog, Entry, Order, is_capped},
+    catalog::{Catalog, Entry, Order, is_capped},
     connect::Server,
     error::{Error, ErrorKind, Result},
     scan::{SNAPSHOTS_SINCE, is_readable_at},
@@ -29,13 +29,13 @@ pub(super) async fn plan(server: &Server, options: &DumpOptions) -> Result<Plan>
     check(server)?;
     // Two readings of different members, of which one is behind, could be alike although something has changed.
     let primary = server.reading_primary();
-    let mut catalog = catalog::read(&primary, &options.selection).await?;
+    let mut catalog = catalog_of(&primary, options).await?;
     let mut unfit = Error::new(ErrorKind::Internal, "no time was tried");
     for _ in 0..TRIES {
         let jobs = cut(server, &catalog, options.part_bytes).await?;
         let since = primary.operation_time().await?;
         let (unreadable, after) =
-            futures_util::try_join!(unreadable(server, &catalog, since), catalog::read(&primary, &options.selection))?;
+            futures_util::try_join!(unreadable(server, &catalog, since), catalog_of(&primary, options))?;
         let restless = changed(&catalog, &after);
         if restless.is_empty() && unreadable.is_empty() {
             return Ok(Plan { catalog, jobs, since, at_one_time: true });

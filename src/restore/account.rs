@@ -22,6 +22,9 @@ pub(super) struct Done {
     /// Of the indexes to build, by collection: why they were not.
     pub(super) unbuilt: Vec<Vec<Option<String>>>,
     pub(super) index_time: Duration,
+    /// Users and roles that were merged.
+    pub(super) users: u64,
+    pub(super) roles: u64,
     /// Documents and bytes in the archive, by namespace id.
     archived: Vec<(u64, u64)>,
 }
@@ -36,6 +39,8 @@ impl Done {
             loaded: vec![Loaded::default(); count],
             unbuilt: vec![Vec::new(); count],
             index_time: Duration::ZERO,
+            users: 0,
+            roles: 0,
             archived: archived.collect(),
             plan,
         }
@@ -77,6 +82,9 @@ impl Done {
             repaired_indexes: Vec::new(),
             merged_indexes: Vec::new(),
             failed_indexes: Vec::new(),
+            users: self.users,
+            roles: self.roles,
+            left_out: self.plan.left_out.clone(),
             warnings: self.plan.warnings.clone(),
         };
         let all = self.plan.collections().zip(&self.loaded).zip(&self.unbuilt);

@@ -6,12 +6,15 @@ use transload_format::{Collection, CollectionType, Contents};
 
 use super::{IndexPlan, RestoreOptions};
 use crate::{
-    catalog::{self, sidecar::Sidecar},
+    catalog::{self, LeftOut, sidecar::Sidecar},
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     selection::{Selection, SelectionOptions},
 };
+
+/// Why users and roles stay in the archive.
+const UNASKED: &str = "users and roles: --users-and-roles restores them";
 
 /// What to do with collections that the target has already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -74,6 +77,8 @@ impl Planned {
 pub struct Plan {
     planned: Vec<Planned>,
     by_id: HashMap<u32, usize>,
+    /// What of the archive stays in it, and why.
+    pub left_out: Vec<LeftOut>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -93,10 +98,18 @@ impl Plan {
         for namespace in contents.namespaces() {
             sources.push(Namespace::parse(&namespace.collection.namespace)?);
         }
-        let resolved = Selection::new(&with_database_of(&options.selection, &sources))?.resolve(&sources)?;
+        // Users and roles are no collections to be created and filled.
+        let plain: Vec<Namespace> = sources.iter().filter(|source| !catalog::is_accounts(source)).cloned().collect();
+        if plain.is_empty() && !sources.is_empty() && !options.users_and_roles {
+            return Err(Error::new(ErrorKind::Usage, "the archive holds users and roles alone")
+                .with_hint("--users-and-roles merges them into those of the target"));
+        }
+        let resolved = Selection::new(&with_database_of(&options.selection, &plain))?.resolve(&plain)?;
         let ids: HashMap<&Namespace, usize> =
             sources.iter().enumerate().map(|(index, source)| (source, index)).collect();
-        let mut plan = Plan { planned: Vec::new(), by_id: HashMap::new(), warnings: resolved.warnings };
+        let left_out = sources.iter().filter(|source| catalog::is_accounts(source) && !options.users_and_roles);
+        let left_out = left_out.map(|source| LeftOut { namespace: source.clone(), reason: UNASKED }).collect();
+        let mut plan = Plan { planned: Vec::new(), by_id: HashMap::new(), left_out, warnings: resolved.warnings };
         let mut existing: HashMap<String, HashMap<String, CollectionType>> = HashMap::new();
         for selected in resolved.selected {
             let Some((&index, namespace)) =

@@ -243,15 +243,21 @@ impl<'a> PartScan<'a> {
                     });
                     return find.finish();
                 }
+                let last = self.last.as_deref().and_then(document::id);
+                if last.is_some() || self.entry.of_database.is_some() {
+                    find.embed("filter", |filter| {
+                        if let Some(id) = &last {
+                            filter.embed("_id", |not| {
+                                not.append_renamed(id, "$ne");
+                            });
+                        }
+                        if let Some(database) = &self.entry.of_database {
+                            filter.string("db", database);
+                        }
+                    });
+                }
                 if let Some(last) = &self.last {
                     find.document("min", last);
-                    if let Some(id) = document::id(last) {
-                        find.embed("filter", |filter| {
-                            filter.embed("_id", |not| {
-                                not.append_renamed(&id, "$ne");
-                            });
-                        });
-                    }
                 } else if let Some(lower) = &self.bounds.lower {
                     find.document("min", lower);
                 }

@@ -12,6 +12,9 @@ use crate::{
     selection::{Selection, SelectionOptions},
 };
 
+/// Why users and roles are left out.
+const ACCOUNTS: &str = "users and roles are merged into those of a server, and not compared";
+
 /// A side of a comparison.
 #[derive(Clone, Debug)]
 pub enum Side {
@@ -86,11 +89,13 @@ impl Side {
             Side::Server(server) => Ok(of_server(server, catalog::read(server, selection).await?)),
             Side::Archive(archive) => {
                 let mut items = Item::all_of_archive(archive)?;
+                let accounts = items.extract_if(.., |item| catalog::is_accounts(&item.namespace));
+                let left_out = accounts.map(|item| LeftOut { namespace: item.namespace, reason: ACCOUNTS }).collect();
                 let names: Vec<Namespace> = items.iter().map(|item| item.namespace.clone()).collect();
                 let resolved = selection.resolve(&names)?;
                 let taken: HashSet<Namespace> = resolved.selected.into_iter().map(|selected| selected.source).collect();
                 items.retain(|item| taken.contains(&item.namespace));
-                Ok(Holdings { items, warnings: resolved.warnings, ..Holdings::default() })
+                Ok(Holdings { items, left_out, warnings: resolved.warnings, ..Holdings::default() })
             }
         }
     }
