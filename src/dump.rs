@@ -6,6 +6,7 @@
 //! All parts of all collections stand in one queue, the largest first; each of N workers follows one cursor.
 
 mod one_time;
+mod plan;
 mod sidecar;
 
 use std::{
@@ -17,7 +18,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use transload_format::{Codec, Origin, PartBegun, limits::MAX_BLOCK_LEN};
@@ -25,15 +25,15 @@ use transload_format::{Codec, Origin, PartBegun, limits::MAX_BLOCK_LEN};
 use crate::{
     archive::{Cut, Destination, Sink, Written, partial_name},
     batch::{Batch, Budget},
-    catalog::{self, Catalog, Entry, LeftOut, Order},
+    catalog::{Catalog, Entry},
     connect::Server,
     error::{Error, ErrorKind, Result},
-    namespace::Namespace,
     progress::Progress,
     report::{Consistency, DumpReport, namespaces},
-    scan::{Bounds, PartScan, split},
+    scan::PartScan,
     selection::Selection,
 };
+use plan::{Job, Plan};
 use sidecar::{bad_indexes, write_sidecar};
 
 pub use sidecar::check_sidecar;
@@ -45,8 +45,6 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 const MEMORY: usize = 32 * 1024 * 1024;
 /// How long an interrupted dump waits for standard output to take its last block.
 const LAST_WRITE: Duration = Duration::from_secs(1);
-/// Samples of collections taken at once.
-const SPLITS_AT_ONCE: usize = 4;
 
 /// How to dump.
 #[derive(Clone, Debug)]
@@ -68,16 +66,6 @@ pub struct DumpOptions {
     pub consistent: bool,
 }
 
-/// What there is to read.
-struct Plan {
-    catalog: Catalog,
-    jobs: Vec<Job>,
-    /// What happened up to this cluster time is in the copy; 0 if none is kept.
-    since: u64,
-    /// Whether nothing else is: the catalog is of that time, and all parts have to be.
-    at_one_time: bool,
-}
-
 /// What the workers share.
 struct Shared {
     server: Server,
@@ -91,13 +79,6 @@ struct Shared {
     budget: Budget,
     cancel: CancellationToken,
     progress: Arc<dyn Progress>,
-}
-
-/// A part to read.
-struct Job {
-    entry: usize,
-    bounds: Bounds,
-    weight: u64,
 }
 
 /// Dumps what the options select.
@@ -117,8 +98,8 @@ pub async fn dump(
     progress.stage("reading the catalog", None, None);
     let planned = async {
         match options.consistent {
-            true => one_time::plan(server, &options).await,
-            false => plan(server, &options).await,
+            true => Plan::at_one_time(server, &options).await,
+            false => Plan::part_by_part(server, &options).await,
         }
     };
     let Plan { catalog, jobs, since, at_one_time } = tokio::select! {
@@ -164,51 +145,6 @@ pub async fn dump(
         warnings,
         missing,
     })
-}
-
-/// Each part is to be read as it is when its turn comes.
-async fn plan(server: &Server, options: &DumpOptions) -> Result<Plan> {
-    // What happens from now on is not all in the copy; what happened before is.
-    let since = server.operation_time().await?;
-    let catalog = catalog_of(server, options).await?;
-    let jobs = cut(server, &catalog, options.part_bytes).await?;
-    Ok(Plan { catalog, jobs, since, at_one_time: false })
-}
-
-/// What is to be dumped, users and roles with it if they are wanted, in the order of the names.
-async fn catalog_of(server: &Server, options: &DumpOptions) -> Result<Catalog> {
-    let mut catalog = catalog::read(server, &options.selection).await?;
-    if options.users_and_roles {
-        catalog.entries.extend(catalog::accounts(server).await?);
-        catalog.entries.sort_by(|one, other| one.namespace.cmp(&other.namespace));
-    }
-    if server.default_database().is_none() {
-        let accounts = match options.users_and_roles {
-            true => "kept by the server itself, but for users and roles",
-            false => "kept by the server itself; --users-and-roles takes users and roles along",
-        };
-        let itself = "kept by the server itself";
-        for (database, reason) in [("admin", accounts), ("config", itself), ("local", itself)] {
-            catalog.left_out.push(LeftOut { namespace: Namespace::new(database, "*")?, reason });
-        }
-    }
-    Ok(catalog)
-}
-
-/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
-async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
-    let parts = |(entry, of): (usize, &Entry)| {
-        let of = of.clone();
-        async move {
-            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
-            let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
-            Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
-        }
-    };
-    let all = stream::iter(catalog.entries.iter().enumerate()).map(parts).buffered(SPLITS_AT_ONCE);
-    let mut jobs: Vec<Job> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight));
-    Ok(jobs)
 }
 
 fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {

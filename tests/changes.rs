@@ -7,6 +7,7 @@ mod faults;
 mod kills;
 mod moment;
 mod moving;
+mod one_time;
 mod regressions;
 mod through_target;
 mod wandering;

@@ -2,7 +2,7 @@
 //! archive.
 
 mod catalog;
-mod mover;
+pub(crate) mod mover;
 
 use std::time::Duration;
 

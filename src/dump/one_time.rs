@@ -5,7 +5,10 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{DumpOptions, Plan, catalog_of, cut};
+use super::{
+    DumpOptions,
+    plan::{Plan, catalog_of, cut},
+};
 use crate::{
     catalog::{Catalog, Entry, Order, is_capped},
     connect::Server,
@@ -20,34 +23,36 @@ const CONCURRENCY: usize = 8;
 /// How many names an error lists.
 const NAMES_SHOWN: usize = 10;
 
-/// What is to be read, and as of when. The collections are cut into parts, and all of them tried, before the dump
-/// begins: the server's window of history is open from the time that is taken on.
-///
-/// # Errors
-/// Usage when the server cannot read as of one time, or not all that was selected; and when the catalog is never alike.
-pub(super) async fn plan(server: &Server, options: &DumpOptions) -> Result<Plan> {
-    check(server)?;
-    // Two readings of different members, of which one is behind, could be alike although something has changed.
-    let primary = server.reading_primary();
-    let mut catalog = catalog_of(&primary, options).await?;
-    let mut unfit = Error::new(ErrorKind::Internal, "no time was tried");
-    for _ in 0..TRIES {
-        let jobs = cut(server, &catalog, options.part_bytes).await?;
-        let since = primary.operation_time().await?;
-        let (unreadable, after) =
-            futures_util::try_join!(unreadable(server, &catalog, since), catalog_of(&primary, options))?;
-        let restless = changed(&catalog, &after);
-        if restless.is_empty() && unreadable.is_empty() {
-            return Ok(Plan { catalog, jobs, since, at_one_time: true });
+impl Plan {
+    /// What is to be read, and as of when. The collections are cut into parts, and all of them tried, before the dump
+    /// begins: the server's window of history is open from the time that is taken on.
+    ///
+    /// # Errors
+    /// Usage when the server cannot read as of one time, or not all that was selected; and when the catalog is never alike.
+    pub(super) async fn at_one_time(server: &Server, options: &DumpOptions) -> Result<Self> {
+        check(server)?;
+        // Two readings of different members, of which one is behind, could be alike although something has changed.
+        let primary = server.reading_primary();
+        let mut catalog = catalog_of(&primary, options).await?;
+        let mut unfit = Error::new(ErrorKind::Internal, "no time was tried");
+        for _ in 0..TRIES {
+            let jobs = cut(server, &catalog, options.part_bytes).await?;
+            let since = primary.operation_time().await?;
+            let (unreadable, after) =
+                futures_util::try_join!(unreadable(server, &catalog, since), catalog_of(&primary, options))?;
+            let restless = changed(&catalog, &after);
+            if restless.is_empty() && unreadable.is_empty() {
+                return Ok(Plan { catalog, jobs, since, at_one_time: true });
+            }
+            unfit = if restless.is_empty() { refused(&unreadable) } else { never_alike(&restless) }.at(server.place());
+            // What else cannot be read has changed, and is again as it was: of a later time it may be readable.
+            if restless.is_empty() && unreadable.iter().any(|entry| is_capped(&entry.collection.options)) {
+                break;
+            }
+            catalog = after;
         }
-        unfit = if restless.is_empty() { refused(&unreadable) } else { never_alike(&restless) }.at(server.place());
-        // What else cannot be read has changed, and is again as it was: of a later time it may be readable.
-        if restless.is_empty() && unreadable.iter().any(|entry| is_capped(&entry.collection.options)) {
-            break;
-        }
-        catalog = after;
+        Err(unfit)
     }
-    Err(unfit)
 }
 
 fn check(server: &Server) -> Result<()> {

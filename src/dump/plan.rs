@@ -1,0 +1,79 @@
+//! What a dump reads: the catalog, and the parts of its collections.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::DumpOptions;
+use crate::{
+    catalog::{self, Catalog, Entry, LeftOut, Order},
+    connect::Server,
+    error::{Error, Result},
+    namespace::Namespace,
+    scan::{Bounds, split},
+};
+
+/// Samples of collections taken at once.
+const SPLITS_AT_ONCE: usize = 4;
+
+/// What there is to read.
+pub(super) struct Plan {
+    pub(super) catalog: Catalog,
+    pub(super) jobs: Vec<Job>,
+    /// What happened up to this cluster time is in the copy; 0 if none is kept.
+    pub(super) since: u64,
+    /// Whether nothing else is: the catalog is of that time, and all parts have to be.
+    pub(super) at_one_time: bool,
+}
+
+/// A part to read.
+pub(super) struct Job {
+    pub(super) entry: usize,
+    pub(super) bounds: Bounds,
+    weight: u64,
+}
+
+impl Plan {
+    /// Each part is to be read as it is when its turn comes.
+    pub(super) async fn part_by_part(server: &Server, options: &DumpOptions) -> Result<Self> {
+        // What happens from now on is not all in the copy; what happened before is.
+        let since = server.operation_time().await?;
+        let catalog = catalog_of(server, options).await?;
+        let jobs = cut(server, &catalog, options.part_bytes).await?;
+        Ok(Plan { catalog, jobs, since, at_one_time: false })
+    }
+}
+
+/// What is to be dumped, users and roles with it if they are wanted, in the order of the names.
+pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result<Catalog> {
+    let mut catalog = catalog::read(server, &options.selection).await?;
+    if options.users_and_roles {
+        catalog.entries.extend(catalog::accounts(server).await?);
+        catalog.entries.sort_by(|one, other| one.namespace.cmp(&other.namespace));
+    }
+    if server.default_database().is_none() {
+        let accounts = match options.users_and_roles {
+            true => "kept by the server itself, but for users and roles",
+            false => "kept by the server itself; --users-and-roles takes users and roles along",
+        };
+        let itself = "kept by the server itself";
+        for (database, reason) in [("admin", accounts), ("config", itself), ("local", itself)] {
+            catalog.left_out.push(LeftOut { namespace: Namespace::new(database, "*")?, reason });
+        }
+    }
+    Ok(catalog)
+}
+
+/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
+pub(super) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
+    let parts = |(entry, of): (usize, &Entry)| {
+        let of = of.clone();
+        async move {
+            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
+            let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
+            Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
+        }
+    };
+    let all = stream::iter(catalog.entries.iter().enumerate()).map(parts).buffered(SPLITS_AT_ONCE);
+    let mut jobs: Vec<Job> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight));
+    Ok(jobs)
+}
