@@ -21,5 +21,5 @@ pub(crate) use {
     apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
     prove::{is_scratch, scratch},
-    read::{databases, is_copied, order},
+    read::{databases, has_id_index, is_copied, order, read_those},
 };

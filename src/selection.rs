@@ -142,9 +142,8 @@ impl Selection {
 
     /// The namespace that goes to `target`, or `None` when nothing that is selected does.
     pub fn origin(&self, target: &Namespace) -> Result<Option<Namespace>> {
-        let renamed = self.renames.iter().filter_map(|rename| rename.origin(target).transpose());
-        for candidate in renamed.chain(std::iter::once(Ok(target.clone()))) {
-            let candidate = candidate?;
+        let renamed = self.renames.iter().filter_map(|rename| rename.origin(target));
+        for candidate in renamed.chain(std::iter::once(target.clone())) {
             if self.target(&candidate)?.as_ref() == Some(target) {
                 return Ok(Some(candidate));
             }

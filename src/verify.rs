@@ -116,14 +116,15 @@ async fn compare(left: Side, right: Side, options: VerifyOptions, progress: Arc<
     let begun = Instant::now();
     progress.stage("reading the catalogs", None, None);
     let names = Names::new(&options.selection, left.default_database(), right.default_database())?;
-    let (of_left, of_right) = futures_util::try_join!(left.selected(names.selection()), right.all())?;
+    let of_right = right.those(|name| names.on_left(name).map(|name| name.is_some()));
+    let (of_left, of_right) = futures_util::try_join!(left.selected(names.selection()), of_right)?;
     let comparison = Comparison {
         version: 1,
         left: left.identity(),
         right: right.identity(),
         settings: format!("{:?} {} {:?}", options.selection, options.ignore_field_order, options.sample),
     };
-    let (findings, done) = Findings::open(&options.findings, comparison)?;
+    let (findings, before) = Findings::open(&options.findings, comparison)?;
     let mut report = VerifyReport::new(&left, &right, &options);
     let paired = paired(&names, (&left, of_left), (&right, of_right), &mut report)?;
     let version = right.version().unwrap_or(NEWEST);
@@ -136,20 +137,22 @@ async fn compare(left: Side, right: Side, options: VerifyOptions, progress: Arc<
             pairs.push((left, right));
         }
     }
-    let known = &done.parts;
-    let split =
-        futures::iter(pairs).map(|(left, right)| Pair::new(left, right, &options, known)).buffered(SPLITS_AT_ONCE);
-    let pairs: Arc<Vec<Pair>> = Arc::new(split.try_collect().await?);
-    for pair in pairs.iter().filter(|pair| !known.contains_key(&pair.left.namespace.to_string())) {
-        findings.line(&Line::parts(&pair.left.namespace, &pair.parts))?;
+    let split = futures::iter(pairs).map(|(left, right)| Pair::new(left, right, &options, &before.parts));
+    let pairs: Arc<Vec<Pair>> = Arc::new(split.buffered(SPLITS_AT_ONCE).try_collect().await?);
+    let resumed = pairs.iter().filter(|pair| pair.is_resumed).map(|pair| pair.left.namespace.to_string()).collect();
+    findings.keep(&resumed, &before)?;
+    for pair in pairs.iter().filter(|pair| !pair.is_resumed && !pair.parts.is_empty()) {
+        findings.line(&pair.line())?;
     }
-    report.resumed_parts = done.done.len() as u64;
-    let jobs = jobs(&pairs, |namespace, part| done.done.contains_key(&(namespace.to_string(), part)));
+    let mut done = before.done;
+    done.retain(|(namespace, _), _| resumed.contains(namespace));
+    report.resumed_parts = done.len() as u64;
+    let jobs = jobs(&pairs, |namespace, part| done.contains_key(&(namespace.to_string(), part)));
     let sum = |of: fn(&Item) -> Option<u64>| jobs.first().and_then(|_| pairs.iter().map(|pair| of(&pair.left)).sum());
     let totals = options.sample.is_none().then(|| (sum(|item| item.documents), sum(|item| item.bytes))).unzip();
     progress.stage("comparing", totals.0.flatten(), totals.1.flatten());
     let mut compared: HashMap<String, Done> = HashMap::new();
-    done.done.into_iter().for_each(|((name, _), done)| compared.entry(name).or_default().add(done));
+    done.into_iter().for_each(|((name, _), done)| compared.entry(name).or_default().add(done));
     let shared = Arc::new(Shared {
         pairs: Arc::clone(&pairs),
         findings: Arc::new(findings),
@@ -165,6 +168,8 @@ async fn compare(left: Side, right: Side, options: VerifyOptions, progress: Arc<
         }
     });
     work.buffer_unordered(options.parallel.max(1)).try_collect::<()>().await?;
+    // What comes now is of what was found; to go on with it would be to believe what was compared long ago.
+    shared.findings.line(&Line::Finished)?;
     for pair in pairs.iter() {
         let done = lock(&shared.compared).get(&pair.left.namespace.to_string()).copied().unwrap_or_default();
         report.namespaces.push(pair.report(done.counts));
@@ -187,12 +192,13 @@ async fn compare(left: Side, right: Side, options: VerifyOptions, progress: Arc<
 }
 
 impl Verification {
-    /// How many documents differ.
-    pub fn differences(&self) -> u64 {
-        self.report.documents.differences()
+    /// How many documents differ, in which way.
+    pub fn documents(&self) -> Counts {
+        self.report.documents
     }
 
-    /// Copies the documents that differ to the right once more. Namespaces, options and indexes stay as they are.
+    /// Copies the documents that differ to the right once more, and deletes there what the left has not. Namespaces, options
+    /// and indexes stay as they are, and so do capped collections, where the order of documents is data.
     ///
     /// # Errors
     /// When the right side is an archive, or a side cannot be reached.
@@ -201,10 +207,12 @@ impl Verification {
             return Err(Error::new(ErrorKind::Usage, "only a server can be repaired").at("RIGHT"));
         }
         progress.stage("repairing", None, None);
-        self.report.repaired = tokio::select! {
+        let (repaired, refused) = tokio::select! {
             repaired = async { self.mending().repair().await } => repaired?,
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
+        self.report.repaired = repaired;
+        self.report.warnings.extend(refused);
         self.count()
     }
 
@@ -218,7 +226,6 @@ impl Verification {
         if differences == 0 {
             self.findings.remove()?;
         } else {
-            self.findings.line(&Line::Finished)?;
             report.findings = Some(self.findings.place());
         }
         report.equal = differences == 0 && report.discrepancies.is_empty() && report.missing.is_empty();
@@ -269,7 +276,8 @@ impl Shared {
         let open = |item| Stream::open(item, &bounds, pair.sample);
         let (mut left, mut right) = (open(&pair.left), open(&pair.right));
         let namespace = &pair.left.namespace;
-        let mut ledger = Ledger::new((namespace, job.part), self.ignores_field_order, &self.findings, &self.progress);
+        let (unique, ignores) = (pair.has_unique_ids(), self.ignores_field_order);
+        let mut ledger = Ledger::new((namespace, job.part), unique, ignores, &self.findings, &self.progress);
         let crossed = if pair.is_sorted() {
             merge(&mut left, &mut right, &mut ledger).await?;
             false

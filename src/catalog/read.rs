@@ -98,20 +98,46 @@ pub(super) struct Found {
 /// When the server refuses, the database is not there, or the selection matches nothing.
 pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     let mut catalog = Catalog::default();
-    let mut listed = Vec::new();
-    for database in databases(server, &mut catalog).await? {
-        listed.extend(collections(server, &database, &mut catalog).await?);
-    }
+    let mut listed = listed(server, &mut catalog).await?;
     if listed.is_empty() {
         return Err(nothing(server).await?);
     }
-    // The server's order is that of a hash: two dumps of the same would differ.
-    listed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let names: Vec<_> = listed.iter().map(|(namespace, _)| namespace.clone()).collect();
     let resolved = selection.resolve(&names)?;
     catalog.warnings.extend(resolved.warnings);
     let taken: std::collections::HashSet<_> = resolved.selected.iter().map(|selected| &selected.source).collect();
     listed.retain(|(namespace, _)| taken.contains(namespace));
+    with_entries(server, catalog, listed).await
+}
+
+/// Reads the catalog of those namespaces that `takes` wants: nothing, if there are none.
+///
+/// # Errors
+/// When the server refuses, and what `takes` says.
+pub(crate) async fn read_those(server: &Server, takes: impl Fn(&Namespace) -> Result<bool>) -> Result<Catalog> {
+    let mut catalog = Catalog::default();
+    let mut taken = Vec::new();
+    for (namespace, info) in listed(server, &mut catalog).await? {
+        if takes(&namespace)? {
+            taken.push((namespace, info));
+        }
+    }
+    with_entries(server, catalog, taken).await
+}
+
+/// All namespaces that a user may select, in the order of their names: the server's order is that of a hash, and two dumps
+/// of the same would differ.
+async fn listed(server: &Server, catalog: &mut Catalog) -> Result<Vec<(Namespace, Vec<u8>)>> {
+    let mut listed = Vec::new();
+    for database in databases(server, catalog).await? {
+        listed.extend(collections(server, &database, catalog).await?);
+    }
+    listed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(listed)
+}
+
+/// The catalog with what is to be known of these namespaces.
+async fn with_entries(server: &Server, mut catalog: Catalog, listed: Vec<(Namespace, Vec<u8>)>) -> Result<Catalog> {
     let entries = stream::iter(listed).map(|(namespace, info)| entry(server, namespace, info)).buffered(CONCURRENCY);
     let mut notes = Vec::new();
     for found in entries.try_collect::<Vec<_>>().await? {
@@ -308,9 +334,14 @@ pub(crate) fn order(collection: &Collection) -> Order {
         // What is listed for it are not the indexes of its buckets.
         CollectionType::TimeSeries => Order::Natural,
         CollectionType::Collection if is_capped(&collection.options) => Order::Natural,
-        CollectionType::Collection if collection.indexes.iter().any(|spec| is_id_index(spec)) => Order::Id,
+        CollectionType::Collection if has_id_index(&collection.indexes) => Order::Id,
         CollectionType::Collection => Order::Natural,
     }
+}
+
+/// Whether there is an ordinary index on `_id` among these.
+pub(crate) fn has_id_index(specs: &[Vec<u8>]) -> bool {
+    specs.iter().any(|spec| is_id_index(spec))
 }
 
 /// What an entry of `listCollections` is about.

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     namespace::printable,
     scan::PART_BYTES,
+    selection::SelectionOptions,
     verify::{
         Counts, Sampled, Side, VerifyOptions, VerifyReport,
         scrub::{scrub, scrub_stream},
@@ -66,7 +67,8 @@ pub(super) struct VerifyCommand {
     /// Look at differences again for so long, before they count: for a right side that is still catching up
     #[arg(long, value_name = "SECONDS", requires = "right", env = "TRANSLOAD_RECHECK", hide_env_values = true)]
     recheck: Option<u64>,
-    /// Copy the documents that differ to the right once more; asks first
+    /// Make documents that differ on the right what they are on the left: copies them once more, and DELETES those that
+    /// the left side does not have; asks first
     #[arg(long, requires = "right", value_parser = BoolishValueParser::new(), env = "TRANSLOAD_REPAIR_TARGET", hide_env_values = true)]
     repair_target: bool,
     /// Do not ask before the right side is changed
@@ -101,6 +103,10 @@ impl VerifyCommand {
             return Err(Error::new(ErrorKind::Usage, "a server is compared with another side, and none is named")
                 .with_hint("transload verify LEFT RIGHT, each a server or an archive")
                 .at("RIGHT"));
+        }
+        if self.selection.clone().options(self.rename.clone(), None) != SelectionOptions::default() {
+            let message = "an archive alone is proven whole: --include, --exclude, --collections-file and --rename are for a comparison";
+            return Err(Error::new(ErrorKind::Usage, message).at("RIGHT"));
         }
         let report = match self.left.as_str() {
             "-" => scrub_stream("standard input", stdin(), output.progress(), cancel).await?,
@@ -140,9 +146,13 @@ impl VerifyCommand {
             part_bytes: PART_BYTES,
         };
         let mut verification = verify(left, right, options, output.progress(), cancel.clone()).await?;
-        let differing = verification.differences();
-        if self.repair_target && differing > 0 {
-            let question = format!("Copy {differing} documents to the right once more?");
+        let differing = verification.documents();
+        if self.repair_target && differing.differences() > 0 {
+            let copies = differing.differences() - differing.missing_left;
+            let deletes = differing.missing_left;
+            let question = format!(
+                "On the right, write {copies} documents anew, and DELETE {deletes} that the left side does not have?"
+            );
             if self.yes || output.confirm(&question, &cancel).await? {
                 verification.repair(&output.progress(), cancel).await?;
             }
@@ -201,6 +211,9 @@ fn text(report: &VerifyReport) -> String {
     for missing in &report.missing {
         line("not compared: ", missing);
     }
+    for warning in &report.warnings {
+        line("warning: ", warning);
+    }
     for note in report.notes.iter().take(SHOWN) {
         line("note: ", note);
     }
@@ -217,7 +230,7 @@ fn text(report: &VerifyReport) -> String {
         line("", &format!("{} documents differed at first, and not when they were looked at again", report.rechecked));
     }
     if report.repaired > 0 {
-        line("", &format!("{} documents were copied again, and are equal now", report.repaired));
+        line("", &format!("{} documents were repaired, and are equal now", report.repaired));
     }
     text + &verdict(report)
 }

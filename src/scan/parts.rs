@@ -78,7 +78,8 @@ fn every(sample: &[Vec<u8>], parts: usize) -> Vec<Vec<u8>> {
     bounds
 }
 
-fn between(bounds: Vec<Vec<u8>>) -> Vec<Bounds> {
+/// The parts between these bounds, which are in the order of the index: they cover everything.
+pub(crate) fn between(bounds: Vec<Vec<u8>>) -> Vec<Bounds> {
     let lowers = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
     let uppers = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
     lowers.zip(uppers).map(|(lower, upper)| Bounds { lower, upper }).collect()

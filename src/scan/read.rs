@@ -234,9 +234,12 @@ impl<'a> PartScan<'a> {
                 });
             }
             Order::Id | Order::Nothing => {
-                find.embed("hint", |hint| {
-                    hint.int32("_id", 1);
-                });
+                // The index is in that order; a router, which reads from several shards at once, keeps to it only if told.
+                for name in ["hint", "sort"] {
+                    find.embed(name, |along| {
+                        along.int32("_id", 1);
+                    });
+                }
                 if self.at_max_key {
                     find.embed("filter", |filter| {
                         filter.append_element(kind::MAX_KEY, "_id", &[]);

@@ -56,10 +56,11 @@ impl Rename {
         self.from.matches(source)
     }
 
-    /// What goes to `target`, if TO, read as a pattern, matches it.
-    pub(super) fn origin(&self, target: &Namespace) -> Result<Option<Namespace>> {
-        let (from, to) = split(&self.text)?;
-        Self::parse_unplaced(&format!("{to}={from}"), self.default_database.as_deref())?.target(target)
+    /// What goes to `target`, if TO, read as a pattern, matches it, and says what that was.
+    pub(super) fn origin(&self, target: &Namespace) -> Option<Namespace> {
+        let (from, to) = split(&self.text).ok()?;
+        let back = Self::parse_unplaced(&format!("{to}={from}"), self.default_database.as_deref());
+        back.ok()?.target(target).ok()?
     }
 
     /// Where `source` goes, or `None` when FROM does not match it.

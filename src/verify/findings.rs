@@ -8,9 +8,10 @@
 //! compares that part again. A file with no differences in it is removed in the end.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, BufWriter, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -19,16 +20,12 @@ use tempfile::NamedTempFile;
 
 use super::{
     counts::Counts,
-    line::{Comparison, Difference, Line},
+    line::{Comparison, Difference, Line, Parts},
 };
-use crate::{
-    error::{Error, ErrorKind, Result},
-    hex::from_hex,
-    scan::Bounds,
-};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Differences of one part that are looked at at once.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 20_000;
 
 /// A file of findings, under a lock.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub(super) struct Findings {
 #[derive(Debug, Default)]
 pub(super) struct Left {
     /// The parts of each namespace that was begun, by its name on the left.
-    pub(super) parts: HashMap<String, Vec<Bounds>>,
+    pub(super) parts: HashMap<String, Parts>,
     /// The parts that were compared to their ends.
     pub(super) done: HashMap<(String, usize), Done>,
 }
@@ -64,36 +61,13 @@ impl Done {
 }
 
 impl Findings {
-    /// Opens the file at `path` for a comparison: what an interrupted one of the same has left is gone on with.
+    /// Opens the file at `path` for a comparison, and tells what an interrupted one of the same has left.
     ///
     /// # Errors
     /// When it holds something else, another process writes it, or it cannot be written.
     pub(super) fn open(path: &Path, comparison: Comparison) -> Result<(Self, Left)> {
-        let fail = |error| Error::io(path, error);
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(fail)?;
-        if file.try_lock().is_err() {
-            return Err(Error::new(ErrorKind::AlreadyExists, "another comparison writes it")
-                .with_hint("wait for that one, or name another file in --differences")
-                .at(path.display().to_string()));
-        }
-        let findings = Findings { path: path.to_owned(), comparison, file: Mutex::new(file) };
+        let findings = Findings { path: path.to_owned(), comparison, file: Mutex::new(locked(path)?) };
         let left = findings.left()?;
-        let is_done = |namespace: &str, part| left.done.contains_key(&(namespace.to_owned(), part));
-        let mut kept = findings.anew()?;
-        for line in findings.lines()? {
-            let line = line?;
-            let stays = match &line {
-                Line::Verify(_) | Line::Finished => false,
-                Line::Parts { namespace, .. } => left.parts.contains_key(namespace),
-                Line::Difference(Difference { namespace, part, .. }) | Line::Part { namespace, part, .. } => {
-                    is_done(namespace, *part)
-                }
-            };
-            if stays {
-                kept.line(&line)?;
-            }
-        }
-        findings.put(kept)?;
         Ok((findings, left))
     }
 
@@ -102,14 +76,17 @@ impl Findings {
         let mut left = Left::default();
         let mut lines = self.lines()?;
         match lines.next().transpose()? {
-            None => return Ok(left),
+            None if std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() == 0) => return Ok(left),
             Some(Line::Verify(other)) if other == self.comparison => {}
             // One that has come to nothing.
             Some(Line::Verify(_)) if lines.next().is_none() => return Ok(left),
-            Some(_) => {
-                return Err(Error::new(ErrorKind::AlreadyExists, "holds the findings of another comparison")
-                    .with_hint("name another file in --differences, or remove this one")
-                    .at(self.place()));
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    "holds something else than findings of this comparison",
+                )
+                .with_hint("name another file in --differences, or remove this one")
+                .at(self.place()));
             }
         }
         for line in lines {
@@ -117,8 +94,8 @@ impl Findings {
                 // It is one of an earlier time.
                 Line::Finished => return Ok(Left::default()),
                 Line::Verify(_) | Line::Difference(_) => {}
-                Line::Parts { namespace, bounds } => {
-                    left.parts.insert(namespace, bounds_of(&bounds));
+                Line::Parts(parts) => {
+                    left.parts.insert(parts.namespace.clone(), parts);
                 }
                 Line::Part { namespace, part, counts, crossed } => {
                     left.done.insert((namespace, part), Done { counts, crossed });
@@ -126,6 +103,29 @@ impl Findings {
             }
         }
         Ok(left)
+    }
+
+    /// Leaves out what is not gone on with: what is not of these namespaces, and what was found in parts that were not done.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn keep(&self, namespaces: &HashSet<String>, left: &Left) -> Result<()> {
+        let is_done = |namespace: &str, part| left.done.contains_key(&(namespace.to_owned(), part));
+        let mut kept = self.anew()?;
+        for line in self.lines()? {
+            let line = line?;
+            let stays = match &line {
+                Line::Verify(_) | Line::Finished => false,
+                Line::Parts(Parts { namespace, .. }) => namespaces.contains(namespace),
+                Line::Difference(Difference { namespace, part, .. }) | Line::Part { namespace, part, .. } => {
+                    namespaces.contains(namespace) && is_done(namespace, *part)
+                }
+            };
+            if stays {
+                kept.line(&line)?;
+            }
+        }
+        self.put(kept)
     }
 
     /// Appends lines.
@@ -175,20 +175,6 @@ impl Findings {
             }
             Some(Ok(some))
         }))
-    }
-
-    /// Gives all lines that are kept beside differences: the parts, and those that are done.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(super) fn other_lines(&self, mut take: impl FnMut(&Line) -> Result<()>) -> Result<()> {
-        for line in self.lines()? {
-            let line = line?;
-            if matches!(line, Line::Parts { .. } | Line::Part { .. }) {
-                take(&line)?;
-            }
-        }
-        Ok(())
     }
 
     /// Begins to write the file anew.
@@ -271,10 +257,22 @@ impl Anew {
     }
 }
 
-/// Parts, from the bounds between them.
-fn bounds_of(between: &[String]) -> Vec<Bounds> {
-    let between: Vec<Vec<u8>> = between.iter().map(|bound| from_hex(bound)).collect();
-    let lowers = std::iter::once(None).chain(between.iter().cloned().map(Some));
-    let uppers = between.iter().cloned().map(Some).chain(std::iter::once(None));
-    lowers.zip(uppers).map(|(lower, upper)| Bounds { lower, upper }).collect()
+/// The file at `path`, made if it is not there, under a lock of ours.
+fn locked(path: &Path) -> Result<File> {
+    let fail = |error| Error::io(path, error);
+    let written = || {
+        Err(Error::new(ErrorKind::AlreadyExists, "another comparison writes it")
+            .with_hint("wait for that one, or name another file in --differences")
+            .at(path.display().to_string()))
+    };
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Error::new(ErrorKind::Usage, "is no file").at(path.display().to_string()));
+    }
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(fail)?;
+    if file.try_lock().is_err() {
+        return written();
+    }
+    // Whoever has written it anew meanwhile holds the lock of the new one.
+    let (ours, there) = (file.metadata().map_err(fail)?, std::fs::metadata(path).map_err(fail)?);
+    if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) { Ok(file) } else { written() }
 }

@@ -17,9 +17,15 @@ use crate::{
     connect::Server,
     document::{self, kind},
     error::{Error, ErrorKind, Result},
+    hex::hex,
     namespace::Namespace,
-    scan::{Bounds, split},
+    scan::{Bounds, between, split},
 };
+
+/// Bytes of documents that are held at once when many are fetched.
+const HELD_BYTES: u64 = 32 * 1024 * 1024;
+/// And their number.
+const HELD_DOCUMENTS: usize = 20_000;
 
 /// A namespace of one side.
 #[derive(Clone, Debug)]
@@ -33,6 +39,8 @@ pub(super) struct Item {
     pub(super) indexes: Vec<Vec<u8>>,
     /// In which order its documents are read.
     pub(super) order: Order,
+    /// Whether its documents may not be in that order after all: parts of an archive that overlap.
+    pub(super) is_disordered: bool,
     /// The number of its documents, where it is known.
     pub(super) documents: Option<u64>,
     /// Their bytes.
@@ -68,6 +76,7 @@ impl Item {
             options: entry.collection.options.clone(),
             indexes: entry.collection.indexes.clone(),
             order: entry.order,
+            is_disordered: false,
             documents: entry.documents,
             bytes: entry.bytes,
             place: Place::Server(server.clone(), Arc::new(entry)),
@@ -94,13 +103,21 @@ impl Item {
                     Part { bounds, lower, upper, blocks: blocks.remove(&(id, number)).unwrap_or_default() }
                 })
                 .collect();
-            parts.sort_by(|one, other| one.lower.cmp(&other.lower));
+            let order = catalog::order(collection);
+            if order == Order::Id && document::find(&collection.options, b"collation").is_none() {
+                parts.sort_by(|one, other| one.lower.cmp(&other.lower));
+            }
+            let overlap = |pair: &[Part]| match pair {
+                [one, other] => one.upper.is_none() || one.upper > other.lower,
+                _ => false,
+            };
             Ok(Item {
                 namespace: Namespace::parse(&collection.namespace)?,
                 kind: collection.kind,
                 options: collection.options.clone(),
                 indexes: collection.indexes.clone(),
-                order: catalog::order(collection),
+                order,
+                is_disordered: parts.windows(2).any(overlap),
                 documents: Some(namespace.totals.documents),
                 bytes: Some(namespace.totals.bytes),
                 place: Place::Archive(archive.clone(), Arc::new(parts)),
@@ -116,7 +133,28 @@ impl Item {
 
     /// Whether its documents come in the order of their keys.
     pub(super) fn is_sorted(&self) -> bool {
-        self.order == Order::Id && !self.has_collation()
+        self.order == Order::Id && !self.has_collation() && !self.is_disordered
+    }
+
+    /// Whether no two of its documents can have one `_id`.
+    pub(super) fn has_unique_ids(&self) -> bool {
+        let is_clustered = document::find(&self.options, b"clusteredIndex").is_some();
+        let has_index = catalog::has_id_index(&self.indexes);
+        is_clustered || has_index || self.kind == CollectionType::TimeSeries
+    }
+
+    /// What it is recognised by: whatever is made anew under its name is another one.
+    pub(super) fn identity(&self) -> String {
+        match &self.place {
+            Place::Server(_, entry) => entry.uuid.map_or_else(String::new, |uuid| hex(&uuid)),
+            Place::Archive(archive, _) => archive.contents().header().id.to_string(),
+        }
+    }
+
+    /// How many of its documents may be in memory at once, where all are held.
+    pub(super) fn at_once(&self) -> usize {
+        let average = self.bytes.zip(self.documents).map_or(0, |(bytes, documents)| bytes / documents.max(1));
+        usize::try_from(HELD_BYTES / average.max(1)).unwrap_or(usize::MAX).clamp(1, HELD_DOCUMENTS)
     }
 
     pub(super) fn is_in_archive(&self) -> bool {
@@ -130,7 +168,12 @@ impl Item {
     pub(super) async fn split(&self, part_bytes: u64) -> Result<Vec<Bounds>> {
         match &self.place {
             Place::Server(server, entry) => split(server, entry, part_bytes).await,
-            Place::Archive(_, parts) => Ok(parts.iter().map(|part| part.bounds.clone()).collect()),
+            // Whatever was lost of them, the parts that are compared cover everything.
+            Place::Archive(_, parts) => {
+                let mut cuts: Vec<&Part> = parts.iter().filter(|part| part.lower.is_some()).collect();
+                cuts.dedup_by(|one, other| one.lower == other.lower);
+                Ok(between(cuts.into_iter().filter_map(|part| part.bounds.lower.clone()).collect()))
+            }
         }
     }
 

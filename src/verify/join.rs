@@ -53,7 +53,7 @@ impl Held {
             Held::Whole(held) if is_left => ledger.compare(Some(held), Some(other)),
             Held::Whole(held) => ledger.compare(Some(other), Some(held)),
             Held::Digest(..) if self.is(other) => ledger.compare(Some(other), Some(other)),
-            Held::Digest(..) => ledger.unequal(other),
+            Held::Digest(_, key) => ledger.unequal(if is_left { key } else { other }),
         }
     }
 }
@@ -220,9 +220,10 @@ fn is_one(one: &[u8], other: &[u8]) -> bool {
     document::id(one).zip(document::id(other)).is_some_and(|(one, other)| one.whole == other.whole)
 }
 
-/// The bytes of the `_id`, or all of a document that has none.
+/// The `_id` as the server compares it, where it needs no collation for that; of a document that has none, its digest.
 fn key_of(document: &[u8]) -> Vec<u8> {
-    document::id(document).map_or_else(|| document.to_vec(), |id| id.whole.to_vec())
+    let digest = || document_digest(document).to_le_bytes().to_vec();
+    document::id(document).map_or_else(digest, |id| Key::of(&id).into_bytes())
 }
 
 /// `{_id: …}`, empty where there is none.

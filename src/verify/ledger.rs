@@ -26,6 +26,8 @@ pub(super) struct Ledger<'a> {
     /// The collection on the left.
     namespace: &'a Namespace,
     part: usize,
+    /// Whether no two documents of it can have one `_id`.
+    has_unique_ids: bool,
     ignores_field_order: bool,
     findings: &'a Findings,
     progress: &'a Arc<dyn Progress>,
@@ -38,12 +40,14 @@ pub(super) struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     pub(super) fn new(
         (namespace, part): (&'a Namespace, usize),
+        has_unique_ids: bool,
         ignores_field_order: bool,
         findings: &'a Findings,
         progress: &'a Arc<dyn Progress>,
     ) -> Self {
         let (counts, told) = (Counts::default(), Counts::default());
-        Ledger { namespace, part, ignores_field_order, findings, progress, counts, told, lines: Vec::new() }
+        let lines = Vec::new();
+        Ledger { namespace, part, has_unique_ids, ignores_field_order, findings, progress, counts, told, lines }
     }
 
     /// A document that one side or both have.
@@ -59,14 +63,15 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// A document that both have and that differs, though of one side only the digest is known.
+    /// A document that both have and that differs, though of one side only the digest is known: that, or `{_id: …}` of the
+    /// left one.
     ///
     /// # Errors
     /// As [`compare`](Self::compare).
-    pub(super) fn unequal(&mut self, document: &[u8]) -> Result<()> {
-        self.count(true, true, Some(document));
+    pub(super) fn unequal(&mut self, left: &[u8]) -> Result<()> {
+        self.count(true, true, Some(left));
         let finding = Finding::Different { path: String::new(), left: "object", right: "object" };
-        self.note(&finding, document)
+        self.note(&finding, left)
     }
 
     /// Writes what is left to be written: the part was compared to its end, and its documents stand in one order, or have
@@ -99,7 +104,8 @@ impl<'a> Ledger<'a> {
     fn note(&mut self, finding: &Finding, document: &[u8]) -> Result<()> {
         self.counts.find(finding.class());
         let key = document::id(document).map_or_else(Vec::new, |id| RawBuilder::new().append(&id).finish());
-        Line::Difference(Difference::new(self.namespace, self.part, &key, finding)?).write(&mut self.lines)?;
+        let difference = Difference::new((self.namespace, self.part), (&key, self.has_unique_ids), finding)?;
+        Line::Difference(difference).write(&mut self.lines)?;
         if self.lines.len() >= LINES {
             self.findings.append(&std::mem::take(&mut self.lines))?;
         }

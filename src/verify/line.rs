@@ -6,9 +6,9 @@ use super::{counts::Counts, finding::Finding};
 use crate::{
     error::{Error, ErrorKind, Result},
     extjson,
-    hex::hex,
+    hex::{from_hex, hex},
     namespace::Namespace,
-    scan::Bounds,
+    scan::{Bounds, between},
 };
 
 /// One line.
@@ -18,11 +18,7 @@ pub(super) enum Line {
     /// The first one: what is compared with what.
     Verify(Comparison),
     /// The parts in which a namespace is compared.
-    Parts {
-        namespace: String,
-        /// The bound before each part but the first, in hexadecimal digits of `{_id: …}`.
-        bounds: Vec<String>,
-    },
+    Parts(Parts),
     /// A document that differs.
     Difference(Difference),
     /// A part that was compared to its end.
@@ -48,6 +44,26 @@ pub(super) struct Comparison {
     pub(super) settings: String,
 }
 
+/// The parts in which a namespace is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Parts {
+    pub(super) namespace: String,
+    /// What both sides are recognised by: what is made anew under the same name is compared anew.
+    pub(super) left: String,
+    pub(super) right: String,
+    /// Whether both come in the order of their keys.
+    pub(super) sorted: bool,
+    /// The bound before each part but the first, in hexadecimal digits of `{_id: …}`.
+    pub(super) bounds: Vec<String>,
+}
+
+impl Parts {
+    /// The parts, which cover everything.
+    pub(super) fn parts(&self) -> Vec<Bounds> {
+        between(self.bounds.iter().map(|bound| from_hex(bound)).collect())
+    }
+}
+
 /// A document that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Difference {
@@ -67,16 +83,20 @@ pub(super) struct Difference {
     pub(super) right: Option<String>,
     /// Its key, as canonical extended JSON.
     pub(super) document: serde_json::Value,
-    /// Its key `{_id: …}`, in hexadecimal digits.
+    /// Its key `{_id: …}`, in hexadecimal digits; empty where several documents may have it.
     pub(super) key: String,
 }
 
 impl Difference {
-    /// What was found about the document of `key`.
+    /// What was found about the document of `key`, which is one alone or not.
     ///
     /// # Errors
     /// When the key is malformed.
-    pub(super) fn new(namespace: &Namespace, part: usize, key: &[u8], finding: &Finding) -> Result<Self> {
+    pub(super) fn new(
+        (namespace, part): (&Namespace, usize),
+        (key, is_one): (&[u8], bool),
+        finding: &Finding,
+    ) -> Result<Self> {
         let (path, left, right) = match finding {
             Finding::OnlyLeft | Finding::OnlyRight => (None, None, None),
             Finding::FieldOrder { path } => (Some(path.clone()), None, None),
@@ -90,8 +110,9 @@ impl Difference {
             path,
             left: left.map(str::to_owned),
             right: right.map(str::to_owned),
-            document: serde_json::from_str(&shown).map_err(|error| internal(&error))?,
-            key: hex(key),
+            // Too deep for the library that reads JSON, it is shown as text.
+            document: serde_json::from_str(&shown).unwrap_or(serde_json::Value::String(shown)),
+            key: if is_one { hex(key) } else { String::new() },
         })
     }
 }
@@ -105,12 +126,6 @@ impl Line {
         serde_json::to_writer(&mut *lines, self).map_err(|error| internal(&error))?;
         lines.push(b'\n');
         Ok(())
-    }
-
-    /// The parts of a namespace.
-    pub(super) fn parts(namespace: &Namespace, parts: &[Bounds]) -> Self {
-        let bounds = parts.iter().skip(1).filter_map(|part| part.lower.as_deref()).map(hex).collect();
-        Line::Parts { namespace: namespace.to_string(), bounds }
     }
 }
 

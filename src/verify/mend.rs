@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
@@ -65,61 +65,101 @@ impl Mending<'_> {
     async fn look_again(&self) -> Result<(u64, u64)> {
         let (mut equal, mut differing) = (0, 0);
         let mut anew = self.findings.anew()?;
-        self.findings.other_lines(|line| anew.line(line))?;
         for some in self.findings.differences()? {
-            for document in self.fetch(some?).await? {
-                let finding = Finding::between(document.left.as_deref(), document.right.as_deref());
-                let finding = match finding {
-                    // Nothing tells it from others.
-                    _ if document.key.is_empty() => {
-                        differing += 1;
-                        anew.line(&Line::Difference(document.difference))?;
-                        continue;
-                    }
-                    Some(Finding::FieldOrder { .. }) if self.ignores_field_order => None,
-                    finding => finding,
-                };
-                let Some(finding) = finding else {
-                    equal += 1;
-                    continue;
-                };
-                differing += 1;
-                let namespace = &self.pair(&document.difference)?.left.namespace;
-                let line = Difference::new(namespace, document.difference.part, &document.key, &finding)?;
-                anew.line(&Line::Difference(line))?;
+            let some = some?;
+            for some in self.at_once(&some)? {
+                for document in self.fetch(some).await? {
+                    let line = document.look_again(self)?;
+                    equal += u64::from(line.is_none());
+                    differing += u64::from(line.is_some());
+                    line.map_or(Ok(()), |line| anew.line(&Line::Difference(line)))?;
+                }
             }
         }
+        anew.line(&Line::Finished)?;
         self.findings.put(anew)?;
         Ok((equal, differing))
     }
 
-    /// Copies documents that differ from the left to the right once more, and looks whether they are equal then: how many are.
+    /// Makes the documents that differ on the right what they are on the left, as long as that gets on, and looks whether they
+    /// are equal then: how many are, and why others are not.
     ///
     /// # Errors
     /// When a side cannot be read or written.
-    pub(super) async fn repair(&self) -> Result<u64> {
-        for some in self.findings.differences()? {
-            let documents = self.fetch(some?).await?;
-            let Some(first) = documents.first() else { continue };
-            let pair = self.pair(&first.difference)?;
-            let Place::Server(server, entry) = &pair.right.place else {
-                return Err(
-                    Error::new(ErrorKind::Usage, "an archive cannot be repaired").at(pair.right.namespace.to_string())
-                );
-            };
-            let target = Target::new(server.clone(), entry.data.clone());
-            let outcome = target.send(&documents.iter().flat_map(Document::writes).collect::<Vec<_>>()).await?;
-            if outcome.refused.iter().any(|refused| refused.code == DUPLICATE_KEY) {
-                // They stand in each other's way.
-                let whole: Vec<Vec<u8>> = documents.iter().filter_map(|document| document.left.clone()).collect();
-                target.exchange(&whole).await?;
+    pub(super) async fn repair(&self) -> Result<(u64, Vec<String>)> {
+        let (mut repaired, mut before) = (0, u64::MAX);
+        loop {
+            let mut refused = BTreeMap::new();
+            // What is in the way of others goes first.
+            for deletes in [true, false] {
+                for some in self.findings.differences()? {
+                    let some = some?;
+                    for some in self.at_once(&some)? {
+                        self.write(&self.fetch(some).await?, deletes, &mut refused).await?;
+                    }
+                }
             }
+            let (equal, differing) = self.look_again().await?;
+            repaired += equal;
+            if differing == 0 || differing >= before {
+                let why = refused
+                    .into_iter()
+                    .map(|(reason, count): (String, u64)| format!("not repaired: {reason} ({count})"));
+                return Ok((repaired, why.collect()));
+            }
+            before = differing;
         }
-        self.look_again().await.map(|(equal, _)| equal)
+    }
+
+    /// Deletes what only the right side has, or writes what the left one has.
+    async fn write(&self, documents: &[Document], deletes: bool, refused: &mut BTreeMap<String, u64>) -> Result<()> {
+        let Some(first) = documents.first() else { return Ok(()) };
+        let pair = self.pair(&first.difference)?;
+        let Place::Server(server, entry) = &pair.right.place else {
+            let message = "an archive cannot be repaired";
+            return Err(Error::new(ErrorKind::Usage, message).at(pair.right.namespace.to_string()));
+        };
+        let mut refuse = |reason: String, count: usize| *refused.entry(reason).or_default() += count as u64;
+        if pair.is_ordered() {
+            refuse(
+                format!("{} is capped, and the order of its documents is data", pair.right.namespace),
+                documents.len(),
+            );
+            return Ok(());
+        }
+        let known = documents.iter().filter(|document| !document.key.is_empty());
+        let written: Vec<(&Document, Write<'_>)> = known
+            .filter(|document| document.left.is_none() == deletes)
+            .flat_map(|document| document.writes().map(move |write| (document, write)))
+            .collect();
+        let target = Target::new(server.clone(), entry.data.clone());
+        let writes: Vec<Write<'_>> = written.iter().map(|(_, write)| write.clone()).collect();
+        let outcome = target.send(&writes).await?;
+        let (mut in_the_way, mut back) = (Vec::new(), Vec::new());
+        for one in outcome.refused {
+            let Some((document, write)) = written.get(one.index) else { continue };
+            if let (Write::Insert(_), Some(right)) = (write, &document.right) {
+                // It was deleted for that.
+                back.push(Write::Insert(Cow::Borrowed(right)));
+            }
+            if one.code == DUPLICATE_KEY {
+                in_the_way.extend(document.left.clone());
+            }
+            refuse(format!("{}: {}", pair.right.namespace, one.reason), 1);
+        }
+        target.send(&back).await?;
+        target.exchange(&in_the_way).await.map(drop)
+    }
+
+    /// Differences of one part, as many as may be in memory with their documents.
+    fn at_once<'a>(&self, some: &'a [Difference]) -> Result<impl Iterator<Item = &'a [Difference]> + use<'a>> {
+        let Some(first) = some.first() else { return Ok(some.chunks(1)) };
+        let pair = self.pair(first)?;
+        Ok(some.chunks(pair.left.at_once().min(pair.right.at_once())))
     }
 
     /// What both sides have of documents of one part.
-    async fn fetch(&self, some: Vec<Difference>) -> Result<Vec<Document>> {
+    async fn fetch(&self, some: &[Difference]) -> Result<Vec<Document>> {
         let Some(first) = some.first() else { return Ok(Vec::new()) };
         let pair = self.pair(first)?;
         let bounds = pair.parts.get(first.part).cloned().unwrap_or_default();
@@ -127,12 +167,12 @@ impl Mending<'_> {
         let asked: Vec<&[u8]> = keys.iter().map(Vec::as_slice).filter(|key| !key.is_empty()).collect();
         let (mut left, mut right) =
             futures_util::try_join!(pair.left.fetch(&bounds, &asked), pair.right.fetch(&bounds, &asked))?;
-        let of = |(difference, key): (Difference, Vec<u8>)| {
+        let of = |(difference, key): (&Difference, Vec<u8>)| {
             let canonical = document::id(&key).map(|id| Key::of(&id).into_bytes()).unwrap_or_default();
             let (left, right) = (left.remove(&canonical), right.remove(&canonical));
-            Document { difference, key, left, right }
+            Document { difference: difference.clone(), key, left, right }
         };
-        Ok(some.into_iter().zip(keys).map(of).collect())
+        Ok(some.iter().zip(keys).map(of).collect())
     }
 
     fn pair(&self, difference: &Difference) -> Result<&Pair> {
@@ -144,6 +184,20 @@ impl Mending<'_> {
 }
 
 impl Document {
+    /// What is found about it now; nothing if it is equal.
+    fn look_again(self, mending: &Mending<'_>) -> Result<Option<Difference>> {
+        if self.key.is_empty() {
+            // Nothing tells it from others.
+            return Ok(Some(self.difference));
+        }
+        let finding = match Finding::between(self.left.as_deref(), self.right.as_deref()) {
+            Some(Finding::FieldOrder { .. }) if mending.ignores_field_order => None,
+            finding => finding,
+        };
+        let place = (&mending.pair(&self.difference)?.left.namespace, self.difference.part);
+        finding.map(|finding| Difference::new(place, (&self.key, true), &finding)).transpose()
+    }
+
     /// What makes the right side what the left one is.
     fn writes(&self) -> impl Iterator<Item = Write<'_>> {
         let (delete, put) = match (&self.left, &self.right) {

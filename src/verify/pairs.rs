@@ -1,18 +1,28 @@
 //! What is compared with what: namespaces of both sides, in parts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{
-    Side, VerifiedNamespace, VerifyOptions, VerifyReport, counts::Counts, item::Item, names::Names, sample::Sample,
-    side::Holdings, structure,
+    Side, VerifiedNamespace, VerifyOptions, VerifyReport,
+    counts::Counts,
+    item::Item,
+    line::{Line, Parts},
+    names::Names,
+    sample::Sample,
+    side::Holdings,
+    structure,
 };
 use crate::{
-    catalog::{self, Order},
-    error::Result,
+    catalog::{self, LeftOut, Order},
+    error::{Error, ErrorKind, Result},
+    hex::hex,
     namespace::Namespace,
     report::kind_name,
     scan::Bounds,
 };
+
+/// Why a namespace of the left side is compared with nothing.
+const ELSEWHERE: &str = "on the right it would be in another database than the one that is named";
 
 /// A namespace that both sides have.
 #[derive(Debug)]
@@ -21,6 +31,8 @@ pub(super) struct Pair {
     pub(super) right: Item,
     pub(super) parts: Vec<Bounds>,
     pub(super) sample: Option<Sample>,
+    /// Whether an interrupted comparison has cut it into these parts.
+    pub(super) is_resumed: bool,
 }
 
 /// A part to compare.
@@ -31,7 +43,7 @@ pub(super) struct Job {
 }
 
 impl Pair {
-    /// Cuts it into parts, unless it is known into which.
+    /// Cuts it into parts, or takes those that an interrupted comparison had.
     ///
     /// # Errors
     /// When a server cannot be asked.
@@ -39,23 +51,44 @@ impl Pair {
         left: Item,
         right: Item,
         options: &VerifyOptions,
-        known: &HashMap<String, Vec<Bounds>>,
+        known: &HashMap<String, Parts>,
     ) -> Result<Self> {
         let most = left.documents.max(right.documents);
-        let wanted = options.sample.filter(|_| !left.has_collation());
+        let wanted = options.sample.filter(|_| !left.has_collation() && !right.has_collation());
         let sample = wanted.zip(most).and_then(|(wanted, most)| Sample::of(wanted.documents, most, wanted.seed));
-        let mut pair = Pair { left, right, parts: Vec::new(), sample };
-        pair.parts = match known.get(&pair.left.namespace.to_string()) {
-            Some(parts) => parts.clone(),
-            None if pair.left.order == Order::Nothing => Vec::new(),
-            None if !pair.is_sorted() => vec![Bounds::default()],
+        let mut pair = Pair { left, right, parts: Vec::new(), sample, is_resumed: false };
+        if pair.left.order == Order::Nothing {
+            return Ok(pair);
+        }
+        let known = known.get(&pair.left.namespace.to_string());
+        pair.parts = known.map_or_else(Vec::new, Parts::parts);
+        if known.is_some_and(|known| pair.line() == Line::Parts(known.clone())) {
+            pair.is_resumed = true;
+            return Ok(pair);
+        }
+        pair.parts = match (pair.left.is_in_archive(), pair.right.is_in_archive()) {
+            _ if !pair.is_sorted() => vec![Bounds::default()],
             // The parts of an archive are where its blocks are.
-            None if pair.right.is_in_archive() && !pair.left.is_in_archive() => {
-                pair.right.split(options.part_bytes).await?
-            }
-            None => pair.left.split(options.part_bytes).await?,
+            (false, true) => pair.right.split(options.part_bytes).await?,
+            _ => pair.left.split(options.part_bytes).await?,
         };
         Ok(pair)
+    }
+
+    /// What the file of findings says of its parts.
+    pub(super) fn line(&self) -> Line {
+        Line::Parts(Parts {
+            namespace: self.left.namespace.to_string(),
+            left: self.left.identity(),
+            right: self.right.identity(),
+            sorted: self.is_sorted(),
+            bounds: self.parts.iter().skip(1).filter_map(|part| part.lower.as_deref()).map(hex).collect(),
+        })
+    }
+
+    /// Whether no two documents of a side can have one `_id`.
+    pub(super) fn has_unique_ids(&self) -> bool {
+        self.left.has_unique_ids() && self.right.has_unique_ids()
     }
 
     /// Whether both sides give their documents in the order of their keys.
@@ -65,7 +98,7 @@ impl Pair {
 
     /// Whether the order of its documents is data.
     pub(super) fn is_ordered(&self) -> bool {
-        catalog::is_capped(&self.left.options)
+        catalog::is_capped(&self.left.options) || catalog::is_capped(&self.right.options)
     }
 
     /// What the report says of it.
@@ -96,27 +129,33 @@ pub(super) fn paired(
     let side =
         |name: String, missing: Vec<String>| missing.into_iter().map(move |missing| format!("{name}: {missing}"));
     report.missing = side(left.name(), of_left.missing).chain(side(right.name(), of_right.missing)).collect();
-    let (only_left, only_right) = (left.databases(), right.databases());
-    let is_of = |only: &Option<HashSet<String>>, name: &Namespace| {
-        only.as_ref().is_none_or(|only| only.contains(name.database()))
-    };
+    // Whatever else a server has is none of an archive's business.
+    let only_left = left.databases();
     let mut others: HashMap<Namespace, Item> =
         of_right.items.into_iter().map(|item| (item.namespace.clone(), item)).collect();
     let mut pairs = Vec::new();
     for item in of_left.items {
-        let Some(name) = names.on_right(&item.namespace)? else { continue };
+        let Some(name) = names.on_right(&item.namespace)? else {
+            report.left_out.push(LeftOut { namespace: item.namespace, reason: ELSEWHERE });
+            continue;
+        };
         match others.remove(&name) {
             Some(other) => pairs.push((item, other)),
-            None if is_of(&only_right, &name) => report.discrepancies.push(structure::alone(&item, true)),
-            None => {}
+            None => report.discrepancies.push(structure::alone(&item, true)),
         }
     }
     let mut others: Vec<Item> = others.into_values().collect();
     others.sort_by(|one, other| one.namespace.cmp(&other.namespace));
     for item in others {
-        if names.on_left(&item.namespace)?.is_some_and(|name| is_of(&only_left, &name)) {
+        let is_of = |name: Namespace| only_left.as_ref().is_none_or(|only| only.contains(name.database()));
+        if names.on_left(&item.namespace)?.is_some_and(is_of) {
             report.discrepancies.push(structure::alone(&item, false));
         }
+    }
+    if pairs.is_empty() && report.discrepancies.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "there is nothing to compare: the sides have no namespace in common")
+            .with_hint("--rename 'OLD.*=NEW.*' says what has another name on the right; a database in a connection string is compared alone")
+            .at(format!("{} and {}", left.name(), right.name())));
     }
     Ok(pairs)
 }

@@ -26,7 +26,7 @@ pub struct VerifyReport {
     pub sample: Option<Sampled>,
     /// Differences that were none any more when they were looked at again.
     pub rechecked: u64,
-    /// Documents that were copied again.
+    /// Documents that were copied again, or deleted on the right, and are equal since.
     pub repaired: u64,
     /// Parts that an interrupted comparison had done.
     pub resumed_parts: u64,

@@ -7,9 +7,9 @@ use crate::{
     archive::ArchiveFile,
     catalog::{self, Catalog, LeftOut},
     connect::{Server, Version},
-    error::{ErrorKind, Result},
+    error::Result,
     namespace::Namespace,
-    selection::{Selection, SelectionOptions},
+    selection::Selection,
 };
 
 /// Why users and roles are left out.
@@ -88,9 +88,7 @@ impl Side {
         match self {
             Side::Server(server) => Ok(of_server(server, catalog::read(server, selection).await?)),
             Side::Archive(archive) => {
-                let mut items = Item::all_of_archive(archive)?;
-                let accounts = items.extract_if(.., |item| catalog::is_accounts(&item.namespace));
-                let left_out = accounts.map(|item| LeftOut { namespace: item.namespace, reason: ACCOUNTS }).collect();
+                let (mut items, left_out) = of_archive(archive)?;
                 let names: Vec<Namespace> = items.iter().map(|item| item.namespace.clone()).collect();
                 let resolved = selection.resolve(&names)?;
                 let taken: HashSet<Namespace> = resolved.selected.into_iter().map(|selected| selected.source).collect();
@@ -100,18 +98,33 @@ impl Side {
         }
     }
 
-    /// All that it holds in its database, which may be nothing.
+    /// What it holds of that which `takes` wants: it may be nothing.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(super) async fn all(&self) -> Result<Holdings> {
-        let default_database = self.default_database().map(str::to_owned);
-        let all = Selection::new(&SelectionOptions { default_database, ..SelectionOptions::default() })?;
-        match self.selected(&all).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Holdings::default()),
-            holdings => holdings,
+    /// When it cannot be read, and what `takes` says.
+    pub(super) async fn those(&self, takes: impl Fn(&Namespace) -> Result<bool>) -> Result<Holdings> {
+        match self {
+            Side::Server(server) => Ok(of_server(server, catalog::read_those(server, takes).await?)),
+            Side::Archive(archive) => {
+                let (mut items, left_out) = of_archive(archive)?;
+                let mut all = Vec::with_capacity(items.len());
+                for item in items.drain(..) {
+                    if takes(&item.namespace)? {
+                        all.push(item);
+                    }
+                }
+                Ok(Holdings { items: all, left_out, ..Holdings::default() })
+            }
         }
     }
+}
+
+/// The namespaces of an archive, and those that are left out.
+fn of_archive(archive: &ArchiveFile) -> Result<(Vec<Item>, Vec<LeftOut>)> {
+    let mut items = Item::all_of_archive(archive)?;
+    let accounts = items.extract_if(.., |item| catalog::is_accounts(&item.namespace));
+    let left_out = accounts.map(|item| LeftOut { namespace: item.namespace, reason: ACCOUNTS }).collect();
+    Ok((items, left_out))
 }
 
 fn of_server(server: &Server, catalog: Catalog) -> Holdings {

@@ -143,9 +143,11 @@ impl Reading {
                 let mut scan = PartScan::new(server, entry, &self.bounds, 0).of_ids();
                 while let Some(delivered) = scan.next().await? {
                     let keys: Vec<&[u8]> = delivered.documents()?.filter(|key| self.takes(key)).collect();
-                    let mut found: Vec<_> = self.item.fetch(&self.bounds, &keys).await?.into_iter().collect();
-                    found.sort_unstable();
-                    self.send(Chunk::of_documents(found.into_iter().map(|(_, document)| document))).await?;
+                    for some in keys.chunks(self.item.at_once()) {
+                        let mut found: Vec<_> = self.item.fetch(&self.bounds, some).await?.into_iter().collect();
+                        found.sort_unstable();
+                        self.send(Chunk::of_documents(found.into_iter().map(|(_, document)| document))).await?;
+                    }
                 }
             }
             Place::Server(server, entry) => {
