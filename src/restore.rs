@@ -348,7 +348,7 @@ impl Restore<'_> {
         (done.loaded, done.unbuilt, done.index_time) = (loaded, unbuilt, index_time);
         done.account()?;
         if self.options.users_and_roles {
-            (done.users, done.roles) = accounts.merge(self.server).await?;
+            (done.users, done.roles) = accounts.merge(self.server, &self.footprint.scratches).await?;
         }
         Ok(done)
     }

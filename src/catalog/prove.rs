@@ -73,7 +73,7 @@ pub struct Scratches {
 
 impl Scratches {
     /// A name that no other collection has.
-    pub(super) fn begin(&self, database: &str) -> Result<Namespace> {
+    pub(crate) fn begin(&self, database: &str) -> Result<Namespace> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::interrupted());
         }
@@ -82,7 +82,7 @@ impl Scratches {
         Ok(scratch)
     }
 
-    pub(super) fn ended(&self, scratch: &Namespace) {
+    pub(crate) fn ended(&self, scratch: &Namespace) {
         self.names().retain(|other| other != scratch);
     }
 

@@ -1,12 +1,13 @@
 //! Users and roles of an archive, into a server.
 
-use transload_format::{Contents, Kind};
+use transload_format::{Contents, Documents, Kind};
 
 use crate::{
     archive::ArchiveFile,
     batch::Budget,
-    catalog,
+    catalog::{self, Scratches},
     connect::Server,
+    document,
     error::{Error, ErrorKind, Result},
     load::Target,
     namespace::Namespace,
@@ -82,42 +83,48 @@ impl Accounts {
     ///
     /// # Errors
     /// When the server does not take all of them.
-    pub(super) async fn merge(&self, server: &Server) -> Result<(u64, u64)> {
-        let (users, roles) = (self.users.scratch()?, self.roles.scratch()?);
+    pub(super) async fn merge(&self, server: &Server, scratches: &Scratches) -> Result<(u64, u64)> {
+        let (users, roles) = (self.users.of(server), self.roles.of(server));
+        let scratch = |those: &[u8]| (!those.is_empty()).then(|| scratches.begin("admin")).transpose();
+        let (of_users, of_roles) = (scratch(&users)?, scratch(&roles)?);
         let merged = async {
-            let of_users = self.users.load(server, users.as_ref()).await?;
-            let of_roles = self.roles.load(server, roles.as_ref()).await?;
-            catalog::merge(server, users.as_ref(), roles.as_ref(), server.default_database()).await?;
-            Ok((of_users, of_roles))
+            let counts =
+                (load(server, of_users.as_ref(), &users).await?, load(server, of_roles.as_ref(), &roles).await?);
+            catalog::merge(server, of_users.as_ref(), of_roles.as_ref(), server.default_database()).await?;
+            Ok(counts)
         };
         let merged = merged.await;
-        for scratch in users.iter().chain(&roles) {
-            // Hashes of passwords must not stay there, whatever has failed.
-            catalog::drop(server, scratch).await?;
+        // Hashes of passwords must not stay there, whatever has failed.
+        let mut dropped = Ok(());
+        for scratch in of_users.iter().chain(&of_roles) {
+            dropped = dropped.and(catalog::drop(server, scratch).await);
+            scratches.ended(scratch);
         }
-        merged
+        merged.and_then(|counts| dropped.map(|()| counts))
     }
 }
 
 impl Kept {
-    /// A collection of ours to put them into, if there are any.
-    fn scratch(&self) -> Result<Option<Namespace>> {
-        (!self.batches.is_empty()).then(|| catalog::scratch("admin")).transpose()
+    /// Those that the server's connection string wants: of all databases, or of one.
+    fn of(&self, server: &Server) -> Vec<u8> {
+        let is_wanted = |account: &&[u8]| match server.default_database() {
+            Some(only) => document::find(account, b"db").and_then(|db| db.string()) == Some(only.as_bytes()),
+            None => true,
+        };
+        let all = self.batches.iter().flat_map(|batch| Documents::new(batch).map_while(std::result::Result::ok));
+        all.filter(is_wanted).flatten().copied().collect()
     }
+}
 
-    /// Puts them there; gives their number.
-    async fn load(&self, server: &Server, scratch: Option<&Namespace>) -> Result<u64> {
-        let Some(scratch) = scratch else { return Ok(0) };
-        let target = Target::new(server.clone(), scratch.clone(), false);
-        let mut inserted = 0;
-        for documents in &self.batches {
-            let loaded = target.load(documents).await?;
-            if let Some(rejected) = loaded.rejected.first() {
-                return Err(Error::new(ErrorKind::Server, format!("a user or role was refused: {}", rejected.reason))
-                    .at(scratch.to_string()));
-            }
-            inserted += loaded.inserted;
+/// Puts documents into a collection of ours; gives their number.
+async fn load(server: &Server, scratch: Option<&Namespace>, documents: &[u8]) -> Result<u64> {
+    let Some(scratch) = scratch else { return Ok(0) };
+    let loaded = Target::new(server.clone(), scratch.clone(), false).load(documents).await?;
+    match loaded.rejected.first() {
+        None => Ok(loaded.inserted),
+        Some(rejected) => {
+            let message = format!("a user or role was refused: {}", rejected.reason);
+            Err(Error::new(ErrorKind::Server, message).at(scratch.to_string()))
         }
-        Ok(inserted)
     }
 }

@@ -38,6 +38,14 @@ pub(super) struct Failed {
     code: i32,
     /// Why.
     pub(super) reason: String,
+    /// The place in the run of the first of its events that were not applied.
+    pub(super) first: usize,
+}
+
+impl Failed {
+    fn new(key: Vec<u8>, code: i32, reason: String) -> Self {
+        Failed { key, code, reason, first: 0 }
+    }
 }
 
 impl Lane {
@@ -85,7 +93,7 @@ impl Lane {
                 missed.insert(key, (first, events, why.unwrap_or(still)));
             }
         }
-        Ok(missed.into_values().map(|(_, _, why)| why).collect())
+        Ok(missed.into_values().map(|(first, _, why)| Failed { first, ..why }).collect())
     }
 
     /// Does what is planned: deletes first, so that they are in nobody's way, then changes, then new documents.

@@ -117,6 +117,7 @@ impl Lane {
         let failed = self.apply(&run).await?;
         self.record.computed.clear();
         self.record.parked.clear();
+        self.note_removed(run.uncertain, self.record.time);
         Ok(failed.iter().map(|failed| hex(&failed.key)).collect())
     }
 
@@ -214,7 +215,8 @@ impl Lane {
         let is_its = |event: &&Event<'_>| {
             event.key.and_then(document::id).is_some_and(|id| Key::of(&id).as_bytes() == failed.key)
         };
-        let its: Vec<Event<'_>> = events.iter().filter(is_its).copied().collect();
+        // What was applied before the first that failed must not be made again.
+        let its: Vec<Event<'_>> = events.iter().skip(failed.first).filter(is_its).copied().collect();
         self.letter(&its, &failed.key, &failed.reason)
     }
 

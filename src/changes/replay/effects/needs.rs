@@ -84,7 +84,7 @@ impl Lane {
                 Some(last) if last >= needs.last => continue,
                 // It has written a part of it, in the order of the events.
                 Some(last) if last >= needs.first => {
-                    unsettled.failed.push(Failed { key: needs.key, code: DUPLICATE_KEY, reason: String::new() });
+                    unsettled.failed.push(Failed::new(needs.key, DUPLICATE_KEY, String::new()));
                     continue;
                 }
                 _ => {}
@@ -120,7 +120,7 @@ impl Lane {
     pub(super) async fn refetch(&mut self, needs: Vec<Needs<'_>>, unsettled: &mut Unsettled) -> Result<()> {
         let shared = std::sync::Arc::clone(&self.shared);
         let Some(source) = &shared.source else {
-            let lost = |needs: Needs<'_>| Failed { key: needs.key, code: 0, reason: NO_SOURCE.to_owned() };
+            let lost = |needs: Needs<'_>| Failed::new(needs.key, 0, NO_SOURCE.to_owned());
             unsettled.failed.extend(needs.into_iter().map(lost));
             return Ok(());
         };

@@ -55,14 +55,14 @@ impl Lane {
                     Write::Insert(document) if refused.on_id => Write::Put(document),
                     write if refused.code == DUPLICATE_KEY && count < refused_before => write,
                     Write::Put(document) | Write::Insert(document) if refused.code == DUPLICATE_KEY => {
-                        unsettled.stuck.push(Failed { key, code: refused.code, reason: refused.reason });
+                        unsettled.stuck.push(Failed::new(key, refused.code, refused.reason));
                         unsettled.documents.push(document.into_owned());
                         continue;
                     }
                     // What rolls over here has rolled over there: servers before 5.0 do not let it be deleted.
                     Write::Delete(_) if self.is_capped => continue,
                     _ => {
-                        unsettled.failed.push(Failed { key, code: refused.code, reason: refused.reason });
+                        unsettled.failed.push(Failed::new(key, refused.code, refused.reason));
                         continue;
                     }
                 };
