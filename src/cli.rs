@@ -2,6 +2,7 @@
 
 mod arguments;
 mod capture;
+mod check;
 mod completions;
 mod demo;
 mod dump;
@@ -56,6 +57,7 @@ struct Global {
 enum Command {
     Dump(dump::DumpCommand),
     Restore(restore::RestoreCommand),
+    Check(check::CheckCommand),
     Capture(capture::CaptureCommand),
     Replay(replay::ReplayCommand),
     Inspect(inspect::InspectCommand),
@@ -74,6 +76,8 @@ enum Outcome {
     Incomplete,
     /// A comparison found differences, or a check something bad.
     Different,
+    /// What was to be found out is that something cannot be done.
+    Refused,
 }
 
 impl Cli {
@@ -85,6 +89,7 @@ impl Cli {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::Incomplete) => ExitCode::from(3),
             Ok(Outcome::Different) => ExitCode::from(4),
+            Ok(Outcome::Refused) => ExitCode::FAILURE,
             Err(error) => {
                 output.error(&error);
                 match error.kind() {
@@ -108,6 +113,7 @@ impl Command {
         match self {
             Command::Dump(command) => command.run(output, cancel).await,
             Command::Restore(command) => command.run(output, cancel).await,
+            Command::Check(command) => command.run(output, cancel).await,
             Command::Capture(command) => command.run(output, cancel).await,
             Command::Replay(command) => command.run(output, cancel).await,
             Command::Inspect(command) => command.run(output, cancel).await,

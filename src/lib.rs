@@ -54,6 +54,7 @@ pub mod interop;
 mod load;
 pub mod namespace;
 mod plain_json;
+pub mod preflight;
 pub mod progress;
 pub mod recover;
 mod replace;

@@ -25,7 +25,7 @@ fn junk(field: &str, name: &str, value: impl Into<Bson>) -> Document {
 }
 
 /// A server that keeps what a driver puts into a spec, as all of them did once.
-async fn careless(release: Release) -> ReplicaSet {
+pub(crate) async fn careless(release: Release) -> ReplicaSet {
     let set = own(release).await;
     let on = doc! { "configureFailPoint": "skipIndexCreateFieldNameValidation", "mode": "alwaysOn" };
     set.fail_point(on).await.unwrap();

@@ -3,6 +3,7 @@
 mod archives;
 mod capturing;
 mod changing;
+mod checking;
 mod connecting;
 mod damage;
 mod data;

@@ -52,6 +52,7 @@ use crate::{
 
 pub use manifest::{EventsTarget, Manifest, SourceId, State};
 pub use opening::Scope;
+pub(crate) use opening::try_streams;
 pub use since::{Moment, Since};
 
 /// Bytes of replies that may be in memory between the streams and the disk.

@@ -6,7 +6,7 @@ use transload::cli::Cli;
 use super::terminal::{Ran, Terminal, snapshot};
 
 const COMMANDS: [&str; 10] =
-    ["dump", "restore", "capture", "replay", "inspect", "verify", "recover", "indexes", "demo", "completions"];
+    ["dump", "restore", "check", "capture", "replay", "inspect", "verify", "recover", "indexes", "demo", "completions"];
 
 #[test]
 fn the_help_of_the_program_and_of_every_command() {

@@ -101,6 +101,21 @@ pub(super) async fn open(
     Ok(opening.opened)
 }
 
+/// Opens the streams that a capture would begin with now, and closes them: what they watch, and what the user should know.
+///
+/// # Errors
+/// As a capture would end with.
+pub(crate) async fn try_streams(
+    server: &Server,
+    scope: Scope,
+    selection: &Selection,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let since = Since::Time(server.operation_time().await?);
+    let options = StreamOptions { expanded_events: server.version().major >= 6, full_documents: false };
+    let opened = open(server, scope, selection, &since, options).await?;
+    Ok((opened.streams.iter().map(|(watch, _)| watch.to_string()).collect(), opened.warnings))
+}
+
 struct Opening<'a> {
     server: &'a Server,
     selection: &'a Selection,

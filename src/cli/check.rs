@@ -1,0 +1,84 @@
+//! `transload check`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Outcome, Output,
+    arguments::{ConnectionArguments, SelectionArguments, work_directory},
+};
+use crate::{
+    error::Result,
+    namespace::printable,
+    preflight::{CheckOptions, CheckReport, Verdict, check},
+};
+
+/// Find out whether a move can succeed, without writing anything
+///
+/// Looks at versions, topology, privileges, change streams, the oplog, index specs, names that are taken, and room on the
+/// disk. Each line is ok, a warning, or refused, with what to do about it. Exit code 1 when something is refused.
+#[derive(Args, Debug)]
+pub(super) struct CheckCommand {
+    /// The server to move from: a connection string, env:NAME or @FILE; a database in it selects that database
+    source: String,
+    /// The server to move to
+    target: Option<String>,
+    #[command(flatten)]
+    selection: SelectionArguments,
+    /// What gets another name: FROM=TO, globs with as many `*` on both sides (repeatable)
+    #[arg(long, help_heading = "Selecting", value_name = "FROM=TO", env = "TRANSLOAD_RENAME", hide_env_values = true)]
+    rename: Vec<String>,
+    /// Where the archive and the log of changes are to be [default: here]
+    #[arg(long, value_name = "DIR", env = "TRANSLOAD_DIR", hide_env_values = true)]
+    dir: Option<String>,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+impl CheckCommand {
+    pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        let directory: Option<PathBuf> = self.dir.as_deref().map(work_directory).transpose()?;
+        let source = self.connection.server("SOURCE", &self.source, 4, output, &cancel).await?;
+        let target = match &self.target {
+            Some(target) => Some(self.connection.server("TARGET", target, 4, output, &cancel).await?),
+            None => None,
+        };
+        let options = CheckOptions { selection: self.selection.options(self.rename, None), directory };
+        let report = tokio::select! {
+            report = check(&source, target.as_ref(), &options) => report?,
+            () = cancel.cancelled() => return Err(crate::error::Error::interrupted()),
+        };
+        let outcome = if report.verdict == Verdict::Refused { Outcome::Refused } else { Outcome::Done };
+        output.summary(&report, outcome, || text(&report))
+    }
+}
+
+fn text(report: &CheckReport) -> String {
+    let mut text = String::new();
+    for finding in &report.findings {
+        let word = match finding.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Refused => "REFUSED",
+        };
+        text.push_str(&format!("{word:<8} {:<7} {:<15} {}\n", finding.side, finding.what, printable(&finding.found)));
+        if let Some(remedy) = &finding.remedy {
+            text.push_str(&format!("{:<33}{}\n", "", printable(remedy)));
+        }
+    }
+    let verdict = match report.verdict {
+        Verdict::Ok => "a move can begin",
+        Verdict::Warning => "a move can begin; read the warnings",
+        Verdict::Refused => "a move cannot succeed like this",
+    };
+    let what = format!(
+        "{} namespaces, {} documents, {}",
+        HumanCount(report.namespaces as u64),
+        HumanCount(report.documents),
+        HumanBytes(report.bytes)
+    );
+    text + &format!("{}: {what}: {verdict}\n", report.source)
+}

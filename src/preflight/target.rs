@@ -1,0 +1,115 @@
+//! The target: whether it takes a copy, and has room for its names.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bson::rawdoc;
+
+use super::{
+    Finding, Findings,
+    privileges::{OF_A_TARGET, Privileges},
+    source::{Topology, list, release},
+};
+use crate::{
+    catalog::{self, Catalog},
+    connect::{Doing, Server},
+    error::{ErrorKind, Result},
+    namespace::Namespace,
+    selection::Selection,
+};
+
+/// Checks a target for what `catalog` names.
+///
+/// # Errors
+/// When it cannot be reached, or a rename leads to a name that no server takes.
+pub(super) async fn check(
+    server: &Server,
+    source: &Server,
+    catalog: &Catalog,
+    selection: &Selection,
+) -> Result<Vec<Finding>> {
+    let mut findings = Findings::of("target");
+    release(server, &mut findings);
+    if server.version() < source.version() {
+        let found = format!("{} is older than the source's {}", server.version(), source.version());
+        let remedy = "what the source may hold, the target may refuse: a newer target takes everything";
+        findings.warn("version", found, remedy);
+    }
+    let topology = Topology::of(server).await?;
+    match topology {
+        Topology::ReplicaSet => findings.ok("topology", "a replica set"),
+        Topology::Standalone => findings.warn(
+            "topology",
+            "a standalone server: what it has acknowledged, a crash may take back",
+            "make it a replica set of one member",
+        ),
+        Topology::Sharded => findings.warn(
+            "topology",
+            "a sharded cluster: collections are not sharded on the way",
+            "shard them before, with 'restore --append', or afterwards",
+        ),
+    }
+    writable(server, &mut findings).await?;
+    let mut names = Vec::new();
+    for entry in &catalog.entries {
+        names.extend(selection.target(&entry.namespace)?.map(|target| (entry, target)));
+    }
+    let databases: BTreeSet<String> = names.iter().map(|(_, target)| target.database().to_owned()).collect();
+    match Privileges::of(server).await? {
+        Some(privileges) => privileges.check(&databases, &OF_A_TARGET, &mut findings),
+        None => findings.ok("privileges", "no user is logged in, and the server asks for none"),
+    }
+    let same = server.identity().await? == source.identity().await?;
+    let onto_itself: Vec<String> = names
+        .iter()
+        .filter(|(entry, target)| same && entry.namespace == *target)
+        .map(|(_, target)| target.to_string())
+        .collect();
+    if !onto_itself.is_empty() {
+        let found = format!("it is the source, and what would be written is what is read: {}", list(&onto_itself));
+        findings.refuse("names", found, "name another server, or --rename 'OLD.*=NEW.*'");
+        return Ok(findings.all);
+    }
+    let names: Vec<&Namespace> = names.iter().map(|(_, target)| target).collect();
+    existing(server, &names, &mut findings).await?;
+    Ok(findings.all)
+}
+
+/// A target that takes no writes is found out about before hours of copying.
+async fn writable(server: &Server, findings: &mut Findings) -> Result<()> {
+    let doing = Doing::unprivileged("ask whether the server takes writes");
+    let reply = server.reading_primary().run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+    if reply.get_bool("ismaster").unwrap_or(false) {
+        findings.ok("writes", "its primary answers");
+    } else {
+        findings.refuse("writes", "the server that answers is no primary", "name all members, and replicaSet=NAME");
+    }
+    Ok(())
+}
+
+async fn existing(server: &Server, names: &[&Namespace], findings: &mut Findings) -> Result<()> {
+    let mut there: HashMap<&str, _> = HashMap::new();
+    let mut taken = Vec::new();
+    for name in names {
+        if !there.contains_key(name.database()) {
+            let existing = match catalog::existing(server, name.database()).await {
+                Err(error) if error.kind() == ErrorKind::Authorization => {
+                    let hint = error.hint().unwrap_or_default().to_owned();
+                    findings.warn("names", format!("what is there cannot be seen: {}", error.message()), hint);
+                    return Ok(());
+                }
+                existing => existing?,
+            };
+            there.insert(name.database(), existing);
+        }
+        if there.get(name.database()).is_some_and(|existing| existing.contains_key(name.collection())) {
+            taken.push(name.to_string());
+        }
+    }
+    if taken.is_empty() {
+        findings.ok("names", "none of them is there yet");
+    } else {
+        let remedy = "--drop drops them first, --rename copies under other names, --exclude leaves them out";
+        findings.refuse("names", format!("{} are there already: {}", taken.len(), list(&taken)), remedy);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! `check`: what would stop a move is found out before anything is written.
+
+use bson::{Bson, Document, doc};
+use serde_json::Value;
+use transload::sandbox::Release;
+
+use super::{
+    data::{client, empty, shop, uri},
+    json::schema,
+    terminal::{Ran, Terminal, snapshot_text},
+};
+use crate::{
+    bad_indexes::careless,
+    servers::{guarded, shared},
+};
+
+/// The findings of a run: `verdict side what`, each once.
+fn verdicts(ran: &Ran) -> Vec<String> {
+    let summary = ran.lines().into_iter().find(|line| line["type"] == "summary").unwrap();
+    let of = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
+    let mut all: Vec<String> = summary["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| ["verdict", "side", "what"].map(|name| of(finding, name)).join(" "))
+        .collect();
+    all.dedup();
+    all
+}
+
+fn found(ran: &Ran, what: &str) -> String {
+    let summary = ran.lines().into_iter().find(|line| line["type"] == "summary").unwrap();
+    let all = summary["findings"].as_array().unwrap().clone();
+    all.iter().filter(|finding| finding["what"] == what).map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_move_that_can_begin() {
+    let terminal = Terminal::new();
+    let (source, target) = (shop("cli_check").await, uri(shared(Release::V6_0_27).await, "cli_check_copy"));
+    let before = client().await.database("cli_check").run_command(doc! { "dbHash": 1 }).await.unwrap();
+    let rename = ["--rename", "cli_check.*=cli_check_copy.*"];
+    let ran = terminal.run(&[&["check", &source, &target, "--json"][..], &rename].concat()).ends_with(0);
+    let summary = ran.lines().into_iter().find(|line| line["type"] == "summary").unwrap();
+    snapshot_text("json-check", &schema(&summary));
+    assert_eq!(
+        verdicts(&ran),
+        [
+            "ok source version",
+            "ok source topology",
+            "ok source privileges",
+            "ok source namespaces",
+            "ok source indexes",
+            "ok source change streams",
+            "ok source oplog",
+            "ok source members",
+            "ok target version",
+            "ok target topology",
+            "ok target writes",
+            "ok target privileges",
+            "ok target names",
+            "ok here disk",
+        ]
+    );
+    let after = client().await.database("cli_check").run_command(doc! { "dbHash": 1 }).await.unwrap();
+    assert_eq!(before.get("collections"), after.get("collections"));
+    let copy = shared(Release::V6_0_27).await.client().await.unwrap().database("cli_check_copy");
+    let is_untouched = copy.list_collection_names().await.unwrap().is_empty();
+    assert!(is_untouched && std::fs::read_dir(terminal.path(".")).unwrap().count() == 0);
+    let text = terminal.run(&[&["check", &source, &target][..], &rename].concat()).ends_with(0);
+    assert!(text.out().lines().all(|line| line.starts_with("ok ") || line.contains("a move can begin")), "{text}");
+}
+
+#[tokio::test]
+async fn what_would_stop_a_move_is_refused_with_what_to_do() {
+    let terminal = Terminal::new();
+    let source = shop("cli_check_refused").await;
+    // The target has one of the names, and the source is the target.
+    let taken = shop("cli_check_taken").await;
+    let rename = ["--rename", "cli_check_refused.*=cli_check_taken.*"];
+    let ran = terminal.run(&[&["check", &source, &taken, "--json"][..], &rename].concat()).ends_with(1);
+    assert!(found(&ran, "names").contains("2 are there already") && found(&ran, "names").contains("--drop"), "{ran}");
+    let ran = terminal.run(&["check", &source, &source, "--json"]).ends_with(1);
+    assert!(found(&ran, "names").contains("it is the source"), "{ran}");
+    assert!(
+        terminal
+            .run(&["check", &empty("cli_check_nothing").await])
+            .ends_with(1)
+            .stderr
+            .contains("there is no database")
+    );
+}
+
+#[tokio::test]
+async fn bad_indexes_time_series_and_older_targets_are_warnings() {
+    let terminal = Terminal::new();
+    let set = careless(Release::V4_2_6).await;
+    let old = set.client().await.unwrap().database("cli_check_old");
+    old.collection::<Document>("users").insert_one(doc! { "_id": 1 }).await.unwrap();
+    let bad = doc! { "v": 1, "key": { "a": 1 }, "name": "a_1", "safe": Bson::Null };
+    old.run_command(doc! { "createIndexes": "users", "indexes": [bad] }).await.unwrap();
+    let ran = terminal.run(&["check", &uri(&set, "cli_check_old"), "--json"]).ends_with(0);
+    assert!(found(&ran, "indexes").contains("1 of 2 are bad: cli_check_old.users a_1"), "{ran}");
+    let new = client().await.database("cli_check_new");
+    new.run_command(doc! { "create": "weather", "timeseries": { "timeField": "t" } }).await.unwrap();
+    let ran =
+        terminal.run(&["check", &empty("cli_check_new").await, &uri(&set, "cli_check_new"), "--json"]).ends_with(0);
+    assert!(found(&ran, "namespaces").contains("whose changes no server tells: cli_check_new.weather"), "{ran}");
+    assert!(found(&ran, "version").contains("is older than the source's"), "{ran}");
+}
+
+#[tokio::test]
+async fn privileges_that_are_missing_are_named_with_their_roles() {
+    let terminal = Terminal::new();
+    let guarded = guarded().await;
+    let reader = guarded.uri("reader", "/shop");
+    let ran = terminal.run(&["check", &reader, "--json"]).ends_with(0);
+    assert!(verdicts(&ran).contains(&"ok source privileges".to_owned()), "{ran}");
+    // A reader cannot take a copy.
+    let ran = terminal.run(&["check", &reader, &reader, "--rename", "shop.*=shop.copy_*", "--json"]).ends_with(1);
+    let privileges = found(&ran, "privileges");
+    assert!(
+        privileges.contains("insert") && privileges.contains("readWrite") && privileges.contains("collMod"),
+        "{ran}"
+    );
+    assert!(!ran.out().contains(super::PASSWORD));
+}
