@@ -5,7 +5,7 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 10] =
+const COMMANDS: [&str; 11] =
     ["dump", "restore", "check", "capture", "replay", "inspect", "verify", "recover", "indexes", "demo", "completions"];
 
 #[test]
