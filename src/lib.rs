@@ -7,6 +7,8 @@
 //! dump     scan: N cursors, raw batches ─▶ cpu: compress, checksum ─▶ archive: one writer, fsync, rename
 //! restore  archive: blocks by index     ─▶ cpu: check, decompress  ─▶ load: M inserters ─▶ catalog: indexes, views
 //! capture  changes: a stream, raw replies ─▶ lanes, one thread      ─▶ change log: blocks, checkpoints, fsync
+//! replay   change log: blocks           ─▶ lanes: fold, plan       ─▶ writes in order, journal of what was done
+//! verify   two scans, or blocks, by _id ─▶ merge, part by part     ─▶ findings: a line for each that differs
 //! ```
 //!
 //! - [`connect`] reaches a deployment and knows what its errors mean; [`catalog`] is what it holds besides documents;
@@ -17,8 +19,9 @@
 //! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
 //! - [`changes`] records what happens on a server meanwhile, and applies it to a copy.
 //! - `batch` holds documents under one memory budget; `cpu` computes beside the async runtime.
-//! - The verbs [`dump`], [`restore`], [`changes::capture`], [`inspect`], [`verify`], [`recover`], [`indexes`] and [`demo`] put these together, tell a [`progress`]
-//!   listener what they do, and give back a [`report`]. [`cli`] is the only module that prints.
+//! - The verbs [`dump`], [`restore`], [`changes::capture`], [`changes::replay`], [`verify`], [`preflight`] (`check`), [`inspect`],
+//!   [`recover`], [`indexes`] and [`demo`] put these together, tell a [`progress`] listener what they do, and give back a
+//!   [`report`]. [`cli`] is the only module that prints.
 //! - [`document`] and [`extjson`] read raw BSON by its bytes; [`sandbox`] runs throwaway servers, and [`shop`] is the
 //!   data set to try and measure with.
 //!

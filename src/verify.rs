@@ -25,16 +25,16 @@ pub mod scrub;
 mod side;
 mod stream;
 mod structure;
+mod work;
 
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream as futures};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 pub use counts::Counts;
 pub use finding::Finding;
@@ -42,27 +42,12 @@ pub use report::{Sampled, VerifiedNamespace, VerifyReport};
 pub use side::Side;
 pub use structure::Discrepancy;
 
-use self::{
-    findings::{Done, Findings},
-    item::Item,
-    join::join,
-    ledger::Ledger,
-    line::{Comparison, Line},
-    mend::Mending,
-    merge::merge,
-    names::Names,
-    pairs::{Job, Pair, jobs, paired},
-    stream::Stream,
-};
+use self::{findings::Findings, mend::Mending, pairs::Pair, work::Work};
 use crate::{
-    catalog::index_spec::NEWEST,
     error::{Error, ErrorKind, Result},
     progress::Progress,
     selection::SelectionOptions,
 };
-
-/// Collections that are cut into parts at once.
-const SPLITS_AT_ONCE: usize = 4;
 
 /// How to compare.
 #[derive(Clone, Debug)]
@@ -115,74 +100,11 @@ pub async fn verify(
 async fn compare(left: Side, right: Side, options: VerifyOptions, progress: Arc<dyn Progress>) -> Result<Verification> {
     let begun = Instant::now();
     progress.stage("reading the catalogs", None, None);
-    let names = Names::new(&options.selection, left.default_database(), right.default_database())?;
-    let of_right = right.those(|name| names.on_left(name).map(|name| name.is_some()));
-    let (of_left, of_right) = futures_util::try_join!(left.selected(names.selection()), of_right)?;
-    let comparison = Comparison {
-        version: 1,
-        left: left.identity(),
-        right: right.identity(),
-        settings: format!("{:?} {} {:?}", options.selection, options.ignore_field_order, options.sample),
-    };
-    let (findings, before) = Findings::open(&options.findings, comparison)?;
-    let mut report = VerifyReport::new(&left, &right, &options);
-    let paired = paired(&names, (&left, of_left), (&right, of_right), &mut report)?;
-    let version = right.version().unwrap_or(NEWEST);
-    let mut pairs = Vec::new();
-    for (left, right) in paired {
-        let compared = structure::compare(&left, &right, version);
-        report.discrepancies.extend(compared.discrepancies);
-        report.notes.extend(compared.notes);
-        if left.kind == right.kind {
-            pairs.push((left, right));
-        }
-    }
-    let split = futures::iter(pairs).map(|(left, right)| Pair::new(left, right, &options, &before.parts));
-    let pairs: Arc<Vec<Pair>> = Arc::new(split.buffered(SPLITS_AT_ONCE).try_collect().await?);
-    let resumed = pairs.iter().filter(|pair| pair.is_resumed).map(|pair| pair.left.namespace.to_string()).collect();
-    findings.keep(&resumed, &before)?;
-    for pair in pairs.iter().filter(|pair| !pair.is_resumed && !pair.parts.is_empty()) {
-        findings.line(&pair.line())?;
-    }
-    let mut done = before.done;
-    done.retain(|(namespace, _), _| resumed.contains(namespace));
-    report.resumed_parts = done.len() as u64;
-    let jobs = jobs(&pairs, |namespace, part| done.contains_key(&(namespace.to_string(), part)));
-    let sum = |of: fn(&Item) -> Option<u64>| jobs.first().and_then(|_| pairs.iter().map(|pair| of(&pair.left)).sum());
-    let totals = options.sample.is_none().then(|| (sum(|item| item.documents), sum(|item| item.bytes))).unzip();
-    progress.stage("comparing", totals.0.flatten(), totals.1.flatten());
-    let mut compared: HashMap<String, Done> = HashMap::new();
-    done.into_iter().for_each(|((name, _), done)| compared.entry(name).or_default().add(done));
-    let shared = Arc::new(Shared {
-        pairs: Arc::clone(&pairs),
-        findings: Arc::new(findings),
-        ignores_field_order: options.ignore_field_order,
-        progress: Arc::clone(&progress),
-        compared: Mutex::new(compared),
-    });
-    let work = futures::iter(jobs).map(|job| {
-        let shared = Arc::clone(&shared);
-        let task = AbortOnDropHandle::new(tokio::spawn(async move { shared.part(&job).await }));
-        async {
-            task.await.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))))
-        }
-    });
-    work.buffer_unordered(options.parallel.max(1)).try_collect::<()>().await?;
-    // What comes now is of what was found; to go on with it would be to believe what was compared long ago.
-    shared.findings.line(&Line::Finished)?;
-    for pair in pairs.iter() {
-        let done = lock(&shared.compared).get(&pair.left.namespace.to_string()).copied().unwrap_or_default();
-        report.namespaces.push(pair.report(done.counts));
-        report.discrepancies.extend((done.crossed && pair.is_ordered()).then(|| structure::crossed(&pair.left)));
-    }
-    let mut verification = Verification {
-        pairs,
-        findings: Arc::clone(&shared.findings),
-        ignores_field_order: options.ignore_field_order,
-        can_be_repaired: matches!(right, Side::Server(_)),
-        report,
-        begun,
-    };
+    let mut work = Work::prepare(&left, &right, &options).await?;
+    work.run(&options, &progress).await?;
+    let Work { pairs, findings, report, .. } = work;
+    let (ignores_field_order, can_be_repaired) = (options.ignore_field_order, matches!(right, Side::Server(_)));
+    let mut verification = Verification { pairs, findings, ignores_field_order, can_be_repaired, report, begun };
     if let Some(patience) = options.recheck {
         progress.stage("looking again", None, None);
         verification.report.rechecked = verification.mending().recheck(patience).await?;
@@ -257,39 +179,4 @@ impl Verification {
         }
         Ok(())
     }
-}
-
-/// What all workers share.
-struct Shared {
-    pairs: Arc<Vec<Pair>>,
-    findings: Arc<Findings>,
-    ignores_field_order: bool,
-    progress: Arc<dyn Progress>,
-    /// What was compared, by the names on the left.
-    compared: Mutex<HashMap<String, Done>>,
-}
-
-impl Shared {
-    async fn part(&self, job: &Job) -> Result<()> {
-        let Some(pair) = self.pairs.get(job.pair) else { return Ok(()) };
-        let bounds = pair.parts.get(job.part).cloned().unwrap_or_default();
-        let open = |item| Stream::open(item, &bounds, pair.sample);
-        let (mut left, mut right) = (open(&pair.left), open(&pair.right));
-        let namespace = &pair.left.namespace;
-        let (unique, ignores) = (pair.has_unique_ids(), self.ignores_field_order);
-        let mut ledger = Ledger::new((namespace, job.part), unique, ignores, &self.findings, &self.progress);
-        let crossed = if pair.is_sorted() {
-            merge(&mut left, &mut right, &mut ledger).await?;
-            false
-        } else {
-            join((&pair.left, &mut left), (&pair.right, &mut right), &mut ledger).await?
-        };
-        let done = ledger.finish(crossed)?;
-        lock(&self.compared).entry(namespace.to_string()).or_default().add(done);
-        Ok(())
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        self, Catalog,
+        self, Catalog, Order,
         index_spec::{Author, Context, NEWEST, sanitize},
     },
     changes::capture::{Scope, try_streams},
@@ -55,6 +55,7 @@ pub(super) async fn check(server: &Server, selection: &Selection) -> Result<Chec
     namespaces(&catalog, documents, bytes, &mut findings);
     indexes(&catalog, &mut findings);
     if topology != Topology::Standalone {
+        majority(server, &catalog, &mut findings).await;
         streams(server, selection, &mut findings).await;
         if topology == Topology::ReplicaSet {
             oplog::check(server, bytes, &mut findings).await?;
@@ -187,6 +188,25 @@ fn indexes(catalog: &Catalog, findings: &mut Findings) {
     if !refused.is_empty() {
         let remedy = "'transload indexes check' shows why; they are left out, and the move ends with exit code 3";
         findings.warn("indexes", format!("{} of {all} cannot be built: {}", refused.len(), list(&refused)), remedy);
+    }
+}
+
+/// Reads what a majority of the members has: where that point stands still, change streams stand still too.
+async fn majority(server: &Server, catalog: &Catalog, findings: &mut Findings) {
+    let Some(entry) = catalog.entries.iter().find(|entry| entry.order != Order::Nothing) else { return };
+    let doing = Doing::new(format!("read {} as a majority has it", entry.data), "find", entry.data.database());
+    let find = rawdoc! {
+        "find": entry.data.collection(), "limit": 1, "singleBatch": true, "projection": { "_id": 1 },
+        "readConcern": { "level": "majority" },
+    };
+    let remedy =
+        "see to it that most members are up, and that majority reads are not switched off (enableMajorityReadConcern)";
+    match tokio::time::timeout(ANSWERS_WITHIN, server.documents(entry.data.database(), find, &doing)).await {
+        Ok(Ok(_)) => findings.ok("majority reads", "answered"),
+        Ok(Err(error)) => findings.refuse("majority reads", error.message().to_owned(), remedy),
+        Err(_) => {
+            findings.refuse("majority reads", format!("no answer within {} s", ANSWERS_WITHIN.as_secs()), remedy);
+        }
     }
 }
 

@@ -60,7 +60,9 @@ impl Member {
         let mut add = |name: &str, value: String| arguments.extend([name.into(), value.into()]);
         add("--port", port.to_string());
         add("--bind_ip", "127.0.0.1".to_owned());
-        add("--replSet", set.to_owned());
+        if !options.standalone {
+            add("--replSet", set.to_owned());
+        }
         add("--wiredTigerCacheSizeGB", options.cache_gb.to_string());
         // Otherwise each member claims 300 MB of disk for its journal before the first write.
         add("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)".to_owned());

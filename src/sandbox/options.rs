@@ -11,6 +11,8 @@ pub struct ReplicaSetOptions {
     pub server: ServerBinary,
     /// How many members, all electable: 1 to 7; usually 1, which starts in less than a second.
     pub members: usize,
+    /// Whether it is one server that is no set at all: without an oplog, and with nobody to tell of changes.
+    pub standalone: bool,
     /// With a user, access control is on; without, everyone on this machine may do everything.
     pub root: Option<RootUser>,
     /// Whether failpoints and other test commands work; they do by default.
@@ -33,6 +35,7 @@ impl ReplicaSetOptions {
         ReplicaSetOptions {
             server,
             members: 1,
+            standalone: false,
             root: None,
             test_commands: true,
             set_parameters: Vec::new(),

@@ -26,6 +26,7 @@ pub struct ReplicaSet {
     /// Its name as the servers know it.
     pub(super) name: String,
     pub(super) root: Option<RootUser>,
+    pub(super) standalone: bool,
     pub(super) _directory: Directory,
 }
 
@@ -33,7 +34,9 @@ impl ReplicaSet {
     /// The connection string of the set, with the credentials, if any.
     pub fn uri(&self) -> String {
         let addresses: Vec<String> = self.members.iter().map(Member::address).collect();
-        format!("mongodb://{}{}/?replicaSet={}", self.user_info(), addresses.join(","), self.name)
+        let options =
+            if self.standalone { "directConnection=true".to_owned() } else { format!("replicaSet={}", self.name) };
+        format!("mongodb://{}{}/?{options}", self.user_info(), addresses.join(","))
     }
 
     /// The connection string of one member alone, with the credentials, if any.

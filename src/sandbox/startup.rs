@@ -38,6 +38,10 @@ impl ReplicaSet {
             let message = format!("a sandbox set has 1 to 7 members, not {}", options.members);
             return Err(Error::new(ErrorKind::Usage, message));
         }
+        if options.standalone && (options.members > 1 || options.root.is_some()) {
+            let message = "a standalone server of the sandbox is one, without users";
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
         let mut attempt = 1;
         let set = loop {
             match ReplicaSet::launch(options).await {
@@ -46,7 +50,9 @@ impl ReplicaSet {
                 Err(failed) => return Err(failed.error),
             }
         };
-        set.initiate().await?;
+        if !options.standalone {
+            set.initiate().await?;
+        }
         Ok(set)
     }
 
@@ -63,7 +69,7 @@ impl ReplicaSet {
             .map(|port| Member::new(options, &name, directory.path(), port, key_file.as_deref()))
             .collect::<Result<Vec<Member>>>()?;
         try_join_all(members.iter().map(Member::start)).await?;
-        Ok(ReplicaSet { members, name, root, _directory: directory })
+        Ok(ReplicaSet { members, name, root, standalone: options.standalone, _directory: directory })
     }
 
     /// Makes the processes a set; the root user is created under the exception for local clients of an empty server.

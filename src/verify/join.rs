@@ -19,6 +19,22 @@ use crate::{
 /// Bytes of documents of one side that wait. Of those above it digests are kept.
 const WAITING_BYTES: usize = 32 * 1024 * 1024;
 
+/// A side, of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hand {
+    Left,
+    Right,
+}
+
+impl Hand {
+    fn other(self) -> Self {
+        match self {
+            Hand::Left => Hand::Right,
+            Hand::Right => Hand::Left,
+        }
+    }
+}
+
 /// A document that waits, and its place on its side.
 struct Waiting {
     place: u64,
@@ -47,13 +63,13 @@ impl Held {
         }
     }
 
-    /// Notes what it is against the same document of the other side.
-    fn compare(&self, ledger: &mut Ledger<'_>, other: &[u8], is_left: bool) -> Result<()> {
+    /// Notes what it is against the same document of the other side; `of` is the side that it is of.
+    fn compare(&self, of: Hand, other: &[u8], ledger: &mut Ledger<'_>) -> Result<()> {
         match self {
-            Held::Whole(held) if is_left => ledger.compare(Some(held), Some(other)),
+            Held::Whole(held) if of == Hand::Left => ledger.compare(Some(held), Some(other)),
             Held::Whole(held) => ledger.compare(Some(other), Some(held)),
             Held::Digest(..) if self.is(other) => ledger.compare(Some(other), Some(other)),
-            Held::Digest(_, key) => ledger.unequal(if is_left { key } else { other }),
+            Held::Digest(_, key) => ledger.unequal(if of == Hand::Left { key } else { other }),
         }
     }
 }
@@ -66,10 +82,6 @@ struct Side {
 }
 
 impl Side {
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     fn wait(&mut self, key: Vec<u8>, place: u64, document: &[u8]) {
         let document = if self.bytes + document.len() <= WAITING_BYTES {
             self.bytes += document.len();
@@ -111,6 +123,38 @@ impl Places {
     }
 }
 
+/// Documents that wait, on both sides.
+#[derive(Default)]
+struct Waiters {
+    left: Side,
+    right: Side,
+    places: Places,
+}
+
+impl Waiters {
+    fn is_nobody(&self) -> bool {
+        self.left.waiting.is_empty() && self.right.waiting.is_empty()
+    }
+
+    /// A document has come from one side: the other one has it waiting, or it waits.
+    fn come(&mut self, from: Hand, place: u64, document: &[u8], ledger: &mut Ledger<'_>) -> Result<()> {
+        let (own, others) = match from {
+            Hand::Left => (&mut self.left, &mut self.right),
+            Hand::Right => (&mut self.right, &mut self.left),
+        };
+        let key = key_of(document);
+        let Some(waiting) = others.meet(&key, document) else {
+            own.wait(key, place, document);
+            return Ok(());
+        };
+        match from {
+            Hand::Left => self.places.meet(place, waiting.place),
+            Hand::Right => self.places.meet(waiting.place, place),
+        }
+        waiting.document.compare(from.other(), document, ledger)
+    }
+}
+
 /// Compares two streams of these items. Gives whether documents stand in another order on the right.
 ///
 /// # Errors
@@ -120,8 +164,7 @@ pub(super) async fn join(
     (right_item, right): (&Item, &mut Stream),
     ledger: &mut Ledger<'_>,
 ) -> Result<bool> {
-    let (mut of_left, mut of_right, mut places) = (Side::default(), Side::default(), Places::default());
-    let mut place = 0;
+    let (mut waiters, mut place) = (Waiters::default(), 0);
     loop {
         futures_util::try_join!(left.fill(), right.fill())?;
         let (one, other) = (left.current(), right.current());
@@ -129,43 +172,25 @@ pub(super) async fn join(
             break;
         }
         place += 1;
-        let nobody_waits = of_left.is_empty() && of_right.is_empty();
-        if let Some((one, other)) = one.zip(other).filter(|(one, other)| nobody_waits && is_one(one, other)) {
-            places.meet(place, place);
-            ledger.compare(Some(one), Some(other))?;
-            left.advance();
-            right.advance();
-            continue;
-        }
-        if let Some(document) = one {
-            let key = key_of(document);
-            match of_right.meet(&key, document) {
-                Some(waiting) => {
-                    places.meet(place, waiting.place);
-                    waiting.document.compare(ledger, document, false)?;
-                }
-                None => of_left.wait(key, place, document),
+        match one.zip(other).filter(|(one, other)| waiters.is_nobody() && is_one(one, other)) {
+            Some((one, other)) => {
+                waiters.places.meet(place, place);
+                ledger.compare(Some(one), Some(other))?;
             }
-        }
-        if let Some(document) = other {
-            let key = key_of(document);
-            match of_left.meet(&key, document) {
-                Some(waiting) => {
-                    places.meet(waiting.place, place);
-                    waiting.document.compare(ledger, document, true)?;
-                }
-                None => of_right.wait(key, place, document),
+            None => {
+                one.map_or(Ok(()), |document| waiters.come(Hand::Left, place, document, ledger))?;
+                other.map_or(Ok(()), |document| waiters.come(Hand::Right, place, document, ledger))?;
             }
         }
         left.advance();
         right.advance();
     }
-    alone((left_item, of_left), (right_item, of_right), ledger).await?;
-    Ok(places.crossed)
+    let crossed = waiters.places.crossed;
+    alone((left_item, waiters.left), (right_item, waiters.right), ledger).await?;
+    Ok(crossed)
 }
 
-/// Documents that have met none with the same bytes in its `_id`. Where the server may hold other bytes to be equal, it is
-/// asked.
+/// Documents that have met none with their `_id`. Where a server may hold other bytes to be equal, it is asked.
 async fn alone(
     (left, of_left): (&Item, Side),
     (right, of_right): (&Item, Side),
@@ -173,46 +198,38 @@ async fn alone(
 ) -> Result<()> {
     let rest = |side: Side| side.waiting.into_values().flatten().map(|waiting| waiting.document).collect::<Vec<Held>>();
     let (of_left, of_right) = (rest(of_left), rest(of_right));
-    let asks = left.has_collation() && !of_left.is_empty() && !of_right.is_empty();
-    let (found_left, found_right) = match (asks, right.is_in_archive(), left.is_in_archive()) {
-        (true, false, _) => pairs(&of_left, right, ledger, true).await?,
-        (true, true, false) => {
-            let (found_right, found_left) = pairs(&of_right, left, ledger, false).await?;
-            (found_left, found_right)
-        }
-        _ => (HashSet::new(), HashSet::new()),
+    let may_be_pairs = left.has_collation() && !of_left.is_empty() && !of_right.is_empty();
+    let met = if may_be_pairs && !right.is_in_archive() {
+        pairs((&of_left, Hand::Left), right, ledger).await?
+    } else if may_be_pairs && !left.is_in_archive() {
+        pairs((&of_right, Hand::Right), left, ledger).await?
+    } else {
+        HashSet::new()
     };
-    for held in of_left.iter().filter(|held| !found_left.contains(&key_of(held.bytes()))) {
+    for held in of_left.iter().filter(|held| !met.contains(&key_of(held.bytes()))) {
         ledger.compare(Some(held.bytes()), None)?;
     }
-    for held in of_right.iter().filter(|held| !found_right.contains(&key_of(held.bytes()))) {
+    for held in of_right.iter().filter(|held| !met.contains(&key_of(held.bytes()))) {
         ledger.compare(None, Some(held.bytes()))?;
     }
     Ok(())
 }
 
 /// Compares documents of one side with what the server of the other one holds under their `_id`s. Gives the keys of both.
-async fn pairs(
-    alone: &[Held],
-    other: &Item,
-    ledger: &mut Ledger<'_>,
-    is_left: bool,
-) -> Result<(HashSet<Vec<u8>>, HashSet<Vec<u8>>)> {
-    let (mut own, mut others) = (HashSet::new(), HashSet::new());
+async fn pairs((alone, of): (&[Held], Hand), other: &Item, ledger: &mut Ledger<'_>) -> Result<HashSet<Vec<u8>>> {
+    let mut met = HashSet::new();
     for some in alone.chunks(FETCHED_AT_ONCE) {
         let keys: Vec<Vec<u8>> = some.iter().map(|held| id_of(held.bytes())).collect();
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let found = other.fetch(&Bounds::default(), &keys).await?;
         for held in some {
-            let Some(id) = document::id(held.bytes()) else { continue };
-            if let Some(document) = found.get(Key::of(&id).as_bytes()) {
-                held.compare(ledger, document, is_left)?;
-                own.insert(key_of(held.bytes()));
-                others.insert(key_of(document));
+            if let Some(document) = found.get(&key_of(held.bytes())) {
+                held.compare(of, document, ledger)?;
+                met.extend([key_of(held.bytes()), key_of(document)]);
             }
         }
     }
-    Ok((own, others))
+    Ok(met)
 }
 
 /// Whether two documents have one `_id`, by its bytes.

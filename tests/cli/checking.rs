@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document, doc};
 use serde_json::Value;
-use transload::sandbox::Release;
+use transload::sandbox::{Release, ReplicaSet, ReplicaSetOptions};
 
 use super::{
     data::{client, empty, shop, uri},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bad_indexes::careless,
-    servers::{guarded, shared},
+    servers::{binary, guarded, shared},
 };
 
 /// The findings of a run: `verdict side what`, each once.
@@ -51,6 +51,7 @@ async fn a_move_that_can_begin() {
             "ok source privileges",
             "ok source namespaces",
             "ok source indexes",
+            "ok source majority reads",
             "ok source change streams",
             "ok source oplog",
             "ok source members",
@@ -82,6 +83,17 @@ async fn what_would_stop_a_move_is_refused_with_what_to_do() {
     assert!(found(&ran, "names").contains("2 are there already") && found(&ran, "names").contains("--drop"), "{ran}");
     let ran = terminal.run(&["check", &source, &source, "--json"]).ends_with(1);
     assert!(found(&ran, "names").contains("it is the source"), "{ran}");
+    // Nobody tells of a standalone's changes.
+    let options = ReplicaSetOptions { standalone: true, ..ReplicaSetOptions::new(binary(Release::V6_0_5).await) };
+    let alone = ReplicaSet::start(&options).await.unwrap();
+    alone.client().await.unwrap().database("shop").collection("a").insert_one(doc! { "_id": 1 }).await.unwrap();
+    let ran = terminal.run(&["check", &alone.uri(), "--json"]).ends_with(1);
+    assert!(verdicts(&ran).contains(&"refused source topology".to_owned()), "{ran}");
+    terminal
+        .run(&["dump", &alone.uri(), "a.tlz", "--consistent"])
+        .ends_with(2)
+        .says("a standalone server has no cluster time");
+    assert!(!terminal.has("a.tlz.partial"));
     assert!(
         terminal
             .run(&["check", &empty("cli_check_nothing").await])
