@@ -17,11 +17,14 @@ use crate::{
     changes::capture::{Scope, try_streams},
     connect::{Doing, Server, Version},
     error::{ErrorKind, Result},
+    scan::SNAPSHOTS_SINCE,
     selection::Selection,
 };
 
 /// The oldest release that this program is tried on.
 const OLDEST: Version = Version::new(4, 2, 0);
+/// The first release whose change streams tell of creates, indexes and options.
+const TELLS_OF_COLLECTIONS: Version = Version::new(6, 0, 0);
 /// How long a change stream may take to answer: where a majority cannot be read, none ever does.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How many names a line lists.
@@ -42,6 +45,7 @@ pub(super) struct Checked {
 pub(super) async fn check(server: &Server, selection: &Selection) -> Result<Checked> {
     let mut findings = Findings::of("source");
     release(server, &mut findings);
+    features(server, &mut findings);
     let topology = topology(server, &mut findings).await?;
     let catalog = catalog::read(server, selection).await?;
     let sum = |of: fn(&catalog::Entry) -> Option<u64>| catalog.entries.iter().filter_map(of).sum::<u64>();
@@ -72,6 +76,24 @@ pub(super) fn release(server: &Server, findings: &mut Findings) {
     } else {
         findings.ok("version", format!("{version}"));
     }
+}
+
+/// What the release tells, and how it can be read.
+fn features(server: &Server, findings: &mut Findings) {
+    if server.version() < TELLS_OF_COLLECTIONS {
+        let found =
+            "changes of documents, drops and renames are told; creates, indexes and options are not (before 6.0)";
+        let remedy =
+            "make none while a move runs, or hold both sides against each other at its end: 'transload verify'";
+        findings.warn("changes told", found, remedy);
+    } else {
+        findings.ok("changes told", "of documents, collections, indexes and options");
+    }
+    let found = match server.version() < SNAPSHOTS_SINCE {
+        true => "each part of a collection within a window of time (before 5.0)",
+        false => "as of one cluster time",
+    };
+    findings.ok("reads", found);
 }
 
 /// What a deployment is.

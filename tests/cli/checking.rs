@@ -47,6 +47,8 @@ async fn a_move_that_can_begin() {
         verdicts(&ran),
         [
             "ok source version",
+            "ok source changes told",
+            "ok source reads",
             "ok source topology",
             "ok source privileges",
             "ok source namespaces",
