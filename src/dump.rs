@@ -71,8 +71,10 @@ struct Shared {
     server: Server,
     entries: Vec<Entry>,
     queue: Mutex<VecDeque<Job>>,
-    /// The cluster time that everything is to be read as of, if one is.
-    one_time: Option<u64>,
+    /// Nothing is to be read as of before this cluster time.
+    since: u64,
+    /// Whether everything is to be read as of that time.
+    at_one_time: bool,
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     sink: Sink,
@@ -118,7 +120,8 @@ pub async fn dump(
         open_parts: open_parts(entries.len(), &jobs),
         entries,
         queue: Mutex::new(jobs.into()),
-        one_time: at_one_time.then_some(since),
+        since,
+        at_one_time,
         sink,
         budget: Budget::new(MEMORY),
         cancel,
@@ -210,14 +213,15 @@ impl Shared {
     async fn read_part(&self, job: &Job) -> Result<()> {
         let entry = self.entries.get(job.entry).ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
         let id = u32::try_from(job.entry + 1).unwrap_or(u32::MAX);
-        let low = match self.one_time {
-            Some(time) => time,
-            None => self.server.operation_time().await?,
+        let low = match self.at_one_time {
+            true => self.since,
+            // A secondary that is behind tells an older time.
+            false => self.server.operation_time().await?.max(self.since),
         };
         let begun = PartBegun { lower: job.bounds.lower.clone(), upper: job.bounds.upper.clone(), low };
         let part = self.sink.begin_part(id, begun).await?;
         let scan = PartScan::new(&self.server, entry, &job.bounds, low);
-        let mut scan = if self.one_time.is_some() { scan.at_one_time_or_fail() } else { scan };
+        let mut scan = if self.at_one_time { scan.at_one_time_or_fail() } else { scan };
         let mut block = Vec::new();
         while let Some(delivered) = scan.next().await? {
             for document in delivered.documents()? {

@@ -34,6 +34,7 @@ impl Plan {
         // Two readings of different members, of which one is behind, could be alike although something has changed.
         let primary = server.reading_primary();
         let mut catalog = catalog_of(&primary, options).await?;
+        check_visible(&catalog).map_err(|error| error.at(server.place()))?;
         let mut unfit = Error::new(ErrorKind::Internal, "no time was tried");
         for _ in 0..TRIES {
             let jobs = cut(server, &catalog, options.part_bytes).await?;
@@ -69,6 +70,21 @@ fn check(server: &Server) -> Result<()> {
         return Ok(());
     };
     Err(Error::new(ErrorKind::Usage, message).with_hint(hint).at(server.place()))
+}
+
+/// What was dropped meanwhile reads as empty: only whoever sees the UUIDs of collections can tell.
+fn check_visible(catalog: &Catalog) -> Result<()> {
+    let unseen = catalog.entries.iter().filter(|entry| entry.order != Order::Nothing && entry.uuid.is_none());
+    let unseen: Vec<String> = unseen.map(|entry| entry.namespace.to_string()).collect();
+    let message = match (catalog.missing.first(), unseen.is_empty()) {
+        (Some(missing), _) => format!("--consistent wants to see everything, and something is missing: {missing}"),
+        (None, false) => {
+            format!("--consistent wants to see what collections are, and this user may not: {}", list(&unseen))
+        }
+        (None, true) => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::Authorization, message)
+        .with_hint("the role 'read' on the database is enough; or dump without --consistent"))
 }
 
 /// What cannot be read as it was at `time`.

@@ -35,8 +35,10 @@ impl Plan {
     /// Each part is to be read as it is when its turn comes.
     pub(super) async fn part_by_part(server: &Server, options: &DumpOptions) -> Result<Self> {
         // What happens from now on is not all in the copy; what happened before is.
-        let since = server.operation_time().await?;
-        let catalog = catalog_of(server, options).await?;
+        // A secondary that is behind would tell an older time, and an older catalog than that time's.
+        let primary = server.reading_primary();
+        let since = primary.operation_time().await?;
+        let catalog = catalog_of(&primary, options).await?;
         let jobs = cut(server, &catalog, options.part_bytes).await?;
         Ok(Plan { catalog, jobs, since, at_one_time: false })
     }

@@ -24,15 +24,15 @@ impl MixedSchema {
     /// Lets the collection have them. Gives whether that is new, so that what was refused may be taken now.
     ///
     /// # Errors
-    /// When the server does not answer, or this user may not change the collection.
+    /// When the server does not answer.
     pub(super) async fn allow(&self, server: &Server, buckets: &Namespace) -> Result<bool> {
         let allow = async || {
             let name = buckets.collection().strip_prefix("system.buckets.").unwrap_or(buckets.collection());
             let doing = Doing::new(format!("change {buckets}"), "collMod", buckets.database());
             let command: RawDocumentBuf = rawdoc! { "collMod": name, "timeseriesBucketsMayHaveMixedSchemaData": true };
             match ddl(server, buckets, command, &doing, &[]).await {
-                // It knows no such thing: what it refuses stays refused, and is said.
-                Err(error) if error.kind() == ErrorKind::Server => Ok(false),
+                // It knows no such thing, or this user may not do it: what is refused stays refused, and is said.
+                Err(error) if matches!(error.kind(), ErrorKind::Server | ErrorKind::Authorization) => Ok(false),
                 done => done.map(|()| true),
             }
         };

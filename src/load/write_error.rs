@@ -56,7 +56,7 @@ impl WriteError {
 
     /// Whether the document may be taken once there are no indexes.
     pub(super) fn may_be_of_an_index(&self) -> bool {
-        !self.is_duplicate_id && !self.is_validators
+        !self.is_duplicate_id && !self.is_validators && !self.is_mixed_schema
     }
 
     /// The documents of a command whose fate is known, with their errors by their new places; and those that are to be sent

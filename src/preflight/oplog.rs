@@ -15,8 +15,6 @@ use crate::{
 const BYTES_A_SECOND: u64 = 20 * 1024 * 1024;
 /// A window below which an interrupted night would be too long.
 const SHORT: Duration = Duration::from_secs(12 * 3600);
-/// A window below which hardly an interruption would be short enough.
-const TOO_SHORT: Duration = Duration::from_secs(600);
 
 /// Compares the window with the time that a copy of so many bytes takes.
 ///
@@ -40,10 +38,8 @@ pub(super) async fn check(server: &Server, bytes: u64, findings: &mut Findings) 
     let copy = Duration::from_secs(bytes / BYTES_A_SECOND);
     let found = format!("it reaches back {}; the copy takes about {}", shown(window), shown(copy));
     let remedy = "make it larger: db.adminCommand({replSetResizeOplog: 1, size: MEGABYTES})";
-    // A young oplog is short and may grow.
-    if window < TOO_SHORT.min(copy) {
-        findings.refuse("oplog", found, remedy);
-    } else if window < SHORT && window < copy * 2 {
+    // A young oplog is short, and may still grow: it is no reason to refuse.
+    if window < SHORT && window < copy * 2 {
         findings.warn("oplog", found, remedy);
     } else {
         findings.ok("oplog", found);
@@ -83,7 +79,8 @@ pub(super) async fn lag(server: &Server, findings: &mut Findings) -> Result<()> 
     let time = |member: &Bson| {
         let member = member.as_document()?;
         let ts = member.get_document("optime").ok()?.get_timestamp("ts").ok()?;
-        Some((member.get_str("name").unwrap_or_default().to_owned(), ts.time))
+        // One that is down has none.
+        (ts.time > 0).then(|| (member.get_str("name").unwrap_or_default().to_owned(), ts.time))
     };
     let members = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
     let times: Vec<(String, u32)> = members.iter().filter_map(time).collect();

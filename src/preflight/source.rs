@@ -142,7 +142,7 @@ async fn topology(server: &Server, findings: &mut Findings) -> Result<Topology> 
 async fn balancer(server: &Server, findings: &mut Findings) -> Result<()> {
     let doing = Doing::new("ask for the balancer", "balancerStatus", "admin");
     let reply = match server.run("admin", rawdoc! { "balancerStatus": 1 }, &doing).await {
-        Err(error) if error.kind() == ErrorKind::Authorization => {
+        Err(error) if matches!(error.kind(), ErrorKind::Authorization | ErrorKind::Server) => {
             findings.warn("balancer", error.message().to_owned(), "make sure that it is stopped: sh.stopBalancer()");
             return Ok(());
         }
@@ -215,7 +215,7 @@ fn indexes(catalog: &Catalog, findings: &mut Findings) {
 
 /// Reads what a majority of the members has: where that point stands still, change streams stand still too.
 async fn majority(server: &Server, catalog: &Catalog, findings: &mut Findings) {
-    let Some(entry) = catalog.entries.iter().find(|entry| entry.order != Order::Nothing) else { return };
+    let Some(entry) = catalog.entries.iter().find(|entry| entry.order == Order::Id) else { return };
     let doing = Doing::new(format!("read {} as a majority has it", entry.data), "find", entry.data.database());
     let find = rawdoc! {
         "find": entry.data.collection(), "limit": 1, "singleBatch": true, "projection": { "_id": 1 },

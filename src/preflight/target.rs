@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{self, Catalog},
+    changes::capture::SourceId,
     connect::{Doing, Server},
     error::{ErrorKind, Result},
     namespace::Namespace,
@@ -53,12 +54,25 @@ pub(super) async fn check(
     for entry in &catalog.entries {
         names.extend(selection.target(&entry.namespace)?.map(|target| (entry, target)));
     }
+    if let Some(only) = server.default_database() {
+        let all = names.len();
+        names.retain(|(_, target)| target.database() == only);
+        if names.is_empty() {
+            let remedy = format!(
+                "--rename 'OLD.*={only}.*' copies under that name; ?authSource={only} only authenticates there"
+            );
+            findings.refuse("names", format!("nothing goes to '{only}', which the connection string names"), remedy);
+        } else if names.len() < all {
+            let found = format!("{} go to other databases than '{only}', and are not copied", all - names.len());
+            findings.warn("names", found, "leave the database out of the connection string, or --rename");
+        }
+    }
     let databases: BTreeSet<String> = names.iter().map(|(_, target)| target.database().to_owned()).collect();
     match Privileges::of(server).await? {
         Some(privileges) => privileges.check(&databases, &OF_A_TARGET, &mut findings),
-        None => findings.ok("privileges", "no user is logged in, and the server asks for none"),
+        None => findings.ok("privileges", "no user is logged in"),
     }
-    let same = server.identity().await? == source.identity().await?;
+    let same = SourceId::of(server).await?.is(&SourceId::of(source).await?);
     let onto_itself: Vec<String> = names
         .iter()
         .filter(|(entry, target)| same && entry.namespace == *target)
@@ -92,6 +106,11 @@ async fn existing(server: &Server, names: &[&Namespace], findings: &mut Findings
     for name in names {
         if !there.contains_key(name.database()) {
             let existing = match catalog::existing(server, name.database()).await {
+                Err(error) if error.kind() == ErrorKind::Authorization && server.is_nobody() => {
+                    let remedy = "name a user in the connection string: mongodb://USER@HOST/ asks for the password";
+                    findings.refuse("names", "the server wants a user, and none is named", remedy);
+                    return Ok(());
+                }
                 Err(error) if error.kind() == ErrorKind::Authorization => {
                     let hint = error.hint().unwrap_or_default().to_owned();
                     findings.warn("names", format!("what is there cannot be seen: {}", error.message()), hint);

@@ -55,7 +55,8 @@ async fn ids(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>>
     let count = entry.documents.unwrap_or(0);
     let command = if count <= FEW_DOCUMENTS {
         let (ids, along) = (rawdoc! { "_id": 1 }, rawdoc! { "_id": 1 });
-        rawdoc! { "find": name, "projection": ids, "hint": along, "batchSize": 100_000 }
+        let order = along.clone();
+        rawdoc! { "find": name, "projection": ids, "hint": along, "sort": order, "batchSize": 100_000 }
     } else {
         let size = i64::try_from((parts * SAMPLES_PER_PART).min(count / LARGEST_SAMPLE)).unwrap_or(i64::MAX);
         rawdoc! {

@@ -232,6 +232,11 @@ impl<'a> PartScan<'a> {
                 find.embed("hint", |hint| {
                     hint.int32("$natural", 1);
                 });
+                if let Some(database) = &self.entry.of_database {
+                    find.embed("filter", |filter| {
+                        filter.string("db", database);
+                    });
+                }
             }
             Order::Id | Order::Nothing => {
                 // The index is in that order; a router, which reads from several shards at once, keeps to it only if told.
@@ -311,7 +316,8 @@ async fn check_identity(server: &Server, entry: &Entry) -> Result<()> {
     let Some(uuid) = entry.uuid else {
         return Ok(());
     };
-    if uuid_of(server, &entry.data).await? == Some(uuid) {
+    // Not on a secondary, which may still have what the one that was read has dropped.
+    if uuid_of(&server.reading_primary(), &entry.data).await? == Some(uuid) {
         return Ok(());
     }
     let message = format!("{} was dropped, renamed or made anew while it was read", entry.data);

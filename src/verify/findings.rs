@@ -134,7 +134,12 @@ impl Findings {
     /// When they cannot be written.
     pub(super) fn append(&self, lines: &[u8]) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(lines).map_err(|error| Error::io(&self.path, error))
+        let before = file.metadata().map_err(|error| self.fail(error))?.len();
+        file.write_all(lines).map_err(|error| {
+            // Half a line would be none, and make those behind it none; without it the file is as it was.
+            let _ = file.set_len(before);
+            self.fail(error)
+        })
     }
 
     /// Appends one line.

@@ -153,8 +153,9 @@ impl Item {
 
     /// How many of its documents may be in memory at once, where all are held.
     pub(super) fn at_once(&self) -> usize {
-        let average = self.bytes.zip(self.documents).map_or(0, |(bytes, documents)| bytes / documents.max(1));
-        usize::try_from(HELD_BYTES / average.max(1)).unwrap_or(usize::MAX).clamp(1, HELD_DOCUMENTS)
+        let Some((bytes, documents)) = self.bytes.zip(self.documents) else { return FETCHED_AT_ONCE };
+        let average = (bytes / documents.max(1)).max(1);
+        usize::try_from(HELD_BYTES / average).unwrap_or(usize::MAX).clamp(1, HELD_DOCUMENTS)
     }
 
     pub(super) fn is_in_archive(&self) -> bool {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    finding::Finding,
+    finding::{Finding, ONLY_RIGHT},
     findings::Findings,
     item::Place,
     line::{Difference, Line},
@@ -90,8 +90,9 @@ impl Mending<'_> {
         let (mut repaired, mut before) = (0, u64::MAX);
         loop {
             let mut refused = BTreeMap::new();
-            // What is in the way of others goes first.
-            for deletes in [true, false] {
+            // What is in the way of others goes first; and only what was known to be there alone when it was asked about.
+            let passes: &[bool] = if before == u64::MAX { &[true, false] } else { &[false] };
+            for &deletes in passes {
                 for some in self.findings.differences()? {
                     let some = some?;
                     for some in self.at_once(&some)? {
@@ -129,7 +130,10 @@ impl Mending<'_> {
         }
         let known = documents.iter().filter(|document| !document.key.is_empty());
         let written: Vec<(&Document, Write<'_>)> = known
-            .filter(|document| document.left.is_none() == deletes)
+            .filter(|document| match deletes {
+                true => document.left.is_none() && document.difference.difference == ONLY_RIGHT,
+                false => document.left.is_some(),
+            })
             .flat_map(|document| document.writes().map(move |write| (document, write)))
             .collect();
         let target = Target::new(server.clone(), entry.data.clone());

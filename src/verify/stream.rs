@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::Order,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     scan::{Bounds, Delivered, PartScan},
 };
 
@@ -79,7 +79,9 @@ fn places<'a>(bytes: &'a [u8], documents: impl Iterator<Item = &'a [u8]>) -> Vec
 /// The documents of a part, in their order.
 #[derive(Debug)]
 pub(super) struct Stream {
-    chunks: mpsc::Receiver<Result<Chunk>>,
+    /// Nothing comes last.
+    chunks: mpsc::Receiver<Result<Option<Chunk>>>,
+    has_ended: bool,
     chunk: Chunk,
     /// The document in it that it stands at.
     at: usize,
@@ -93,7 +95,8 @@ impl Stream {
         let (sender, chunks) = mpsc::channel(AHEAD);
         let reading = Reading { item: item.clone(), bounds: bounds.clone(), sample, sender };
         let task = AbortOnDropHandle::new(tokio::spawn(reading.run()));
-        Stream { chunks, chunk: Chunk::of_documents(std::iter::empty()), at: 0, _task: task }
+        let chunk = Chunk::of_documents(std::iter::empty());
+        Stream { chunks, has_ended: false, chunk, at: 0, _task: task }
     }
 
     /// Waits until there is a document, and tells whether there is one.
@@ -101,13 +104,14 @@ impl Stream {
     /// # Errors
     /// When it cannot be read.
     pub(super) async fn fill(&mut self) -> Result<bool> {
-        while self.current().is_none() {
-            match self.chunks.recv().await {
-                Some(chunk) => (self.chunk, self.at) = (chunk?, 0),
-                None => return Ok(false),
+        while self.current().is_none() && !self.has_ended {
+            let died = || Error::new(ErrorKind::Internal, "what reads a side died");
+            match self.chunks.recv().await.ok_or_else(died)?? {
+                Some(chunk) => (self.chunk, self.at) = (chunk, 0),
+                None => self.has_ended = true,
             }
         }
-        Ok(true)
+        Ok(!self.has_ended)
     }
 
     /// The document that it stands at, as far as it is read.
@@ -126,15 +130,14 @@ struct Reading {
     item: Item,
     bounds: Bounds,
     sample: Option<Sample>,
-    sender: mpsc::Sender<Result<Chunk>>,
+    sender: mpsc::Sender<Result<Option<Chunk>>>,
 }
 
 impl Reading {
     async fn run(self) {
-        if let Err(error) = self.read().await {
-            // Nobody listens where the comparison was given up.
-            let _ = self.sender.send(Err(error)).await;
-        }
+        let end = self.read().await.map(|()| None);
+        // Nobody listens where the comparison was given up.
+        let _ = self.sender.send(end).await;
     }
 
     async fn read(&self) -> Result<()> {
@@ -171,6 +174,6 @@ impl Reading {
     }
 
     async fn send(&self, chunk: Chunk) -> Result<()> {
-        self.sender.send(Ok(chunk)).await.map_err(|_| Error::interrupted())
+        self.sender.send(Ok(Some(chunk))).await.map_err(|_| Error::interrupted())
     }
 }

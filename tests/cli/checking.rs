@@ -138,4 +138,12 @@ async fn privileges_that_are_missing_are_named_with_their_roles() {
         "{ran}"
     );
     assert!(!ran.out().contains(super::PASSWORD));
+    // Nobody may write there either, whatever needs no login.
+    let open = shop("cli_check_guarded").await;
+    let nobody = format!("mongodb://{}/?directConnection=true", guarded.address());
+    let ran = terminal.run(&["check", &open, &nobody, "--json"]).ends_with(1);
+    assert!(found(&ran, "names").contains("the server wants a user"), "{ran}");
+    // What the target's connection string names is all that goes there.
+    let ran = terminal.run(&["check", &open, &empty("cli_check_other").await, "--json"]).ends_with(1);
+    assert!(found(&ran, "names").contains("nothing goes to 'cli_check_other'"), "{ran}");
 }
