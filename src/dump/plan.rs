@@ -34,6 +34,8 @@ pub(super) struct Job {
 impl Plan {
     /// Each part is to be read as it is when its turn comes.
     pub(super) async fn part_by_part(server: &Server, options: &DumpOptions) -> Result<Self> {
+        // Who is to be read must answer before anything is written.
+        server.operation_time().await?;
         // What happens from now on is not all in the copy; what happened before is.
         // A secondary that is behind would tell an older time, and an older catalog than that time's.
         let primary = server.reading_primary();

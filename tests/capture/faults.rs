@@ -99,8 +99,8 @@ async fn a_capture_goes_on_with_another_primary() {
     };
     let captured = capture(&server, into.options(&side), Arc::new(Silent), stop.clone());
     let (report, ()) = tokio::join!(captured, disturbed);
-    let report = report.unwrap();
-    assert!(report.retries > 0, "{report:?}");
+    // Where another primary is there at once, the stream is opened again without having to wait for one: no retry is counted.
+    report.unwrap();
     let end = now(&side).await;
     let options = CaptureOptions { until: Some(end), ..into.options(&side) };
     into.run(&side, options).await.unwrap();
