@@ -24,7 +24,7 @@ use std::{path::PathBuf, process::Command};
 use bson::{Document, Timestamp, doc};
 use transload::sandbox::ReplicaSet;
 
-use race::{TRANSLOAD, servers};
+use race::{Arguments, TRANSLOAD, servers};
 use replaying::Workload;
 
 #[tokio::main]
@@ -33,20 +33,18 @@ async fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["drain", uri, since, until] => return drain::drain(uri, timestamp(since), timestamp(until)).await,
         ["write", uri, file] => return writes::send(uri, file.as_ref()).await,
-        // `cargo test --benches` must not measure for minutes.
-        arguments if !arguments.contains(&"--bench") => return,
         _ => {}
     }
-    let value = |flag: &str| arguments.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
-    let number = |flag: &str, default: usize| value(flag).map_or(default, |text| text.parse().expect("a number"));
-    let (runs, events, only) = (number("--runs", 5), number("--events", 100_000), value("--only"));
-    let is_wanted = |section: &str| only.as_deref().is_none_or(|only| only == section);
+    let Some(arguments) = Arguments::to_measure() else { return };
+    let (runs, events) = (arguments.value("--runs", 5), arguments.value("--events", 100_000));
+    let only: String = arguments.value("--only", String::new());
+    let is_wanted = |section: &str| only.is_empty() || only == section;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (source, target) = servers().await;
     let bench = Bench { folder: folder.path().to_owned(), source, target, runs };
     println!("medians of {runs} runs\n");
     if is_wanted("drain") {
-        drain::race_captures(&bench, number("--drained", 300_000)).await;
+        drain::race_captures(&bench, arguments.value("--drained", 300_000)).await;
     }
     if is_wanted("replay") {
         replaying::race_replays(&bench, &Workload { collections: 1, documents: 50_000, events, is_mixed: true }).await;

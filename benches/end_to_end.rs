@@ -19,18 +19,12 @@ use transload::{
 };
 
 use mongo_tools::installed;
-use race::{TRANSLOAD, contender, race, servers};
+use race::{Arguments, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value = |flag: &str| arguments.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
-    let scale: f64 = value("--scale").map_or(1.0, |text| text.parse().expect("a number after --scale"));
-    let runs: usize = value("--runs").map_or(5, |text| text.parse().expect("a number after --runs"));
-    // `cargo test --benches` must not measure for minutes.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
-    }
+    let Some(arguments) = Arguments::to_measure() else { return };
+    let (scale, runs) = (arguments.value("--scale", 1.0), arguments.value("--runs", 5));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (source, target) = servers().await;
     let shop = Shop { seed: 1, scale };

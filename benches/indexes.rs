@@ -18,25 +18,17 @@ use futures_util::{StreamExt, stream};
 use transload::sandbox::ReplicaSet;
 
 use mongo_tools::installed;
-use race::{TRANSLOAD, contender, race, servers};
+use race::{Arguments, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value = |flag: &str, default: usize| {
-        let given = arguments.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
-        given.map_or(default, |text| text.parse().expect("a number"))
-    };
-    // `cargo test --benches` must not measure for minutes.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
-    }
-    let runs = value("--runs", 5);
+    let Some(arguments) = Arguments::to_measure() else { return };
+    let runs = arguments.value("--runs", 5);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (source, target) = servers().await;
     println!("medians of {runs} runs\n");
-    small_collections(&source, &target, folder.path(), value("--collections", 400), runs).await;
-    index_phase(&source, &target, folder.path(), value("--documents", 1_000_000), runs).await;
+    small_collections(&source, &target, folder.path(), arguments.value("--collections", 400), runs).await;
+    index_phase(&source, &target, folder.path(), arguments.value("--documents", 1_000_000), runs).await;
 }
 
 async fn small_collections(source: &ReplicaSet, target: &ReplicaSet, folder: &Path, collections: usize, runs: usize) {

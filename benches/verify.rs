@@ -19,7 +19,7 @@ use transload::{
     selection::{Selection, SelectionOptions},
 };
 
-use race::{TRANSLOAD, contender, race, servers};
+use race::{Arguments, TRANSLOAD, contender, race, servers};
 
 /// The database that is compared.
 const DATABASE: &str = "compared";
@@ -35,16 +35,8 @@ async fn main() {
         try_join(drain(left, cursors), drain(right, cursors)).await.expect("drained");
         return;
     }
-    let arguments: Vec<String> = std::env::args().collect();
-    let value = |flag: &str, default: usize| {
-        let given = arguments.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
-        given.map_or(default, |text| text.parse().expect("a number"))
-    };
-    // `cargo test --benches` must not measure for minutes.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
-    }
-    let (documents, runs) = (value("--documents", 1_000_000), value("--runs", 5));
+    let Some(arguments) = Arguments::to_measure() else { return };
+    let (documents, runs) = (arguments.value("--documents", 1_000_000), arguments.value("--runs", 5));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (left, right) = servers().await;
     for set in [&left, &right] {

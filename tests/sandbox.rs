@@ -129,7 +129,7 @@ async fn dropping_a_set_ends_its_servers_and_removes_its_data() {
 
 /// No test, but the process that the next test kills.
 #[tokio::test]
-#[ignore = "no test by itself: a_killed_parent_leaves_nothing_behind runs it, with --ignored --exact, and kills it"]
+#[ignore = "a process to be killed, which asserts nothing; `cargo test --test main a_killed_parent` runs it"]
 async fn a_parent_to_be_killed() {
     if env::var_os("TRANSLOAD_TEST_PARENT").is_some() {
         let set = own(Release::V6_0_5).await;

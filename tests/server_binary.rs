@@ -27,7 +27,7 @@ const OFFLINE_PYTHON: &str = r#"#!/bin/sh
 
 /// No test, but the process that looks for a server in the environment it was given.
 #[tokio::test]
-#[ignore = "no test by itself: the tests below run it, with --ignored --exact, each in an environment of its own"]
+#[ignore = "a process in an environment of its own, which asserts nothing; `cargo test --test main server_binary::` runs it"]
 async fn a_look_for_a_server() {
     match ServerBinary::find(&|notice| println!("\nnotice: {notice}")).await {
         Ok(server) => println!("\nfound: {}", server.path().display()),

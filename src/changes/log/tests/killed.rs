@@ -14,7 +14,7 @@ const DIRECTORY: &str = "TRANSLOAD_TEST_LOG";
 
 /// The process that is killed: goes on with the log for as long as it lives.
 #[test]
-#[ignore = "no test by itself: a_log_whose_writer_is_killed_again_and_again_has_every_event_once runs it, with --ignored --exact, and kills it"]
+#[ignore = "a process to be killed, which asserts nothing; `cargo test --lib a_log_whose_writer_is_killed` runs it"]
 fn write_until_killed() {
     let Some(directory) = env::var_os(DIRECTORY) else { return };
     let options = LogOptions { segment_bytes: 20_000, ..SMALL };
