@@ -58,6 +58,16 @@ impl Version {
         Some(Version { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next().flatten().unwrap_or(0) })
     }
 
+    /// Whether documents can be read as of one past cluster time, outside of transactions (`readConcern: snapshot`).
+    pub fn reads_as_of_a_time(self) -> bool {
+        self.major >= 5
+    }
+
+    /// Whether change streams tell of creates, indexes and options, too (`showExpandedEvents`).
+    pub fn tells_of_collections(self) -> bool {
+        self.major >= 6
+    }
+
     /// Whether inserts can be told to keep a top-level `Timestamp(0, 0)` (SERVER-88750). Without it the server
     /// puts its clock there.
     pub fn keeps_empty_timestamps(self) -> bool {
@@ -345,15 +355,23 @@ impl Server {
         Ok(operation.max(cluster))
     }
 
+    /// What the server says that it is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn hello(&self) -> Result<bson::Document> {
+        let doing = Doing::unprivileged("ask for the replica set");
+        // Servers before 4.4.2 do not know `hello`.
+        self.run("admin", rawdoc! { "isMaster": 1 }, &doing).await
+    }
+
     /// The name of its replica set with the members that it shows, `SET/HOST:PORT,HOST:PORT`; without a set, the hosts
     /// of the connection string.
     ///
     /// # Errors
     /// When the server does not answer.
     pub async fn identity(&self) -> Result<String> {
-        let doing = Doing::unprivileged("ask for the replica set");
-        // Servers before 4.4.2 do not know `hello`.
-        let reply = self.run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+        let reply = self.hello().await?;
         let Ok(set) = reply.get_str("setName") else {
             return Ok(self.place());
         };

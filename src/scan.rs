@@ -4,7 +4,7 @@ mod history;
 mod parts;
 mod read;
 
-pub(crate) use history::{SNAPSHOTS_SINCE, is_readable_at};
+pub(crate) use history::is_readable_at;
 pub(crate) use parts::between;
 pub use parts::{Bounds, PART_BYTES, split};
 pub use read::{Delivered, PartScan};

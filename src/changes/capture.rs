@@ -219,7 +219,7 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
         return Ok(Prepared { work, manifest, warnings: Vec::new() });
     }
     let events = target::begin(server, &source, &work, options).await?;
-    let expanded_events = server.version().major >= 6;
+    let expanded_events = server.version().tells_of_collections();
     let stream_options = StreamOptions { expanded_events, full_documents: options.full_documents };
     let scope = options.scope.unwrap_or_else(|| Scope::of(server));
     let present = server.operation_time().await?;

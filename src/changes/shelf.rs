@@ -7,7 +7,7 @@ use bson::RawDocumentBuf;
 
 use super::key::Key;
 use crate::{
-    connect::{Doing, Server, Version},
+    connect::{Doing, Server},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -15,8 +15,6 @@ use crate::{
 
 /// Documents fetched with one command: even of large ones not too many bytes.
 pub(crate) const FETCHED_AT_ONCE: usize = 500;
-/// The first release that reads outside of transactions as of one cluster time.
-const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
 
 /// The documents of some keys, as far as they are there, by the canonical bytes of the keys that were asked for.
 pub(crate) type Documents = HashMap<Vec<u8>, Vec<u8>>;
@@ -55,7 +53,7 @@ impl Shelf<'_> {
     /// What the server says.
     pub(crate) async fn documents_and_time(&self, keys: &[&[u8]]) -> Result<(Documents, Span)> {
         let low = self.server.operation_time().await?;
-        if low != 0 && self.server.version() >= SNAPSHOTS_SINCE {
+        if low != 0 && self.server.version().reads_as_of_a_time() {
             match self.found(keys, Some(low)).await {
                 Ok(documents) => return Ok((documents, Span { low, high: low })),
                 // The collection may have changed since, or the server may not read so: then as of no one time.

@@ -13,7 +13,7 @@ use crate::{
     catalog::{Catalog, Entry, Order, is_capped},
     connect::Server,
     error::{Error, ErrorKind, Result},
-    scan::{SNAPSHOTS_SINCE, is_readable_at},
+    scan::is_readable_at,
 };
 
 /// Times that are tried before the catalog is found to be too restless.
@@ -61,7 +61,7 @@ fn check(server: &Server) -> Result<()> {
         let message = "--consistent wants a replica set or a cluster: a standalone server has no cluster time";
         let hint = "dump without --consistent while nothing is written, or make it a replica set of one member";
         (message.to_owned(), hint)
-    } else if server.version() < SNAPSHOTS_SINCE {
+    } else if !server.version().reads_as_of_a_time() {
         let message = format!("--consistent wants a server from 5.0 on, and this is {}", server.version());
         let hint = "dump without --consistent while 'transload capture' runs, and let 'transload replay' make the copy \
                     consistent";

@@ -7,6 +7,7 @@ use crate::{
     connect::{Doing, Server},
     document,
     error::{ErrorKind, Result},
+    hex::hex,
     namespace::Namespace,
 };
 
@@ -73,5 +74,5 @@ pub(super) async fn building(server: &Server, namespace: &Namespace) -> Result<V
 
 /// A UUID as the journal has it.
 pub(super) fn hexadecimal(uuid: [u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&uuid)
 }

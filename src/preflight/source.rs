@@ -17,14 +17,11 @@ use crate::{
     changes::capture::{Scope, try_streams},
     connect::{Doing, Server, Version},
     error::{ErrorKind, Result},
-    scan::SNAPSHOTS_SINCE,
     selection::Selection,
 };
 
 /// The oldest release that this program is tried on.
 const OLDEST: Version = Version::new(4, 2, 0);
-/// The first release whose change streams tell of creates, indexes and options.
-const TELLS_OF_COLLECTIONS: Version = Version::new(6, 0, 0);
 /// How long a change stream may take to answer: where a majority cannot be read, none ever does.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How many names a line lists.
@@ -80,7 +77,7 @@ pub(super) fn release(server: &Server, findings: &mut Findings) {
 
 /// What the release tells, and how it can be read.
 fn features(server: &Server, findings: &mut Findings) {
-    if server.version() < TELLS_OF_COLLECTIONS {
+    if !server.version().tells_of_collections() {
         let found =
             "changes of documents, drops and renames are told; creates, indexes and options are not (before 6.0)";
         let remedy =
@@ -89,9 +86,9 @@ fn features(server: &Server, findings: &mut Findings) {
     } else {
         findings.ok("changes told", "of documents, collections, indexes and options");
     }
-    let found = match server.version() < SNAPSHOTS_SINCE {
-        true => "each part of a collection within a window of time (before 5.0)",
-        false => "as of one cluster time",
+    let found = match server.version().reads_as_of_a_time() {
+        true => "as of one cluster time",
+        false => "each part of a collection within a window of time (before 5.0)",
     };
     findings.ok("reads", found);
 }
@@ -110,9 +107,7 @@ impl Topology {
     /// # Errors
     /// When it does not answer.
     pub(super) async fn of(server: &Server) -> Result<Self> {
-        let doing = Doing::unprivileged("ask what the server is");
-        // Servers before 4.4.2 do not know `hello`.
-        let reply = server.run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+        let reply = server.hello().await?;
         Ok(match reply.get_str("msg") {
             Ok("isdbgrid") => Topology::Sharded,
             _ if reply.contains_key("setName") => Topology::ReplicaSet,

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bson::rawdoc;
-
 use super::{
     Finding, Findings,
     privileges::{OF_A_TARGET, Privileges},
@@ -12,7 +10,7 @@ use super::{
 use crate::{
     catalog::{self, Catalog},
     changes::capture::SourceId,
-    connect::{Doing, Server},
+    connect::Server,
     error::{ErrorKind, Result},
     namespace::Namespace,
     selection::Selection,
@@ -90,8 +88,7 @@ pub(super) async fn check(
 
 /// A target that takes no writes is found out about before hours of copying.
 async fn writable(server: &Server, findings: &mut Findings) -> Result<()> {
-    let doing = Doing::unprivileged("ask whether the server takes writes");
-    let reply = server.reading_primary().run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+    let reply = server.reading_primary().hello().await?;
     if reply.get_bool("ismaster").unwrap_or(false) {
         findings.ok("writes", "its primary answers");
     } else {

@@ -18,7 +18,10 @@ use super::{
     member::{Member, NotStarted},
     observer::{Observer, server_error},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    hex::hex,
+};
 
 const DIRECTORY_PREFIX: &str = "transload-sandbox-";
 /// Between our letting go of a free port and the server's taking it, another process may: rare, hence few.
@@ -112,7 +115,7 @@ fn write_key_file(directory: &Path) -> Result<PathBuf> {
     let path = directory.join("key");
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| Error::new(ErrorKind::Io, format!("no random numbers: {error}")))?;
-    let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = hex(&random);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options.open(&path).and_then(|mut file| file.write_all(key.as_bytes())).map_err(|error| Error::io(&path, error))?;

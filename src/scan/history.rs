@@ -10,13 +10,10 @@ use bson::RawDocumentBuf;
 use crate::{
     catalog::{Entry, Order},
     changes::token::{in_words, seconds_behind},
-    connect::{Doing, Server, Version},
+    connect::{Doing, Server},
     document::{RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
-
-/// The first release that reads outside of transactions with `readConcern: snapshot`.
-pub(crate) const SNAPSHOTS_SINCE: Version = Version::new(5, 0, 0);
 
 /// The time is out of the window of history.
 const SNAPSHOT_TOO_OLD: i32 = 239;

@@ -12,7 +12,7 @@ use mongodb::{
 
 use super::{
     Bounds,
-    history::{SNAPSHOTS_SINCE, past, read_concern},
+    history::{past, read_concern},
 };
 use crate::{
     catalog::{Entry, Order, uuid_of},
@@ -92,7 +92,7 @@ impl<'a> PartScan<'a> {
             entry,
             bounds,
             low,
-            at_one_time: low != 0 && entry.order == Order::Id && server.version() >= SNAPSHOTS_SINCE,
+            at_one_time: low != 0 && entry.order == Order::Id && server.version().reads_as_of_a_time(),
             or_fail: false,
             batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
             cursor: None,

@@ -78,9 +78,7 @@ impl SourceId {
     /// # Errors
     /// When it does not answer.
     pub async fn of(server: &Server) -> Result<Self> {
-        let doing = Doing::unprivileged("ask for the replica set");
-        // Servers before 4.4.2 do not know `hello`.
-        let reply = server.run("admin", rawdoc! { "isMaster": 1 }, &doing).await?;
+        let reply = server.hello().await?;
         let hosts = reply.get_array("hosts").into_iter().flatten().filter_map(Bson::as_str).map(str::to_owned);
         let mut hosts: Vec<String> = hosts.collect();
         if hosts.is_empty() {

@@ -111,7 +111,7 @@ pub(crate) async fn try_streams(
     selection: &Selection,
 ) -> Result<(Vec<String>, Vec<String>)> {
     let since = Since::Time(server.operation_time().await?);
-    let options = StreamOptions { expanded_events: server.version().major >= 6, full_documents: false };
+    let options = StreamOptions { expanded_events: server.version().tells_of_collections(), full_documents: false };
     let opened = open(server, scope, selection, &since, options).await?;
     Ok((opened.streams.iter().map(|(watch, _)| watch.to_string()).collect(), opened.warnings))
 }

@@ -10,6 +10,7 @@ use crate::{
     },
     connect::Server,
     error::{Error, ErrorKind, Result},
+    hex::hex,
 };
 
 impl Manifest {
@@ -99,5 +100,5 @@ pub(super) async fn check(manifest: &Manifest, options: &CaptureOptions) -> Resu
 fn random() -> Result<String> {
     let mut id = [0; 12];
     getrandom::fill(&mut id).map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes: {error}")))?;
-    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&id))
 }
