@@ -53,6 +53,10 @@ pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result
         catalog.entries.extend(catalog::accounts(server).await?);
         catalog.entries.sort_by(|one, other| one.namespace.cmp(&other.namespace));
     }
+    if server.default_database().is_some() && !options.users_and_roles {
+        let reason = "users and roles of the database, if it has any; --users-and-roles takes them along";
+        catalog.left_out.push(LeftOut { namespace: Namespace::new("admin", catalog::USERS)?, reason });
+    }
     if server.default_database().is_none() {
         let accounts = match options.users_and_roles {
             true => "kept by the server itself, but for users and roles",

@@ -42,6 +42,24 @@ async fn what_is_equal_and_what_is_not() {
 }
 
 #[tokio::test]
+async fn on_a_terminal_a_repair_asks_and_says_what_it_would_delete() {
+    let terminal = Terminal::new();
+    let (left, right) = (shop("cli_verify_ask").await, shop("cli_verify_ask_copy").await);
+    let orders = client().await.database("cli_verify_ask_copy").collection::<Document>("orders");
+    orders.delete_one(doc! { "_id": 3 }).await.unwrap();
+    orders.insert_one(doc! { "_id": "more" }).await.unwrap();
+    let answer = |answer: &str, code: i32| {
+        let verify = format!("\"$T\" verify \"{left}\" \"{right}\" --repair-target");
+        terminal.shell(&format!("(sleep 1; printf '{answer}\\n') | script -qec '{verify}' /dev/null")).ends_with(code)
+    };
+    let refused = answer("n", 4);
+    assert!(refused.out().contains("write 1 documents anew, and DELETE 1"), "{refused}");
+    assert_eq!(orders.count_documents(doc! { "_id": "more" }).await.unwrap(), 1);
+    let agreed = answer("y", 0);
+    assert!(agreed.out().contains("2 documents were repaired") && agreed.out().contains("EQUAL"), "{agreed}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_compared_is_refused() {
     let terminal = Terminal::new();
     archive(&terminal, "cli_verify_refused").await;
