@@ -1,6 +1,5 @@
 //! What a database holds besides documents: collections with their options, views, index specs.
 
-mod accounts;
 mod apply;
 mod build;
 pub mod index_spec;
@@ -8,6 +7,7 @@ mod prove;
 mod read;
 pub mod sidecar;
 mod truth;
+mod users_and_roles;
 mod watch;
 
 pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
@@ -17,9 +17,9 @@ pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, options_of, rea
 pub use truth::{index_specs, unhidden};
 pub use watch::BuildWatch;
 pub(crate) use {
-    accounts::{ROLES, USERS, accounts, is_accounts, merge},
     apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
     prove::{is_scratch, scratch},
     read::{databases, has_id_index, is_copied, order, read_those},
+    users_and_roles::{ROLES, USERS, is_of_users_or_roles, merge_users_and_roles, users_and_roles},
 };

@@ -7,11 +7,11 @@
 //! collections get their indexes before their documents already, where that changes nothing but the time it takes.
 
 mod account;
-mod accounts;
 mod early;
 mod indexes;
 mod loaders;
 mod plan;
+mod users_and_roles;
 
 use std::{
     collections::HashSet,
@@ -40,8 +40,8 @@ use crate::{
     selection::SelectionOptions,
 };
 use account::Done;
-use accounts::Accounts;
 use loaders::Loaders;
+use users_and_roles::UsersAndRoles;
 
 /// Bytes of batches that may be in memory between the archive and the server.
 const MEMORY: usize = 32 * 1024 * 1024;
@@ -174,7 +174,7 @@ impl Restore<'_> {
         let contents = archive.contents();
         let sidecar = indexes::sidecar(&self.options.indexes, Some(archive), contents)?;
         let mut plan = Plan::new(self.server, contents, &sidecar, self.options).await?;
-        let mut accounts = self.accounts(contents)?;
+        let mut those = self.users_and_roles(contents)?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
             indexes::refuse_bad(&plan, self.options.index_policy)?;
@@ -207,27 +207,27 @@ impl Restore<'_> {
         }
         let loaded = loaders.finish().await?;
         if self.options.users_and_roles {
-            accounts.read(archive, &self.budget).await?;
+            those.read(archive, &self.budget).await?;
         }
-        self.complete(plan, contents, loaded, &accounts).await
+        self.complete(plan, contents, loaded, &those).await
     }
 
     /// The users and roles of an archive.
-    fn accounts(&self, contents: &Contents) -> Result<Accounts> {
-        let accounts = Accounts::of(contents);
+    fn users_and_roles(&self, contents: &Contents) -> Result<UsersAndRoles> {
+        let those = UsersAndRoles::of(contents);
         if self.options.users_and_roles {
-            accounts.check()?;
+            those.check()?;
         }
-        Ok(accounts)
+        Ok(those)
     }
 
     async fn stream(&self, name: &str, input: Box<dyn Read + Send>) -> Result<Done> {
         let mut stream = stream_archive(name, input, self.budget.clone());
         let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
-        let (mut plan, mut accounts) = match stream.recv().await.ok_or_else(early)?? {
+        let (mut plan, mut those) = match stream.recv().await.ok_or_else(early)?? {
             Streamed::Announced(contents) => {
                 let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
-                (Plan::new(self.server, &contents, &sidecar, self.options).await?, self.accounts(&contents)?)
+                (Plan::new(self.server, &contents, &sidecar, self.options).await?, self.users_and_roles(&contents)?)
             }
             _ => return Err(early()),
         };
@@ -248,9 +248,9 @@ impl Restore<'_> {
                     if batch.kind == Kind::Events {
                         return Err(plan::holds_events());
                     }
-                    if self.options.users_and_roles && accounts.has(batch.namespace) {
+                    if self.options.users_and_roles && those.has(batch.namespace) {
                         let id = batch.namespace;
-                        accounts.keep(id, batch.wait().await?.documents);
+                        those.keep(id, batch.wait().await?.documents);
                     } else if self.options.dry_run || plan.by_id(batch.namespace).is_none() {
                         // Whatever is not loaded must still be whole.
                         batch.wait().await?;
@@ -264,7 +264,7 @@ impl Restore<'_> {
                     if self.options.dry_run {
                         return Ok(Done::nothing(plan, &contents));
                     }
-                    return self.complete(plan, &contents, loaded, &accounts).await;
+                    return self.complete(plan, &contents, loaded, &those).await;
                 }
             }
         }
@@ -327,7 +327,7 @@ impl Restore<'_> {
         plan: Plan,
         contents: &Contents,
         loaded: Vec<Loaded>,
-        accounts: &Accounts,
+        those: &UsersAndRoles,
     ) -> Result<Done> {
         let begun = Instant::now();
         let unbuilt = self.build_indexes(&plan, &loaded).await?;
@@ -348,7 +348,7 @@ impl Restore<'_> {
         (done.loaded, done.unbuilt, done.index_time) = (loaded, unbuilt, index_time);
         done.account()?;
         if self.options.users_and_roles {
-            (done.users, done.roles) = accounts.merge(self.server, &self.footprint.scratches).await?;
+            (done.users, done.roles) = those.merge(self.server, &self.footprint.scratches).await?;
         }
         Ok(done)
     }

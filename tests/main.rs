@@ -3,7 +3,6 @@
 // A test that panics is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod accounts;
 mod bad_indexes;
 mod build_progress;
 mod capture;
@@ -34,6 +33,7 @@ mod server_binary;
 mod servers;
 mod stores;
 mod stream;
+mod users_and_roles;
 mod verify;
 mod windows;
 mod zoo;

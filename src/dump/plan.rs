@@ -50,7 +50,7 @@ impl Plan {
 pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result<Catalog> {
     let mut catalog = catalog::read(server, &options.selection).await?;
     if options.users_and_roles {
-        catalog.entries.extend(catalog::accounts(server).await?);
+        catalog.entries.extend(catalog::users_and_roles(server).await?);
         catalog.entries.sort_by(|one, other| one.namespace.cmp(&other.namespace));
     }
     if server.default_database().is_some() && !options.users_and_roles {
@@ -58,12 +58,12 @@ pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result
         catalog.left_out.push(LeftOut { namespace: Namespace::new("admin", catalog::USERS)?, reason });
     }
     if server.default_database().is_none() {
-        let accounts = match options.users_and_roles {
+        let users_and_roles = match options.users_and_roles {
             true => "kept by the server itself, but for users and roles",
             false => "kept by the server itself; --users-and-roles takes users and roles along",
         };
         let itself = "kept by the server itself";
-        for (database, reason) in [("admin", accounts), ("config", itself), ("local", itself)] {
+        for (database, reason) in [("admin", users_and_roles), ("config", itself), ("local", itself)] {
             catalog.left_out.push(LeftOut { namespace: Namespace::new(database, "*")?, reason });
         }
     }

@@ -99,7 +99,8 @@ impl Plan {
             sources.push(Namespace::parse(&namespace.collection.namespace)?);
         }
         // Users and roles are no collections to be created and filled.
-        let plain: Vec<Namespace> = sources.iter().filter(|source| !catalog::is_accounts(source)).cloned().collect();
+        let plain: Vec<Namespace> =
+            sources.iter().filter(|source| !catalog::is_of_users_or_roles(source)).cloned().collect();
         if plain.is_empty() && !sources.is_empty() && !options.users_and_roles {
             return Err(Error::new(ErrorKind::Usage, "the archive holds users and roles alone")
                 .with_hint("--users-and-roles merges them into those of the target"));
@@ -107,7 +108,8 @@ impl Plan {
         let resolved = Selection::new(&with_database_of(&options.selection, &plain))?.resolve(&plain)?;
         let ids: HashMap<&Namespace, usize> =
             sources.iter().enumerate().map(|(index, source)| (source, index)).collect();
-        let left_out = sources.iter().filter(|source| catalog::is_accounts(source) && !options.users_and_roles);
+        let left_out =
+            sources.iter().filter(|source| catalog::is_of_users_or_roles(source) && !options.users_and_roles);
         let left_out = left_out.map(|source| LeftOut { namespace: source.clone(), reason: UNASKED }).collect();
         let mut plan = Plan { planned: Vec::new(), by_id: HashMap::new(), left_out, warnings: resolved.warnings };
         let mut existing: HashMap<String, HashMap<String, CollectionType>> = HashMap::new();

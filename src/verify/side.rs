@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Why users and roles are left out.
-const ACCOUNTS: &str = "users and roles are merged into those of a server, and not compared";
+const USERS_AND_ROLES: &str = "users and roles are merged into those of a server, and not compared";
 
 /// A side of a comparison.
 #[derive(Clone, Debug)]
@@ -122,8 +122,8 @@ impl Side {
 /// The namespaces of an archive, and those that are left out.
 fn of_archive(archive: &ArchiveFile) -> Result<(Vec<Item>, Vec<LeftOut>)> {
     let mut items = Item::all_of_archive(archive)?;
-    let accounts = items.extract_if(.., |item| catalog::is_accounts(&item.namespace));
-    let left_out = accounts.map(|item| LeftOut { namespace: item.namespace, reason: ACCOUNTS }).collect();
+    let those = items.extract_if(.., |item| catalog::is_of_users_or_roles(&item.namespace));
+    let left_out = those.map(|item| LeftOut { namespace: item.namespace, reason: USERS_AND_ROLES }).collect();
     Ok((items, left_out))
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// The users and roles of an archive: their ids in it, and the documents that have come.
 #[derive(Debug, Default)]
-pub(super) struct Accounts {
+pub(super) struct UsersAndRoles {
     users: Kept,
     roles: Kept,
 }
@@ -27,7 +27,7 @@ struct Kept {
     batches: Vec<Vec<u8>>,
 }
 
-impl Accounts {
+impl UsersAndRoles {
     /// What an archive has of them.
     pub(super) fn of(contents: &Contents) -> Self {
         let id = |name: &str| {
@@ -37,7 +37,7 @@ impl Accounts {
             u32::try_from(at + 1).ok()
         };
         let kept = |name| Kept { id: id(name), batches: Vec::new() };
-        Accounts { users: kept(catalog::USERS), roles: kept(catalog::ROLES) }
+        UsersAndRoles { users: kept(catalog::USERS), roles: kept(catalog::ROLES) }
     }
 
     /// Whether the namespace with this id is one of them.
@@ -90,7 +90,8 @@ impl Accounts {
         let merged = async {
             let counts =
                 (load(server, of_users.as_ref(), &users).await?, load(server, of_roles.as_ref(), &roles).await?);
-            catalog::merge(server, of_users.as_ref(), of_roles.as_ref(), server.default_database()).await?;
+            catalog::merge_users_and_roles(server, of_users.as_ref(), of_roles.as_ref(), server.default_database())
+                .await?;
             Ok(counts)
         };
         let merged = merged.await;
@@ -107,8 +108,8 @@ impl Accounts {
 impl Kept {
     /// Those that the server's connection string wants: of all databases, or of one.
     fn of(&self, server: &Server) -> Vec<u8> {
-        let is_wanted = |account: &&[u8]| match server.default_database() {
-            Some(only) => document::find(account, b"db").and_then(|db| db.string()) == Some(only.as_bytes()),
+        let is_wanted = |one: &&[u8]| match server.default_database() {
+            Some(only) => document::find(one, b"db").and_then(|db| db.string()) == Some(only.as_bytes()),
             None => true,
         };
         let all = self.batches.iter().flat_map(|batch| Documents::new(batch).map_while(std::result::Result::ok));

@@ -25,7 +25,7 @@ pub(crate) const USERS: &str = "system.users";
 pub(crate) const ROLES: &str = "system.roles";
 
 /// Whether a namespace holds users or roles.
-pub(crate) fn is_accounts(namespace: &Namespace) -> bool {
+pub(crate) fn is_of_users_or_roles(namespace: &Namespace) -> bool {
     namespace.database() == DATABASE && [USERS, ROLES].contains(&namespace.collection())
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn is_accounts(namespace: &Namespace) -> bool {
 ///
 /// # Errors
 /// When this user may not read them.
-pub(crate) async fn accounts(server: &Server) -> Result<Vec<Entry>> {
+pub(crate) async fn users_and_roles(server: &Server) -> Result<Vec<Entry>> {
     let doing = Doing::new("look for users and roles", "listCollections", DATABASE);
     let names = rawdoc! { "$in": [USERS, ROLES] };
     let command = rawdoc! { "listCollections": 1, "filter": { "name": names }, "cursor": {} };
@@ -51,7 +51,7 @@ pub(crate) async fn accounts(server: &Server) -> Result<Vec<Entry>> {
 ///
 /// # Errors
 /// What the server says: it takes the role `restore`, or `root`.
-pub(crate) async fn merge(
+pub(crate) async fn merge_users_and_roles(
     server: &Server,
     users: Option<&Namespace>,
     roles: Option<&Namespace>,
