@@ -3,6 +3,7 @@
 mod apply;
 mod build;
 pub mod index_spec;
+mod meaning;
 mod prove;
 mod read;
 pub mod sidecar;
@@ -19,6 +20,7 @@ pub use watch::BuildWatch;
 pub(crate) use {
     apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
+    meaning::{MeantIndex, is_same, meant_indexes, meant_options},
     prove::{is_scratch, scratch},
     read::{databases, has_id_index, is_copied, order, read_those},
     users_and_roles::{ROLES, USERS, is_of_users_or_roles, merge_users_and_roles, users_and_roles},

@@ -6,19 +6,11 @@ use serde::Serialize;
 
 use super::{finding::Finding, item::Item};
 use crate::{
-    catalog::index_spec::{Author, Context, Verdict, sanitize},
+    catalog::{self, MeantIndex},
     connect::Version,
     document::{self, Element, RawBuilder, kind},
     extjson, report,
 };
-
-/// Fields of an index spec that say nothing of the index: its collection, and how it was built.
-const NOT_OF_AN_INDEX: [&[u8]; 3] = [b"ns", b"background", b"dropDups"];
-
-/// Fields of the spec of an index that comes with its collection.
-const OF_AN_INHERENT_INDEX: [&[u8]; 3] = [b"key", b"name", b"collation"];
-/// Where late servers keep what they know of the buckets of a time series (SERVER-91195). Others know it too, and do not list it.
-const METADATA: &[u8] = b"app_metadata=(timeseries";
 
 /// What differs in a namespace, besides its documents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,29 +84,8 @@ pub(super) fn crossed(left: &Item) -> Discrepancy {
 
 /// The order of options is the server's; what is in one is the user's, and its order is kept.
 fn options(namespace: &str, left: &[u8], right: &[u8], compared: &mut Compared) {
-    let (left, right) = (without_metadata(left), without_metadata(right));
+    let (left, right) = (catalog::meant_options(left, right), catalog::meant_options(right, left));
     fields(namespace, "option", &left, &right, &mut compared.discrepancies);
-}
-
-/// Options without what a server has written into them of its own accord.
-fn without_metadata(options: &[u8]) -> Vec<u8> {
-    let mut kept = RawBuilder::new();
-    let is_metadata = |option: &Element<'_>| {
-        option.name == b"storageEngine" && option.value.windows(METADATA.len()).any(|bytes| bytes == METADATA)
-    };
-    for option in document::elements(options).map_while(Result::ok).filter(|option| !is_metadata(option)) {
-        kept.append(&option);
-    }
-    kept.finish()
-}
-
-/// These fields of a document.
-fn only(document: &[u8], names: &[&[u8]]) -> Vec<u8> {
-    let mut kept = RawBuilder::new();
-    for field in document::elements(document).map_while(Result::ok).filter(|field| names.contains(&field.name)) {
-        kept.append(&field);
-    }
-    kept.finish()
 }
 
 /// Compares the fields of two documents by their names.
@@ -126,7 +97,7 @@ fn fields(namespace: &str, what: &str, left: &[u8], right: &[u8], found: &mut Ve
     for element in document::elements(left).map_while(Result::ok) {
         match document::find(right, element.name) {
             None => find(element.name, Some(shown(&element)), None),
-            Some(other) if is_same(&element, &other) => {}
+            Some(other) if catalog::is_same(&element, &other) => {}
             Some(other) => {
                 let (left, right) = unlike(&element, &other);
                 find(element.name, Some(left), Some(right));
@@ -137,22 +108,6 @@ fn fields(namespace: &str, what: &str, left: &[u8], right: &[u8], found: &mut Ve
         if document::find(left, element.name).is_none() {
             find(element.name, None, Some(shown(&element)));
         }
-    }
-}
-
-/// Whether two values are the same: numbers by what they say, as servers list one number in several types.
-fn is_same(left: &Element<'_>, right: &Element<'_>) -> bool {
-    let bytes = (left.kind, left.value) == (right.kind, right.value);
-    bytes || number(left).is_some_and(|one| number(right) == Some(one))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "sizes of collections and seconds are far below 2^53")]
-fn number(element: &Element<'_>) -> Option<f64> {
-    match element.kind {
-        kind::INT32 => element.value.try_into().ok().map(|bytes| f64::from(i32::from_le_bytes(bytes))),
-        kind::INT64 => element.value.try_into().ok().map(|bytes| i64::from_le_bytes(bytes) as f64),
-        kind::DOUBLE => element.value.try_into().ok().map(f64::from_le_bytes),
-        _ => None,
     }
 }
 
@@ -181,37 +136,9 @@ fn shown(element: &Element<'_>) -> String {
     extjson::value(element)
 }
 
-/// An index, as it is to be compared.
-struct Index {
-    name: String,
-    spec: Vec<u8>,
-}
-
-/// The indexes that a collection has, or would have on a server of this version: what a repair would take out is nothing
-/// that a copy could have.
-fn indexes_of(item: &Item, version: Version) -> Vec<Index> {
-    let context = Context { options: &item.options, target: version, author: Author::Server };
-    let all = sanitize(&item.indexes, &context).into_iter().filter_map(|sanitized| {
-        let spec = match &sanitized.verdict {
-            Verdict::Build(spec) => spec.clone(),
-            // What else stands there is told by the options of the collection, as far as its release lists it.
-            Verdict::Inherent => only(&sanitized.without_removed(), &OF_AN_INHERENT_INDEX),
-            Verdict::Merged(_) => return None,
-            Verdict::Refused(_) => sanitized.original.clone(),
-        };
-        let mut kept = RawBuilder::new();
-        for field in document::elements(&spec).map_while(Result::ok) {
-            if !NOT_OF_AN_INDEX.contains(&field.name) {
-                kept.append(&field);
-            }
-        }
-        Some(Index { name: sanitized.name, spec: kept.finish() })
-    });
-    all.collect()
-}
-
 fn indexes(namespace: &str, left: &Item, right: &Item, version: Version, compared: &mut Compared) {
-    let (left, right) = (indexes_of(left, version), indexes_of(right, version));
+    let of = |item: &Item| catalog::meant_indexes(&item.options, &item.indexes, version);
+    let (left, right) = (of(left), of(right));
     for index in &left {
         let what = format!("index {}", index.name);
         match right.iter().find(|other| other.name == index.name) {
@@ -235,7 +162,7 @@ fn indexes(namespace: &str, left: &Item, right: &Item, version: Version, compare
             right: Some(key(index)),
         });
     }
-    let order = |one: &[Index], other: &[Index]| -> Vec<String> {
+    let order = |one: &[MeantIndex], other: &[MeantIndex]| -> Vec<String> {
         let both = one.iter().filter(|index| other.iter().any(|other| other.name == index.name));
         both.map(|index| index.name.clone()).collect()
     };
@@ -245,6 +172,6 @@ fn indexes(namespace: &str, left: &Item, right: &Item, version: Version, compare
 }
 
 /// The key of an index, for people.
-fn key(index: &Index) -> String {
+fn key(index: &MeantIndex) -> String {
     document::find(&index.spec, b"key").map_or_else(String::new, |key| shown(&key))
 }

@@ -179,3 +179,26 @@ async fn a_file_of_somebody_else_is_left_alone() {
     let refused = bench.open(server(&left).await, server(&right).await).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Usage, "{refused}");
 }
+
+#[tokio::test]
+async fn what_servers_list_after_any_collmod_is_no_difference() {
+    for release in [Release::V4_2_6, Release::V5_0_4, Release::V6_0_5] {
+        let (left, right) = (
+            Side::new(shared(release).await, "verify_moded"),
+            Side::new(shared(Release::V6_0_5).await, "verify_unmoded"),
+        );
+        for side in [&left, &right] {
+            side.run(doc! { "dropDatabase": 1 }).await;
+            side.run(doc! { "create": "items" }).await;
+        }
+        left.run(doc! { "collMod": "items", "validator": { "n": 1 } }).await;
+        left.run(doc! { "collMod": "items", "validator": {} }).await;
+        assert!(left.state().await.options["items"].contains("strict"), "it lists no more than before");
+        equal(&left, &right).await;
+        equal(&right, &left).await;
+        left.run(doc! { "collMod": "items", "validationLevel": "moderate" }).await;
+        let report = Bench::new().servers(&left, &right).await;
+        let found: Vec<_> = report.discrepancies.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [r#"verify_moded.items: option validationLevel: missing on the right ("moderate")"#]);
+    }
+}
