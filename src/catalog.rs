@@ -4,6 +4,7 @@ mod apply;
 mod build;
 pub mod index_spec;
 mod meaning;
+mod mend;
 mod prove;
 mod read;
 pub mod sidecar;
@@ -13,8 +14,9 @@ mod watch;
 
 pub use apply::{create, create_all, drop, existing, in_order_of_dependency, read_by_view};
 pub use build::{IndexFailure, create_indexes};
+pub use mend::{Mended, mend};
 pub use prove::{Claim, Footprint, Scratches, prove};
-pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, options_of, read, uuid_of};
+pub use read::{Catalog, Entry, LeftOut, Order, found, is_capped, kind_name, options_of, read, uuid_of};
 pub use truth::{index_specs, unhidden};
 pub use watch::BuildWatch;
 pub(crate) use {

@@ -3,13 +3,14 @@
 mod consistency;
 
 use serde::Serialize;
-use transload_format::{CollectionType, Contents};
+use transload_format::Contents;
 
 use crate::{
     catalog::{IndexFailure, LeftOut, index_spec::Repair},
     namespace::Namespace,
 };
 
+pub use crate::catalog::kind_name;
 pub use consistency::{Consistency, PointInTime};
 
 /// A namespace of an archive.
@@ -54,15 +55,6 @@ pub fn namespaces(contents: &Contents) -> Vec<NamespaceReport> {
         digest: format!("{:016x}", namespace.totals.digest),
     };
     contents.namespaces().iter().zip(sums).map(one).collect()
-}
-
-/// The name of a type of collection, as `listCollections` has it but for time-series.
-pub fn kind_name(kind: CollectionType) -> &'static str {
-    match kind {
-        CollectionType::Collection => "collection",
-        CollectionType::View => "view",
-        CollectionType::TimeSeries => "time-series",
-    }
 }
 
 /// An index whose spec is not as servers take it.

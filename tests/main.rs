@@ -22,6 +22,7 @@ mod held_reads;
 mod hostile;
 mod index_specs;
 mod indexes;
+mod mend;
 mod odd_documents;
 mod parts;
 mod recover;

@@ -60,7 +60,7 @@ pub(crate) fn is_same(left: &Element<'_>, right: &Element<'_>) -> bool {
 
 /// The number that a value is.
 #[allow(clippy::cast_precision_loss, reason = "sizes of collections and seconds are far below 2^53")]
-fn number(element: &Element<'_>) -> Option<f64> {
+pub(crate) fn number(element: &Element<'_>) -> Option<f64> {
     match element.kind {
         kind::INT32 => element.value.try_into().ok().map(|bytes| f64::from(i32::from_le_bytes(bytes))),
         kind::INT64 => element.value.try_into().ok().map(|bytes| i64::from_le_bytes(bytes) as f64),
@@ -69,12 +69,24 @@ fn number(element: &Element<'_>) -> Option<f64> {
     }
 }
 
+/// The names of the fields that only one of two documents has, or that differ in them.
+pub(crate) fn unlike<'a>(left: &'a [u8], right: &'a [u8]) -> Vec<&'a [u8]> {
+    let differs =
+        |one: &Element<'_>, other: &[u8]| document::find(other, one.name).is_none_or(|other| !is_same(one, &other));
+    let of_left = document::elements(left).map_while(Result::ok).filter(|field| differs(field, right));
+    let of_right = document::elements(right).map_while(Result::ok);
+    let of_right = of_right.filter(|field| document::find(left, field.name).is_none());
+    of_left.chain(of_right).map(|field| field.name).collect()
+}
+
 /// An index, as it is to be compared.
 #[derive(Clone, Debug)]
 pub(crate) struct MeantIndex {
     pub(crate) name: String,
     /// What its spec says of it.
     pub(crate) spec: Vec<u8>,
+    /// What becomes of it on the server that it is compared on.
+    pub(crate) verdict: Verdict,
 }
 
 /// The indexes that a collection has, or would have on a server of this version: what a repair would take out is nothing
@@ -95,7 +107,7 @@ pub(crate) fn meant_indexes(options: &[u8], specs: &[Vec<u8>], version: Version)
                 kept.append(&field);
             }
         }
-        Some(MeantIndex { name: sanitized.name, spec: kept.finish() })
+        Some(MeantIndex { name: sanitized.name, spec: kept.finish(), verdict: sanitized.verdict })
     });
     all.collect()
 }
@@ -129,5 +141,12 @@ mod tests {
         };
         assert_eq!(meant_options(listed.as_bytes(), other.as_bytes()), listed.as_bytes());
         assert_eq!(meant_options(other.as_bytes(), &document::EMPTY), other.as_bytes());
+    }
+
+    #[test]
+    fn fields_are_unlike_by_what_they_say() {
+        let left = rawdoc! { "a": 1, "b": 2, "c": "x", "d": { "e": 1 } };
+        let right = rawdoc! { "b": 3.0, "a": 1.0, "c": "x", "f": true };
+        assert_eq!(unlike(left.as_bytes(), right.as_bytes()), [&b"b"[..], b"d", b"f"]);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Commands about several collections in flight at once.
-const CONCURRENCY: usize = 8;
+pub(super) const CONCURRENCY: usize = 8;
 /// Databases of the server itself.
 const INTERNAL_DATABASES: [&str; 3] = ["admin", "config", "local"];
 /// How many names an error lists.
@@ -84,7 +84,7 @@ pub struct Entry {
 pub(super) struct Found {
     pub(super) entry: Entry,
     /// What of it the user may not know.
-    missing: Option<String>,
+    pub(super) missing: Option<String>,
     /// What the user should know.
     warning: Option<String>,
     /// Why its index specs are no more than what the server lists.
@@ -209,8 +209,13 @@ async fn nothing(server: &Server) -> Result<Error> {
     })
 }
 
-/// The namespaces of a database that a user may select, each with its raw entry of `listCollections`.
-async fn collections(server: &Server, database: &str, catalog: &mut Catalog) -> Result<Vec<(Namespace, Vec<u8>)>> {
+/// The namespaces of a database that a user may select, each with its raw entry of `listCollections`; in `catalog` stands
+/// what this user may not see.
+pub(super) async fn collections(
+    server: &Server,
+    database: &str,
+    catalog: &mut Catalog,
+) -> Result<Vec<(Namespace, Vec<u8>)>> {
     let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
     let whole = rawdoc! { "listCollections": 1, "cursor": {} };
     let infos = match server.documents(database, whole, &doing).await {
@@ -350,6 +355,15 @@ pub(super) fn collection_type(info: &[u8]) -> CollectionType {
         "view" => CollectionType::View,
         "timeseries" => CollectionType::TimeSeries,
         _ => CollectionType::Collection,
+    }
+}
+
+/// The name of a type of collection, as `listCollections` has it but for time-series.
+pub fn kind_name(kind: CollectionType) -> &'static str {
+    match kind {
+        CollectionType::Collection => "collection",
+        CollectionType::View => "view",
+        CollectionType::TimeSeries => "time-series",
     }
 }
 

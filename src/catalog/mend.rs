@@ -1,0 +1,209 @@
+//! The last step of a cutover: the catalog of the target is made equal to the source's, and it is said what was done.
+//!
+//! Before 6.0 no change stream tells of index builds, options and views, or of a collection that was created and never
+//! written to; and indexes that expire documents are held back on the target while a migration runs. So when the source
+//! takes no more writes and all its documents are on the target, both catalogs are compared, and the difference is
+//! applied.
+//!
+//! Whatever is done twice is done once: the catalogs are read anew each time, so a call after one that was interrupted
+//! does what was left. A collection is never dropped, and nothing is touched that has not the name of something
+//! selected.
+
+mod indexes;
+mod options;
+mod sides;
+mod views;
+
+use bson::{RawDocumentBuf, rawdoc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use transload_format::CollectionType;
+
+use self::{
+    indexes::Plan,
+    sides::{Pair, Sides},
+};
+use super::{apply, build::reason, meaning::meant_indexes, read::kind_name, truth::index_specs, watch::BuildWatch};
+use crate::{
+    connect::{Doing, Server},
+    document::RawBuilder,
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    progress::Progress,
+    selection::Selection,
+};
+
+/// What was done to a namespace of the target, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mended {
+    /// Its name on the target.
+    pub namespace: Namespace,
+    /// What it is about, and what was done: `created`, `option validator: changed`, `index a_1: built`.
+    pub what: String,
+    /// Why it was not done: the server's reason, or ours.
+    pub failed: Option<String>,
+}
+
+impl Mended {
+    fn new(namespace: &Namespace, what: impl Into<String>, failed: Option<String>) -> Self {
+        Mended { namespace: namespace.clone(), what: what.into(), failed }
+    }
+}
+
+impl std::fmt::Display for Mended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.failed {
+            None => write!(f, "{}: {}", self.namespace, self.what),
+            Some(reason) => write!(f, "{}: {}: not done: {reason}", self.namespace, self.what),
+        }
+    }
+}
+
+/// Makes the catalog of the target equal to the source's, as far as `selection` goes. `known` are the namespaces of the
+/// source that have belonged to the migration at any time: of those that are not there any more, views are dropped.
+///
+/// Nothing may write to the source meanwhile, and all its documents must be on the target. Gives back nothing where the
+/// two are equal already, and else what was done, in the order in which it was done to each namespace; what the server
+/// refuses stands there with the reason, and stops nothing else.
+///
+/// # Errors
+/// When a server does not answer, or the user lacks a privilege. What was done until then is done.
+pub async fn mend(
+    source: &Server,
+    target: &Server,
+    selection: &Selection,
+    known: &[Namespace],
+    parallel: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Mended>> {
+    let (source, target) = (&source.reading_primary(), &target.reading_primary());
+    let mut sides = Sides::read(source, target, selection, known).await?;
+    let mut mended = std::mem::take(&mut sides.in_doubt);
+    mended.extend(views::drop_stale(target, &mut sides).await?);
+    let parallel = parallel.max(1);
+    let is_view = |pair: &Pair| pair.source.collection.kind == CollectionType::View;
+    let (views, collections): (Vec<Pair>, Vec<Pair>) = sides.pairs.into_iter().partition(is_view);
+    let make = |pair| make(source, target, pair);
+    let made: Vec<Made> = stream::iter(collections).map(make).buffered(parallel).try_collect().await?;
+    mended.extend(build_indexes(target, made, parallel, progress).await?);
+    mended.extend(views::create(target, &views).await?);
+    Ok(mended)
+}
+
+/// A collection that is there, with its options.
+struct Made {
+    /// Its name on the target.
+    name: Namespace,
+    /// How many documents it has there, if that is known.
+    documents: Option<u64>,
+    /// What was done.
+    mended: Vec<Mended>,
+    /// What is to be done about its indexes.
+    plan: Plan,
+}
+
+/// Makes a collection be there, with its options.
+async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
+    let (name, wanted) = (&pair.target, &pair.source.collection);
+    let documents = pair.existing.as_ref().map_or(Some(0), |existing| existing.documents);
+    let made = |mended, plan| Made { name: name.clone(), documents, mended, plan };
+    let mut mended = Vec::new();
+    let indexes_there = match &pair.existing {
+        None => {
+            let failed = refused(apply::create(target, name, wanted).await)?;
+            mended.push(Mended::new(name, "created", failed.clone()));
+            if failed.is_some() {
+                return Ok(made(mended, Plan::default()));
+            }
+            // Some releases give a time series an index of their own accord.
+            index_specs(target, name).await?.0
+        }
+        Some(existing) if existing.collection.kind != wanted.kind => {
+            let (is, should) = (kind_name(existing.collection.kind), kind_name(wanted.kind));
+            let reason =
+                format!("it is a {is} on the target and a {should} on the source, and no collection is dropped");
+            mended.push(Mended::new(name, "type", Some(reason)));
+            return Ok(made(mended, Plan::default()));
+        }
+        Some(existing) => {
+            mended.extend(options::mend(target, name, wanted, &existing.collection).await?);
+            existing.collection.indexes.clone()
+        }
+    };
+    // Whether it was made now, or by a call before this one that did not come to its end.
+    let on_target = pair.existing.as_ref().map_or(&pair.target, |existing| &existing.data);
+    let is_lost =
+        (pair.existing.is_none() || is_empty(target, on_target).await?) && !is_empty(source, &pair.source.data).await?;
+    if is_lost {
+        let reason = "its documents are not on the target".to_owned();
+        mended.push(Mended::new(name, "documents", Some(reason)));
+    }
+    let version = target.version();
+    let of_source = meant_indexes(&wanted.options, &wanted.indexes, version);
+    // Of what was created now the options are the source's.
+    let options = pair.existing.as_ref().map_or(&wanted.options, |existing| &existing.collection.options);
+    let of_target = meant_indexes(options, &indexes_there, version);
+    Ok(made(mended, Plan::new(of_source, &of_target)))
+}
+
+/// Applies the plans of all collections; gives back everything that was done to each.
+async fn build_indexes(
+    target: &Server,
+    made: Vec<Made>,
+    parallel: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Mended>> {
+    let with_builds = || made.iter().filter(|made| made.plan.builds());
+    let watch = BuildWatch::new(progress, with_builds().map(|made| (&made.name, made.documents.unwrap_or_default())));
+    if with_builds().next().is_some() {
+        progress.stage("building indexes", Some(watch.documents()), None);
+    }
+    let watch = &watch;
+    let all = stream::iter(made)
+        .map(|Made { name, documents, mut mended, plan }| async move {
+            mended.extend(plan.apply(target, &name, documents.unwrap_or(u64::MAX)).await?);
+            watch.done(&name);
+            Ok::<_, Error>(mended)
+        })
+        .buffered(parallel)
+        .try_concat();
+    tokio::select! {
+        done = all => done,
+        never = async {
+            watch.watch(target).await;
+            std::future::pending().await
+        } => never,
+    }
+}
+
+/// Whether a collection has no document: looked for, as counts may be wrong after a crash.
+async fn is_empty(server: &Server, namespace: &Namespace) -> Result<bool> {
+    let doing = Doing::new(format!("look for documents of {namespace}"), "find", namespace.database());
+    let command =
+        rawdoc! { "find": namespace.collection(), "limit": 1, "singleBatch": true, "projection": { "_id": 1 } };
+    Ok(server.documents(namespace.database(), command, &doing).await?.is_empty())
+}
+
+/// The server's reason, where it would not do something; other errors are errors.
+fn refused(done: Result<()>) -> Result<Option<String>> {
+    match done {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Server => Ok(Some(reason(&error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a command that changes a namespace, as it is with the write concern of the server; the server's reason, where
+/// it would not. Each of `done` says that it was done before.
+async fn change(
+    server: &Server,
+    namespace: &Namespace,
+    mut command: RawBuilder,
+    doing: &Doing,
+    done: &[i32],
+) -> Result<Option<String>> {
+    command.document("writeConcern", server.write_concern().as_bytes());
+    let command = RawDocumentBuf::from_bytes(command.finish())
+        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
+    refused(apply::ddl_again(server, namespace, command, doing, done).await)
+}
