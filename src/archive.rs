@@ -4,8 +4,11 @@ mod failure;
 mod output;
 mod sink;
 mod source;
+mod unfinished;
 
 pub use failure::archive_failure;
 pub use output::{Destination, Output, partial_name};
+pub(crate) use sink::new_id;
 pub use sink::{Cut, Sink, Written};
 pub use source::{ArchiveFile, PendingBatch, Streamed, stream};
+pub(crate) use unfinished::{GrowingFile, Growth, Unfinished};

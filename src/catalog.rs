@@ -2,6 +2,8 @@
 
 mod apply;
 mod build;
+mod filled;
+mod held;
 pub mod index_spec;
 mod meaning;
 mod mend;
@@ -22,6 +24,8 @@ pub use watch::BuildWatch;
 pub(crate) use {
     apply::{ddl, ddl_again},
     build::{build, build_on_empty, drop_indexes, reason},
+    filled::is_filled,
+    held::{is_unique, never_expiring, without_expiry},
     meaning::{MeantIndex, is_same, meant_indexes, meant_options},
     prove::{is_scratch, scratch},
     read::{databases, has_id_index, is_copied, order, read_those},

@@ -4,15 +4,19 @@ mod arguments;
 mod capture;
 mod check;
 mod completions;
+mod cutover;
 mod demo;
 mod dump;
+mod holding;
 mod indexes;
 mod inspect;
+mod migrate;
 mod output;
 mod recover;
 mod replay;
 mod reporter;
 mod restore;
+mod status;
 mod table;
 mod usage;
 mod verify;
@@ -58,6 +62,11 @@ enum Command {
     Dump(dump::DumpCommand),
     Restore(restore::RestoreCommand),
     Check(check::CheckCommand),
+    Migrate(migrate::MigrateCommand),
+    Cutover(cutover::CutoverCommand),
+    Status(status::StatusCommand),
+    Pause(holding::PauseCommand),
+    Resume(holding::ResumeCommand),
     Capture(capture::CaptureCommand),
     Replay(replay::ReplayCommand),
     Inspect(inspect::InspectCommand),
@@ -114,6 +123,11 @@ impl Command {
             Command::Dump(command) => command.run(output, cancel).await,
             Command::Restore(command) => command.run(output, cancel).await,
             Command::Check(command) => command.run(output, cancel).await,
+            Command::Migrate(command) => command.run(output, cancel).await,
+            Command::Cutover(command) => command.run(output, cancel).await,
+            Command::Status(command) => command.run(output, cancel).await,
+            Command::Pause(command) => command.run(output),
+            Command::Resume(command) => command.run(output),
             Command::Capture(command) => command.run(output, cancel).await,
             Command::Replay(command) => command.run(output, cancel).await,
             Command::Inspect(command) => command.run(output, cancel).await,

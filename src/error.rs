@@ -109,6 +109,13 @@ impl Error {
         self
     }
 
+    /// The same as another kind of trouble.
+    #[must_use]
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// What kind of trouble it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -8,6 +8,7 @@
 //! restore  archive: blocks by index     ─▶ cpu: check, decompress  ─▶ load: M inserters ─▶ catalog: indexes, views
 //! capture  changes: a stream, raw replies ─▶ lanes, one thread      ─▶ change log: blocks, checkpoints, fsync
 //! replay   change log: blocks           ─▶ lanes: fold, plan       ─▶ writes in order, journal of what was done
+//! migrate  capture ∥ scan ─▶ archive ─▶ load, while it grows ─▶ replay ─▶ cutover: drain, mend catalogs, verify
 //! verify   two scans, or blocks, by _id ─▶ merge, part by part     ─▶ findings: a line for each that differs
 //! ```
 //!
@@ -18,9 +19,9 @@
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
 //! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
 //! - [`changes`] records what happens on a server meanwhile, and applies it to a copy.
-//! - `batch` holds documents under one memory budget; `cpu` computes beside the async runtime.
+//! - `batch` holds documents under one memory budget; `rate` holds a reader to a speed; `cpu` computes beside the async runtime.
 //! - The verbs [`dump`], [`restore`], [`changes::capture`], [`changes::replay`], [`verify`], [`preflight`] (`check`), [`inspect`],
-//!   [`recover`], [`indexes`] and [`demo`] put these together, tell a [`progress`] listener what they do, and give back a
+//!   [`recover`], [`indexes`] and [`demo`], and [`migrate`], which is made of the others, put these together, tell a [`progress`] listener what they do, and give back a
 //!   [`report`]. [`cli`] is the only module that prints.
 //! - [`document`] and [`extjson`] read raw BSON by its bytes; [`sandbox`] runs throwaway servers, and [`shop`] is the
 //!   data set to try and measure with.
@@ -55,10 +56,12 @@ pub mod indexes;
 pub mod inspect;
 pub mod interop;
 mod load;
+pub mod migrate;
 pub mod namespace;
 mod plain_json;
 pub mod preflight;
 pub mod progress;
+mod rate;
 pub mod recover;
 mod replace;
 pub mod report;

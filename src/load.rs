@@ -79,6 +79,8 @@ pub(crate) struct Target {
     bypasses: AtomicBool,
     /// Indexes that must not refuse a document.
     indexes: Obstacle,
+    /// Whether all that the collection has came from the same archive: what is there already is what is sent again.
+    is_resumed: bool,
     /// Whether a time series has been made one that may have buckets of several types.
     mixed_schema: MixedSchema,
 }
@@ -87,12 +89,25 @@ impl Target {
     /// The collection `namespace` of `server`.
     pub(crate) fn new(server: Server, namespace: Namespace, ordered: bool) -> Self {
         let (bypasses, indexes) = (AtomicBool::new(true), Obstacle::none());
-        Target { server, namespace, ordered, bypasses, indexes, mixed_schema: MixedSchema::default() }
+        Target {
+            server,
+            namespace,
+            ordered,
+            bypasses,
+            indexes,
+            is_resumed: false,
+            mixed_schema: MixedSchema::default(),
+        }
     }
 
     /// The same collection, which has indexes that are dropped when they refuse a document.
     pub(crate) fn with_indexes(self) -> Self {
         Target { indexes: Obstacle::there(), ..self }
+    }
+
+    /// The same collection, into which a load before this one may have put some of the documents already.
+    pub(crate) fn resumed(self) -> Self {
+        Target { is_resumed: true, ..self }
     }
 
     /// Its name.
@@ -211,6 +226,12 @@ impl Target {
         let mut replaced = Vec::new();
         for (index, document) in documents.iter().enumerate() {
             match errors.remove(&index) {
+                Some(error) if error.is_duplicate_id && self.is_resumed => {
+                    loaded.inserted += 1;
+                    if !keeps && document::has_empty_timestamp(document) {
+                        replaced.push(*document);
+                    }
+                }
                 Some(error) if error.is_duplicate_id => {
                     if there.has(document) {
                         loaded.inserted += 1;

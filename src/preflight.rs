@@ -72,6 +72,8 @@ pub struct CheckOptions {
     pub selection: SelectionOptions,
     /// Where a move would keep its state and its archive; the current directory if it is not said.
     pub directory: Option<PathBuf>,
+    /// Whether collections that the target has already are to be dropped.
+    pub replaces: bool,
 }
 
 /// Findings, as they are made.
@@ -114,7 +116,7 @@ pub async fn check(source: &Server, target: Option<&Server>, options: &CheckOpti
     let checked = source::check(source, &selection).await?;
     let mut findings = checked.findings.all;
     if let Some(target) = target {
-        findings.extend(target::check(target, source, &checked.catalog, &selection).await?);
+        findings.extend(target::check(target, source, &checked.catalog, &selection, options.replaces).await?);
     }
     findings.extend(disk::check(options.directory.as_deref(), checked.bytes));
     Ok(CheckReport {

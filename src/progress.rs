@@ -10,6 +10,8 @@ pub trait Progress: Debug + Send + Sync {
     fn advance(&self, documents: u64, bytes: u64);
     /// What follows a source is so many seconds behind it, in the source's own time.
     fn lag(&self, _seconds: u64) {}
+    /// Everything up to this cluster time of a source is applied to its copy.
+    fn applied(&self, _time: u64) {}
     /// Something that the user should know, and that does not stop the verb.
     fn warn(&self, message: &str);
 }

@@ -9,7 +9,9 @@
 mod account;
 mod early;
 mod indexes;
+mod load_journal;
 mod loaders;
+mod moving;
 mod plan;
 mod users_and_roles;
 
@@ -27,6 +29,10 @@ use transload_format::{CollectionType, Contents, Kind};
 
 pub use indexes::{IndexPlan, IndexPolicy, IndexSource, LeftIndex};
 pub use plan::{Existing, Plan, Planned};
+pub(crate) use {
+    load_journal::LoadJournal,
+    moving::{LoadWatch, Moving, build_unique, load},
+};
 
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
@@ -97,6 +103,8 @@ struct Restore<'a> {
     cancel: CancellationToken,
     budget: Budget,
     footprint: Footprint,
+    /// What it is besides, as a part of a migration.
+    moving: Option<Arc<Moving>>,
 }
 
 /// Restores what the options select.
@@ -111,6 +119,17 @@ pub async fn restore(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
+    run(source, server, options, None, progress, cancel).await
+}
+
+async fn run(
+    source: Source,
+    server: &Server,
+    options: RestoreOptions,
+    moving: Option<Arc<Moving>>,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<RestoreReport> {
     let begun = Instant::now();
     server.check_acknowledged()?;
     let server = &server.reading_primary();
@@ -121,7 +140,8 @@ pub async fn restore(
         progress,
         cancel,
         budget: Budget::new(MEMORY),
-        footprint: Footprint::default(),
+        footprint: moving.as_ref().map_or_else(Footprint::default, |moving| moving.footprint()),
+        moving,
     };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
@@ -162,6 +182,7 @@ impl Restore<'_> {
     fn what_stays(&self, error: Error) -> Error {
         let left = match self.footprint.is_any() {
             // What the target had before is no matter of ours to drop.
+            _ if self.moving.is_some() => return error,
             true if self.options.existing == Existing::Append => "what was loaded stays on the target",
             true => "what was loaded stays on the target; 'restore --drop' begins anew",
             false => "nothing was written to the target",
@@ -173,7 +194,7 @@ impl Restore<'_> {
     async fn file(&self, archive: &ArchiveFile) -> Result<Done> {
         let contents = archive.contents();
         let sidecar = indexes::sidecar(&self.options.indexes, Some(archive), contents)?;
-        let mut plan = Plan::new(self.server, contents, &sidecar, self.options).await?;
+        let mut plan = Plan::new(self.server, contents, &sidecar, self.options, None).await?;
         let mut those = self.users_and_roles(contents)?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
@@ -198,7 +219,7 @@ impl Restore<'_> {
         let early = early::build(self.server, &self.footprint, &plan, contents, self.options.parallel).await?;
         let (documents, bytes) = plan.sums(contents);
         self.progress.stage("restoring", Some(documents), Some(bytes));
-        let loaders = Loaders::start(self.server, &plan, &early, self.options.parallel, &self.progress);
+        let loaders = Loaders::start(self.server, &plan, &early, self.options.parallel, &self.progress, None);
         for number in wanted {
             let batch = archive.batch(number, &self.budget).await?;
             if !loaders.hand_over(batch).await {
@@ -227,7 +248,8 @@ impl Restore<'_> {
         let (mut plan, mut those) = match stream.recv().await.ok_or_else(early)?? {
             Streamed::Announced(contents) => {
                 let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
-                (Plan::new(self.server, &contents, &sidecar, self.options).await?, self.users_and_roles(&contents)?)
+                let plan = Plan::new(self.server, &contents, &sidecar, self.options, self.moving.as_deref()).await?;
+                (plan, self.users_and_roles(&contents)?)
             }
             _ => return Err(early()),
         };
@@ -235,12 +257,26 @@ impl Restore<'_> {
         if self.options.dry_run {
             indexes::refuse_bad(&plan, self.options.index_policy)?;
         } else {
+            if self.moving.is_some() {
+                let databases: HashSet<&str> = plan.collections().map(|planned| planned.target.database()).collect();
+                for database in databases {
+                    self.footprint.scratches.sweep_left(self.server, database).await?;
+                }
+            }
             self.prove_indexes(&mut plan).await?;
+            if let Some(moving) = &self.moving {
+                plan.hold_back(self.server.version());
+                moving.forget(&plan)?;
+            }
             self.prepare(&plan).await?;
+            if let Some(moving) = &self.moving {
+                moving.prepared()?;
+            }
             self.progress.stage("restoring", None, None);
         }
         // How many documents a collection has is known when they have come.
-        let loaders = Loaders::start(self.server, &plan, &HashSet::new(), self.options.parallel, &self.progress);
+        let (none, moving) = (HashSet::new(), self.moving.as_ref());
+        let loaders = Loaders::start(self.server, &plan, &none, self.options.parallel, &self.progress, moving);
         loop {
             match stream.recv().await.ok_or_else(early)?? {
                 Streamed::Announced(_) => return Err(late(name)),
@@ -254,13 +290,24 @@ impl Restore<'_> {
                     } else if self.options.dry_run || plan.by_id(batch.namespace).is_none() {
                         // Whatever is not loaded must still be whole.
                         batch.wait().await?;
+                    } else if let Some(moving) = moving.filter(|moving| moving.has(batch.namespace, batch.block)) {
+                        moving.pass_over(batch.namespace, batch.count, batch.len);
+                        loaders.pass_over(&batch);
                     } else if !loaders.hand_over(batch).await {
                         loaders.finish().await?;
                         return Err(early());
                     }
                 }
+                Streamed::NamespaceFinished { namespace, blocks } => {
+                    if let Some(moving) = moving.filter(|_| plan.by_id(namespace).is_some()) {
+                        moving.expect(namespace, blocks).await?;
+                    }
+                }
                 Streamed::Finished(contents) => {
                     let loaded = loaders.finish().await?;
+                    if let Some(moving) = moving {
+                        moving.write_down().await?;
+                    }
                     if self.options.dry_run {
                         return Ok(Done::nothing(plan, &contents));
                     }

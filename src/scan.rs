@@ -7,4 +7,5 @@ mod read;
 pub(crate) use history::is_readable_at;
 pub(crate) use parts::between;
 pub use parts::{Bounds, PART_BYTES, split};
+pub(crate) use read::check_identity;
 pub use read::{Delivered, PartScan};

@@ -42,6 +42,29 @@ pub struct SelectionOptions {
 }
 
 impl SelectionOptions {
+    /// The same of these namespaces alone, under the names that they get.
+    ///
+    /// # Errors
+    /// When a rename leads to a name that no server takes.
+    pub(crate) fn only(&self, namespaces: &[Namespace]) -> Result<Self> {
+        let selection = Selection::new(self)?;
+        let literal = |namespace: &Namespace| pattern::literal(&namespace.to_string());
+        let mut rename = Vec::new();
+        for namespace in namespaces {
+            if let Some(target) = selection.target(namespace)?.filter(|target| target != namespace) {
+                let escaped = |namespace: &Namespace| literal(namespace).replace('=', "\\=");
+                rename.push(format!("{}={}", escaped(namespace), escaped(&target)));
+            }
+        }
+        Ok(SelectionOptions {
+            include: namespaces.iter().map(literal).collect(),
+            exclude: Vec::new(),
+            collections_file: None,
+            rename,
+            default_database: self.default_database.clone(),
+        })
+    }
+
     /// The same without the file: its names stand among the includes, so that it can be kept when the file is gone.
     ///
     /// # Errors

@@ -4,12 +4,12 @@
 mod arriving;
 mod extremes;
 mod faults;
-mod kills;
+pub(crate) mod kills;
 mod moment;
-mod moving;
+pub(crate) mod moving;
 mod one_time;
 mod regressions;
 mod through_target;
 mod wandering;
 mod whole_documents;
-mod workload;
+pub(crate) mod workload;

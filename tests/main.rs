@@ -23,6 +23,7 @@ mod hostile;
 mod index_specs;
 mod indexes;
 mod mend;
+mod migrate;
 mod odd_documents;
 mod parts;
 mod recover;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -121,6 +121,24 @@ pub fn partial_name(path: &Path) -> PathBuf {
 
 fn exists(path: &Path, message: &str, hint: &str) -> Error {
     Error::new(ErrorKind::AlreadyExists, message).at(path.display().to_string()).with_hint(hint)
+}
+
+impl Output {
+    /// Opens what is left of an archive that was not finished, in order to go on behind its first `len` bytes. What stands
+    /// there is cut off. It gets its name, `path`, in the end.
+    ///
+    /// # Errors
+    /// When another process writes it, and what the operating system says.
+    pub(crate) fn reopen(path: &Path, len: u64) -> Result<Self> {
+        let partial = partial_name(path);
+        let fail = |error| Error::io(&partial, error);
+        let mut file = OpenOptions::new().write(true).open(&partial).map_err(fail)?;
+        if file.try_lock().is_err() {
+            return Err(exists(&partial, "is being written by another process", "wait for it"));
+        }
+        file.set_len(len).and_then(|()| file.seek(io::SeekFrom::Start(len))).map_err(fail)?;
+        Ok(Output::File { file, partial, path: path.to_owned(), replace: false })
+    }
 }
 
 /// An archive being written. Blocks are large, so nothing buffers them again.

@@ -3,9 +3,12 @@
 //! A hand-over is a place in a bounded queue, taken in order, for a block that is still being compressed; so the
 //! writer keeps the order of each part, and who reads faster than it writes waits.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tokio::{
@@ -17,7 +20,7 @@ use transload_format::{
     Subject, Writer,
 };
 
-use super::{Destination, Output, archive_failure};
+use super::{Destination, Output, archive_failure, partial_name};
 use crate::{
     batch::{Batch, Permit},
     cpu::{self, Pending},
@@ -79,33 +82,59 @@ impl Sink {
         since: u64,
         collections: Vec<Collection>,
     ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
+        Sink::begin_as(new_id()?, destination, codec, origin, since, collections)
+    }
+
+    /// The same of an archive with this id.
+    ///
+    /// # Errors
+    /// As [`begin`](Sink::begin).
+    pub(crate) fn begin_as(
+        id: ArchiveId,
+        destination: &Destination,
+        codec: Codec,
+        origin: Origin,
+        since: u64,
+        collections: Vec<Collection>,
+    ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
         let name = destination.unfinished_name();
-        let mut id = [0; 16];
-        getrandom::fill(&mut id)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the archive's id: {error}")))?;
-        let parts = collections.iter().map(|_| (Mutex::new(()), AtomicU32::new(0))).collect();
+        let parts = collections.iter().map(|_| 0).collect();
         let output = destination.open()?;
-        let (queue, items) = mpsc::channel(QUEUE);
+        let (sink, items) = Sink::new(codec, parts);
         let handle = tokio::task::spawn_blocking(move || {
             let failed = |error| Cut { documents: 0, bytes: 0, failure: Some(archive_failure(&name, error)) };
-            let mut writer = Writer::new(output, ArchiveId(id), codec).map_err(failed)?;
-            let written = announce(&mut writer, origin, since, collections)
-                .map_err(|error| archive_failure(&name, error))
-                .and_then(|()| write(&mut writer, items, &name));
-            let contents = writer.contents();
-            let (documents, bytes) = (contents.totals().documents, contents.offset());
-            let finished = match written {
-                Ok(true) => writer.finish().map_err(|error| archive_failure(&name, error)),
-                Ok(false) => return Err(Cut { documents, bytes, failure: None }),
-                Err(error) => Err(error),
-            };
-            let published = finished.and_then(|finished| {
-                finished.out.publish()?;
-                Ok(Written { contents: finished.contents, bytes: finished.len })
-            });
-            published.map_err(|error| Cut { documents, bytes, failure: Some(error) })
+            let mut writer = Writer::new(output, id, codec).map_err(failed)?;
+            let announced =
+                announce(&mut writer, origin, since, collections).map_err(|error| archive_failure(&name, error));
+            run(writer, announced, items, &name)
         });
-        Ok((Sink { queue, codec, parts: Arc::new(parts) }, handle))
+        Ok((sink, handle))
+    }
+
+    /// Goes on with an archive that was not finished, of which a reader has found `contents`; it will be called `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or may not be written on.
+    pub(crate) fn go_on(
+        path: &Path,
+        codec: Codec,
+        contents: Contents,
+    ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
+        let name = partial_name(path).display().to_string();
+        let parts = contents.namespaces().iter().map(|namespace| namespace.parts.len()).collect();
+        let output = Output::reopen(path, contents.offset())?;
+        let writer = Writer::resume(output, contents, codec).map_err(|error| archive_failure(&name, error))?;
+        let (sink, items) = Sink::new(codec, parts);
+        let handle = tokio::task::spawn_blocking(move || run(writer, Ok(()), items, &name));
+        Ok((sink, handle))
+    }
+
+    /// `parts` is how many each namespace has already.
+    fn new(codec: Codec, parts: Vec<usize>) -> (Self, mpsc::Receiver<Item>) {
+        let (queue, items) = mpsc::channel(QUEUE);
+        let count = |parts| AtomicU32::new(u32::try_from(parts).unwrap_or(u32::MAX));
+        let parts = parts.into_iter().map(|parts| (Mutex::new(()), count(parts))).collect();
+        (Sink { queue, codec, parts: Arc::new(parts) }, items)
     }
 
     /// Begins a part of a namespace, and gives its number.
@@ -160,6 +189,34 @@ impl Sink {
     async fn hand_over(&self, item: Item) -> Result<()> {
         self.queue.send(item).await.map_err(|_| stopped())
     }
+}
+
+/// The id of an archive that begins.
+///
+/// # Errors
+/// When the operating system has no random bytes.
+pub(crate) fn new_id() -> Result<ArchiveId> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the archive's id: {error}")))?;
+    Ok(ArchiveId(id))
+}
+
+/// Writes what comes, and gives a finished archive its name.
+fn run(mut writer: Writer<Output>, begun: Result<()>, items: mpsc::Receiver<Item>, name: &str) -> Result<Written, Cut> {
+    let written = begun.and_then(|()| write(&mut writer, items, name));
+    let contents = writer.contents();
+    let (documents, bytes) = (contents.totals().documents, contents.offset());
+    let finished = match written {
+        Ok(true) => writer.finish().map_err(|error| archive_failure(name, error)),
+        Ok(false) => return Err(Cut { documents, bytes, failure: None }),
+        Err(error) => Err(error),
+    };
+    let published = finished.and_then(|finished| {
+        finished.out.publish()?;
+        Ok(Written { contents: finished.contents, bytes: finished.len })
+    });
+    published.map_err(|error| Cut { documents, bytes, failure: Some(error) })
 }
 
 /// What a sender sees of a writer that failed. The writer's own error is the cause, and the one to report.

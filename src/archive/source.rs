@@ -35,6 +35,10 @@ pub struct PendingBatch {
     pub kind: Kind,
     /// The id of its namespace in the archive.
     pub namespace: u32,
+    /// The number of its block in the archive.
+    pub block: u64,
+    /// The documents or events in it.
+    pub count: u32,
     /// Its bytes before compression.
     pub len: u32,
     documents: Pending<Vec<u8>>,
@@ -131,8 +135,9 @@ impl ArchiveFile {
         let entry = self.contents().blocks().get(number);
         let permit = budget.acquire(in_memory(entry.map_or(0, |entry| entry.raw_len))).await?;
         let block = self.block(number).await?;
-        let (Subject { kind, namespace, .. }, len) = (block.header.subject, block.header.raw_len);
-        Ok(PendingBatch { kind, namespace, len, documents: self.unpack(number, block), permit })
+        let (Subject { kind, namespace, .. }, header) = (block.header.subject, block.header);
+        let (sequence, count, len) = (header.sequence, header.count, header.raw_len);
+        Ok(PendingBatch { kind, namespace, block: sequence, count, len, documents: self.unpack(number, block), permit })
     }
 
     /// Proves block `number`, its stored bytes and its raw ones, once the budget has room for it. Gives the bytes that
@@ -167,6 +172,13 @@ pub enum Streamed {
     Announced(Box<Contents>),
     /// Documents of one of them.
     Batch(PendingBatch),
+    /// No more of a namespace comes.
+    NamespaceFinished {
+        /// Its id.
+        namespace: u32,
+        /// How many blocks came.
+        blocks: u64,
+    },
     /// The footer was reached, and everything agrees.
     Finished(Box<Contents>),
 }
@@ -232,7 +244,12 @@ impl Streaming {
                 self.announced = false;
                 self.announce(scanner)
             }
-            Event::Record(_, Record::PartBegun(_) | Record::NamespaceFinished(_)) => self.announce(scanner),
+            Event::Record(_, Record::PartBegun(_)) => self.announce(scanner),
+            Event::Record(header, Record::NamespaceFinished(finished)) => {
+                self.announce(scanner)?;
+                let (namespace, blocks) = (header.subject.namespace, finished.totals.blocks);
+                self.send(Streamed::NamespaceFinished { namespace, blocks })
+            }
             Event::Block(block) => {
                 self.announce(scanner)?;
                 self.batch(block)
@@ -260,9 +277,9 @@ impl Streaming {
             let damaged = |problem| transload_format::Error::Damaged { place, problem };
             block.unpack().map_err(|problem| archive_failure(&name, damaged(problem)))
         });
-        let BlockHeader { subject, raw_len, .. } = header;
+        let BlockHeader { subject, sequence, count, raw_len: len, .. } = header;
         let Subject { kind, namespace, .. } = subject;
-        self.send(Streamed::Batch(PendingBatch { kind, namespace, len: raw_len, documents, permit }))
+        self.send(Streamed::Batch(PendingBatch { kind, namespace, block: sequence, count, len, documents, permit }))
     }
 
     fn send(&self, streamed: Streamed) -> Result<()> {

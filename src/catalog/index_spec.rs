@@ -23,6 +23,7 @@ mod value;
 mod work;
 
 pub use repair::{Repair, RepairKind};
+pub(crate) use ttl::longest_expiry;
 
 use crate::{
     connect::Version,

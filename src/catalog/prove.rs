@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use transload_format::Collection;
 
 use super::{
-    apply::{create_for, drop},
+    apply::{create_for, drop, existing},
     build::create_indexes,
 };
 use crate::{
@@ -45,6 +45,12 @@ pub struct Footprint {
 }
 
 impl Footprint {
+    /// Of work that goes on after a kill: its scratch collections are known by this number.
+    pub(crate) fn known_by(number: u32) -> Self {
+        let scratches = Scratches { known_by: Some(number), ..Scratches::default() };
+        Footprint { scratches, ..Footprint::default() }
+    }
+
     /// Runs a command, and notes it before it is sent. Only one that was not permitted has certainly changed nothing.
     ///
     /// # Errors
@@ -69,6 +75,8 @@ impl Footprint {
 pub struct Scratches {
     names: Mutex<Vec<Namespace>>,
     stopped: AtomicBool,
+    /// What the first half of the digits in their names is, if those of a process that was killed are to be found.
+    known_by: Option<u32>,
 }
 
 impl Scratches {
@@ -77,9 +85,27 @@ impl Scratches {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::interrupted());
         }
-        let scratch = scratch(database)?;
+        let scratch = match self.known_by {
+            None => scratch(database)?,
+            Some(number) => scratch_of(database, (u64::from(number) << 32) | (random()? >> 32))?,
+        };
         self.names().push(scratch.clone());
         Ok(scratch)
+    }
+
+    /// Drops those that the same work has left in a database when it was killed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn sweep_left(&self, server: &Server, database: &str) -> Result<()> {
+        let Some(number) = self.known_by else { return Ok(()) };
+        let beginning = format!("{SCRATCH}{number:08x}");
+        for name in existing(server, database).await?.into_keys() {
+            if is_scratch(&name) && name.starts_with(&beginning) {
+                drop(server, &Namespace::new(database, name)?).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn ended(&self, scratch: &Namespace) {
@@ -214,10 +240,18 @@ fn same_key(one: &[u8], other: &[u8]) -> bool {
 
 /// A name that no other collection has.
 pub(crate) fn scratch(database: &str) -> Result<Namespace> {
+    scratch_of(database, random()?)
+}
+
+fn scratch_of(database: &str, number: u64) -> Result<Namespace> {
+    Namespace::new(database, format!("{SCRATCH}{number:016x}"))
+}
+
+fn random() -> Result<u64> {
     let mut random = [0; 8];
     getrandom::fill(&mut random)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the name of a collection: {error}")))?;
-    Namespace::new(database, format!("{SCRATCH}{:016x}", u64::from_le_bytes(random)))
+    Ok(u64::from_le_bytes(random))
 }
 
 async fn on_scratch(

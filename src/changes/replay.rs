@@ -32,7 +32,7 @@ mod work;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -62,6 +62,9 @@ pub use report::ReplayReport;
 
 /// Bytes of events that may be in memory between the log and the target.
 const MEMORY: usize = 96 * 1024 * 1024;
+/// The same where a cutover will do so.
+const TIME_SERIES_LATER: &str =
+    "it is a time-series collection, of which no server gives change events: it is copied anew at the cutover";
 /// Why a replay into a database with such a collection is not whole.
 const TIME_SERIES: &str = "it is a time-series collection, of which no server gives change events: what was written to it since its \
                            copy is not there; copy it anew when nothing is written to it, and take this line out";
@@ -87,6 +90,9 @@ pub struct ReplayOptions {
     pub keep_log: bool,
     /// Whether dead letters are tried again before anything else.
     pub retry_dead_letters: bool,
+    /// Whether it is a part of a migration, whose cutover does what no replay can: until then nothing expires on the target,
+    /// and what cannot be followed is noted to be copied anew.
+    pub until_cutover: bool,
 }
 
 /// Applies the events of a work directory to `target`. `source` is where documents are fetched from whose events do not
@@ -121,13 +127,16 @@ pub async fn replay(
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
     let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
-    if options.until.is_some_and(|until| work.is_beyond(until)) {
+    // A migration wants everything up to its time, and may have more.
+    if options.until.is_some_and(|until| !options.until_cutover && work.is_beyond(until)) {
         let message = "the target has later changes than that already";
         return Err(Error::new(ErrorKind::Usage, message)
             .with_hint("a replay does not go back: restore the archive anew, and replay into it")
             .at("--until"));
     }
-    if let (Some(until), Some(last)) = (options.until, windows.as_ref().map(Windows::last)) {
+    if let (Some(until), Some(last), false) =
+        (options.until, windows.as_ref().map(Windows::last), options.until_cutover)
+    {
         check_moment(until, last)?;
     }
     let retries = target.retries() + source.map_or(0, Server::retries);
@@ -135,10 +144,12 @@ pub async fn replay(
         target: target.clone(),
         source: source.cloned(),
         source_version: source.map(Server::version).or(work.source_version),
+        source_is_one_set: capture.source.set.is_some(),
         tells_documents,
         windows,
         until: options.until,
         selection: options.selection,
+        until_cutover: options.until_cutover,
         journal: work.journal.clone(),
         dead_letters: DeadLetters::open(&work.dead_letters_path())?,
         counts: Counts::default(),
@@ -152,7 +163,7 @@ pub async fn replay(
     shared.progress.stage("replaying", None, None);
     for namespace in shared.windows.iter().flat_map(Windows::time_series) {
         if shared.target_of(namespace)?.is_some() {
-            shared.keep_of_collection(DeadLetter::of_all(namespace, TIME_SERIES)).await?;
+            shared.keep_of_collection(DeadLetter::of_all(namespace, shared.why_no_time_series())).await?;
         }
     }
     let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
@@ -204,6 +215,24 @@ pub async fn replay(
         seconds: begun.elapsed().as_secs_f64(),
         warnings,
     })
+}
+
+/// Notes that a collection has to be copied anew, because of `reason`.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn note_of_collection(directory: &Path, namespace: &Namespace, reason: &str) -> Result<()> {
+    DeadLetters::open(&work::dead_letters_in(directory))?.add(vec![DeadLetter::of_all(namespace, reason)])
+}
+
+/// Takes back the dead letters of a directory that `is_settled` says are of no consequence any more.
+///
+/// # Errors
+/// When they cannot be read or written.
+pub(crate) fn settle(directory: &Path, is_settled: impl Fn(&DeadLetter) -> bool) -> Result<()> {
+    let path = work::dead_letters_in(directory);
+    let settled = dead_letters(&path)?.into_iter().filter(is_settled).map(DeadLetter::healed).collect();
+    DeadLetters::open(&path)?.add(settled)
 }
 
 /// Refuses a moment at which the copy, being of later times, cannot be.

@@ -86,6 +86,28 @@ impl ConnectionArguments {
     }
 }
 
+/// A number of bytes, as `500000`, `20MB` or `16MiB`.
+pub(super) fn bytes(text: &str) -> std::result::Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("KB", 1_000),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+        ("", 1),
+    ];
+    let refused = || "a number of bytes, as 500000, 20MB or 16MiB".to_owned();
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))
+        .ok_or_else(refused)?;
+    let number: u64 = number.trim().parse().map_err(|_| refused())?;
+    number.checked_mul(unit).filter(|bytes| *bytes > 0).ok_or_else(refused)
+}
+
 /// The path of an archive. Arguments in the wrong order would make one of a connection string, and show its password
 /// as a part of the path.
 pub(super) fn archive_path(argument: &str) -> Result<&Path> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,9 @@ pub(super) struct CheckCommand {
     /// What gets another name: FROM=TO, globs with as many `*` on both sides (repeatable)
     #[arg(long, help_heading = "Selecting", value_name = "FROM=TO", env = "TRANSLOAD_RENAME", hide_env_values = true)]
     rename: Vec<String>,
+    /// A move would drop collections that the target has already
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
+    drop: bool,
     /// Where the archive and the log of changes are to be [default: here]
     #[arg(long, value_name = "DIR", env = "TRANSLOAD_DIR", hide_env_values = true)]
     dir: Option<String>,
@@ -46,7 +49,8 @@ impl CheckCommand {
             Some(target) => Some(self.connection.server("TARGET", target, 4, output, &cancel).await?),
             None => None,
         };
-        let options = CheckOptions { selection: self.selection.options(self.rename, None), directory };
+        let options =
+            CheckOptions { selection: self.selection.options(self.rename, None), directory, replaces: self.drop };
         let report = tokio::select! {
             report = check(&source, target.as_ref(), &options) => report?,
             () = cancel.cancelled() => return Err(crate::error::Error::interrupted()),
@@ -56,7 +60,7 @@ impl CheckCommand {
     }
 }
 
-fn text(report: &CheckReport) -> String {
+pub(super) fn text(report: &CheckReport) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let word = match finding.verdict {

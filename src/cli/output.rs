@@ -2,7 +2,7 @@
 
 use std::{
     error::Error as StdError,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     sync::Arc,
 };
 
@@ -57,6 +57,15 @@ impl Output {
             }
             () = cancel.cancelled() => Err(Error::interrupted()),
         }
+    }
+
+    /// The same where there may be no terminal to ask on: then `what` needs a yes beforehand.
+    pub(super) async fn is_asked(&self, question: &str, what: &str, cancel: &CancellationToken) -> Result<bool> {
+        if !io::stdin().is_terminal() {
+            let message = format!("{what} asks first, and there is no terminal to ask on");
+            return Err(Error::new(ErrorKind::Usage, message).with_hint("--yes answers beforehand"));
+        }
+        self.confirm(question, cancel).await
     }
 
     /// What a verb tells of its work goes here.

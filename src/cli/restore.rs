@@ -75,13 +75,23 @@ pub(super) struct RestoreCommand {
 
 /// What to do with bad index specs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Policy {
+pub(super) enum Policy {
     /// Repair what can be repaired, and report it
     Repair,
     /// Refuse the restore before anything is written, and list all of them
     Strict,
     /// Leave them out; the restore then ends with exit code 3
     Skip,
+}
+
+impl From<Policy> for IndexPolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Repair => IndexPolicy::Repair,
+            Policy::Strict => IndexPolicy::Strict,
+            Policy::Skip => IndexPolicy::Skip,
+        }
+    }
 }
 
 impl RestoreCommand {
@@ -106,11 +116,7 @@ impl RestoreCommand {
                 (None, true) => IndexSource::None,
                 (None, false) => IndexSource::Beside,
             },
-            index_policy: match self.index_policy {
-                Policy::Repair => IndexPolicy::Repair,
-                Policy::Strict => IndexPolicy::Strict,
-                Policy::Skip => IndexPolicy::Skip,
-            },
+            index_policy: self.index_policy.into(),
             users_and_roles: self.users_and_roles,
             parallel,
         };

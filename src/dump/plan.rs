@@ -25,10 +25,26 @@ pub(super) struct Plan {
 }
 
 /// A part to read.
-pub(super) struct Job {
-    pub(super) entry: usize,
-    pub(super) bounds: Bounds,
-    weight: u64,
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The place of its namespace among those of the archive.
+    pub(crate) entry: usize,
+    pub(crate) bounds: Bounds,
+    /// Bytes that it may have.
+    pub(crate) weight: u64,
+    /// How far it was read, if that was begun before.
+    pub(crate) begun: Option<Begun>,
+}
+
+/// A part that an archive has the beginning of.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Its number in its namespace.
+    pub(crate) number: u32,
+    /// The cluster time before it was read.
+    pub(crate) low: u64,
+    /// The last document that the archive has of it.
+    pub(crate) last: Option<Vec<u8>>,
 }
 
 impl Plan {
@@ -71,13 +87,15 @@ pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result
 }
 
 /// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
-pub(super) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
+pub(crate) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
     let parts = |(entry, of): (usize, &Entry)| {
         let of = of.clone();
         async move {
             let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
             let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
-            Ok::<_, Error>(parts.into_iter().map(move |bounds| Job { entry, bounds, weight }).collect::<Vec<_>>())
+            Ok::<_, Error>(
+                parts.into_iter().map(move |bounds| Job { entry, bounds, weight, begun: None }).collect::<Vec<_>>(),
+            )
         }
     };
     let all = stream::iter(catalog.entries.iter().enumerate()).map(parts).buffered(SPLITS_AT_ONCE);

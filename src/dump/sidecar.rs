@@ -31,7 +31,7 @@ pub fn check_sidecar(destination: &Destination) -> Result<()> {
 }
 
 /// Puts the sidecar beside a finished archive. Without it a restore makes it again, so it comes last.
-pub(super) fn write_sidecar(destination: &Destination, contents: &Contents) -> Result<(Option<PathBuf>, Sidecar)> {
+pub(crate) fn write_sidecar(destination: &Destination, contents: &Contents) -> Result<(Option<PathBuf>, Sidecar)> {
     let id = contents.header().id.to_string();
     let sidecar = Sidecar::derive(Some(id), contents.namespaces().iter().map(|namespace| &namespace.collection));
     let Destination::File { path, .. } = destination else {

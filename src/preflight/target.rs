@@ -25,6 +25,7 @@ pub(super) async fn check(
     source: &Server,
     catalog: &Catalog,
     selection: &Selection,
+    replaces: bool,
 ) -> Result<Vec<Finding>> {
     let mut findings = Findings::of("target");
     release(server, &mut findings);
@@ -82,7 +83,7 @@ pub(super) async fn check(
         return Ok(findings.all);
     }
     let names: Vec<&Namespace> = names.iter().map(|(_, target)| target).collect();
-    existing(server, &names, &mut findings).await?;
+    existing(server, &names, replaces, &mut findings).await?;
     Ok(findings.all)
 }
 
@@ -97,7 +98,7 @@ async fn writable(server: &Server, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-async fn existing(server: &Server, names: &[&Namespace], findings: &mut Findings) -> Result<()> {
+async fn existing(server: &Server, names: &[&Namespace], replaces: bool, findings: &mut Findings) -> Result<()> {
     let mut there: HashMap<&str, _> = HashMap::new();
     let mut taken = Vec::new();
     for name in names {
@@ -123,6 +124,9 @@ async fn existing(server: &Server, names: &[&Namespace], findings: &mut Findings
     }
     if taken.is_empty() {
         findings.ok("names", "none of them is there yet");
+    } else if replaces {
+        let found = format!("{} are there already, and will be dropped: {}", taken.len(), taken.join(", "));
+        findings.warn("names", found, "without --drop a move is refused where they are");
     } else {
         let remedy = "--drop drops them first, --rename copies under other names, --exclude leaves them out";
         findings.refuse("names", format!("{} are there already: {}", taken.len(), list(&taken)), remedy);

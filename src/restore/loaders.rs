@@ -10,7 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Plan, first_error};
+use super::{Moving, Plan, first_error};
 use crate::{
     archive::PendingBatch,
     connect::Server,
@@ -36,6 +36,7 @@ pub(super) struct Loaders {
     targets: HashMap<u32, (usize, Arc<Target>)>,
     tasks: JoinSet<Result<()>>,
     loaded: Arc<Mutex<Vec<Loaded>>>,
+    moving: Option<Arc<Moving>>,
 }
 
 impl Loaders {
@@ -46,13 +47,14 @@ impl Loaders {
         early: &HashSet<u32>,
         parallel: usize,
         progress: &Arc<dyn Progress>,
+        moving: Option<&Arc<Moving>>,
     ) -> Self {
         let parallel = parallel.max(1);
         let (shared, works) = mpsc::channel(parallel * AHEAD);
         let works = Arc::new(AsyncMutex::new(works));
         let loaded = Arc::new(Mutex::new(vec![Loaded::default(); plan.collections().count()]));
-        let mut loaders =
-            Loaders { shared, lanes: HashMap::new(), targets: HashMap::new(), tasks: JoinSet::new(), loaded };
+        let (lanes, targets, moving) = (HashMap::new(), HashMap::new(), moving.cloned());
+        let mut loaders = Loaders { shared, lanes, targets, tasks: JoinSet::new(), loaded, moving };
         for _ in 0..parallel {
             loaders.spawn(Arc::clone(&works), progress);
         }
@@ -60,6 +62,9 @@ impl Loaders {
             let mut target = Target::new(server.clone(), planned.data.clone(), planned.is_ordered());
             if early.contains(&planned.id) {
                 target = target.with_indexes();
+            }
+            if loaders.moving.as_deref().is_some_and(Moving::goes_on) {
+                target = target.resumed();
             }
             loaders.targets.insert(planned.id, (index, Arc::new(target)));
             if planned.is_ordered() {
@@ -72,12 +77,16 @@ impl Loaders {
     }
 
     fn spawn(&mut self, works: Arc<AsyncMutex<mpsc::Receiver<Work>>>, progress: &Arc<dyn Progress>) {
-        let (progress, loaded) = (Arc::clone(progress), Arc::clone(&self.loaded));
+        let (progress, loaded, moving) = (Arc::clone(progress), Arc::clone(&self.loaded), self.moving.clone());
         let one = async move |work: Work| {
             let bytes = u64::from(work.batch.len);
+            let (namespace, block) = (work.batch.namespace, work.batch.block);
             let batch = work.batch.wait().await?;
             let done = work.target.load(&batch.documents).await?;
             progress.advance(done.inserted, bytes);
+            if let Some(moving) = &moving {
+                moving.loaded(namespace, block, done.inserted, bytes).await?;
+            }
             let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sum) = loaded.get_mut(work.index) {
                 sum.add(done);
@@ -105,6 +114,15 @@ impl Loaders {
         };
         let queue = self.lanes.get(&index).unwrap_or(&self.shared);
         queue.send(Work { index, target, batch }).await.is_ok()
+    }
+
+    /// Counts a batch that the target has already.
+    pub(super) fn pass_over(&self, batch: &PendingBatch) {
+        let Some((index, _)) = self.targets.get(&batch.namespace) else { return };
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sum) = loaded.get_mut(*index) {
+            sum.inserted += u64::from(batch.count);
+        }
     }
 
     /// Waits until all batches are loaded.

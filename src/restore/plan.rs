@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use transload_format::{Collection, CollectionType, Contents};
 
-use super::{IndexPlan, RestoreOptions};
+use super::{IndexPlan, Moving, RestoreOptions};
 use crate::{
-    catalog::{self, LeftOut, sidecar::Sidecar},
-    connect::Server,
+    catalog::{self, LeftOut, Order, sidecar::Sidecar},
+    connect::{Server, Version},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     selection::{Selection, SelectionOptions},
@@ -93,7 +93,9 @@ impl Plan {
         contents: &Contents,
         sidecar: &Sidecar,
         options: &RestoreOptions,
+        moving: Option<&Moving>,
     ) -> Result<Self> {
+        let goes_on = moving.is_some_and(Moving::goes_on);
         let mut sources = Vec::new();
         for namespace in contents.namespaces() {
             sources.push(Namespace::parse(&namespace.collection.namespace)?);
@@ -135,7 +137,9 @@ impl Plan {
                 }
                 _ => selected.target.clone(),
             };
-            let dropped = there.is_some() && options.existing == Existing::Drop;
+            // The order of documents, or what each of them is known by, is not told by a part of them.
+            let is_made_anew = goes_on && catalog::order(&collection) != Order::Id;
+            let dropped = there.is_some() && (options.existing == Existing::Drop && !goes_on || is_made_anew);
             let id = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let create = there.is_none() || dropped;
             let listed = sidecar.collection(&collection.namespace);
@@ -154,7 +158,9 @@ impl Plan {
             });
         }
         plan.keep_database(server)?;
-        plan.refuse_existing(server, options.existing)?;
+        if !goes_on {
+            plan.refuse_existing(server, options.existing)?;
+        }
         plan.warn_of_renamed_sources_of_views();
         Ok(plan)
     }
@@ -203,6 +209,17 @@ impl Plan {
     /// The namespaces, in the order of the archive.
     pub fn collections(&self) -> impl Iterator<Item = &Planned> + Clone {
         self.planned.iter()
+    }
+
+    /// Leaves for later what must not be there while changes are applied: unique indexes, and that anything expires.
+    pub(super) fn hold_back(&mut self, target: Version) {
+        for planned in &mut self.planned {
+            planned.indexes.build.retain(|index| !catalog::is_unique(&index.spec));
+            for index in &mut planned.indexes.build {
+                index.spec = catalog::without_expiry(&index.spec, target);
+            }
+            planned.collection.options = catalog::never_expiring(&planned.collection.options);
+        }
     }
 
     /// Lets `change` see the indexes of each namespace, with its id.

@@ -52,6 +52,8 @@ pub struct PartScan<'a> {
     passing: bool,
     /// Whether the `_id`s alone are read, which the index has.
     ids_only: bool,
+    /// Whether the collection is not what it was when its scan began.
+    is_lost: bool,
     patience: Patience,
 }
 
@@ -101,8 +103,24 @@ impl<'a> PartScan<'a> {
             at_max_key: entry.order == Order::Id && bounds.lower.as_deref().is_some_and(is_max_key),
             passing: false,
             ids_only: false,
+            is_lost: false,
             patience: server.patience(),
         }
+    }
+
+    /// The same of the documents behind `last`: those up to it were delivered by a scan that is no more. What they were read
+    /// as of is past, so the part is of no one time.
+    #[must_use]
+    pub(crate) fn behind(mut self, last: &[u8]) -> Self {
+        (self.last, self.at_one_time) = (Some(key(last)), false);
+        self.passing = self.entry.order == Order::Natural;
+        self
+    }
+
+    /// The same of whatever time: what is read may be later than `low`.
+    #[must_use]
+    pub(crate) fn at_any_time(self) -> Self {
+        PartScan { at_one_time: false, ..self }
     }
 
     /// The same of `_id`s alone: each document comes as `{_id: …}`.
@@ -127,7 +145,10 @@ impl<'a> PartScan<'a> {
         loop {
             let batch = match self.advance().await {
                 Ok(Some(reply)) => self.deliver(reply)?,
-                Ok(None) if self.passing => return Err(self.rolled_over()),
+                Ok(None) if self.passing => {
+                    self.is_lost = true;
+                    return Err(self.rolled_over());
+                }
                 Ok(None) if self.open_above => {
                     // To a server, `min` without `max` ends before MaxKey, which is an `_id` like any other.
                     (self.cursor, self.open_above, self.at_max_key) = (None, false, true);
@@ -135,7 +156,7 @@ impl<'a> PartScan<'a> {
                 }
                 Ok(None) => {
                     // A find on what is not there any more finds nothing, and that is no error to a server.
-                    check_identity(self.server, self.entry).await?;
+                    self.check_identity().await?;
                     return Ok(None);
                 }
                 Err(error) => {
@@ -150,7 +171,7 @@ impl<'a> PartScan<'a> {
                     if !self.patience.wait(retry(&error)).await {
                         return Err(self.explained(error).await);
                     }
-                    check_identity(self.server, self.entry).await?;
+                    self.check_identity().await?;
                     continue;
                 }
             };
@@ -159,6 +180,18 @@ impl<'a> PartScan<'a> {
                 return Ok(Some(batch));
             }
         }
+    }
+
+    /// Whether it has failed because the collection is not what it was: it was dropped, renamed or made anew, or has rolled
+    /// over. No scan of it can go on then.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    async fn check_identity(&mut self) -> Result<()> {
+        let checked = check_identity(self.server, self.entry).await;
+        self.is_lost |= matches!(&checked, Err(error) if error.kind() == ErrorKind::NotFound);
+        checked
     }
 
     /// Whether all that was read was so at the cluster time that the scan was given.
@@ -282,11 +315,12 @@ impl<'a> PartScan<'a> {
         const CAPPED_POSITION_LOST: i32 = 136;
         const QUERY_PLAN_KILLED: i32 = 175;
         let changed = match error.kind.as_ref() {
-            DriverErrorKind::Command(command) if command.code == CAPPED_POSITION_LOST => Some(self.rolled_over()),
-            // Of a collection that was dropped, as a rule.
-            DriverErrorKind::Command(command) if command.code == QUERY_PLAN_KILLED => {
-                check_identity(self.server, self.entry).await.err()
+            DriverErrorKind::Command(command) if command.code == CAPPED_POSITION_LOST => {
+                self.is_lost = true;
+                Some(self.rolled_over())
             }
+            // Of a collection that was dropped, as a rule.
+            DriverErrorKind::Command(command) if command.code == QUERY_PLAN_KILLED => self.check_identity().await.err(),
             DriverErrorKind::Command(command) if self.or_fail => {
                 past(self.server, self.entry, self.low, command.code).await
             }
@@ -312,7 +346,7 @@ impl<'a> PartScan<'a> {
 
 /// What a cursor finds must be what the catalog names, and what the cursors before it read: a collection of that name
 /// may have been dropped, or made again, since.
-async fn check_identity(server: &Server, entry: &Entry) -> Result<()> {
+pub(crate) async fn check_identity(server: &Server, entry: &Entry) -> Result<()> {
     let Some(uuid) = entry.uuid else {
         return Ok(());
     };

@@ -49,8 +49,16 @@ impl Names {
     /// # Errors
     /// As [`on_right`](Self::on_right).
     pub(super) fn on_left(&self, right: &Namespace) -> Result<Option<Namespace>> {
-        let name = swapped(right, self.right.as_deref(), self.left.as_deref())?;
-        self.selection.origin(&name)
+        // A rename that says so itself leads to the right one's database; what is not renamed goes there as well.
+        for name in [right.clone(), swapped(right, self.right.as_deref(), self.left.as_deref())?] {
+            let left = self.selection.origin(&name)?;
+            if let Some(left) = left
+                && self.on_right(&left)?.as_ref() == Some(right)
+            {
+                return Ok(Some(left));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -90,6 +98,8 @@ mod tests {
         assert_eq!(there_and_back(&renamed, "other.a"), both("other.a", "other.a"));
         let databases = names(&[], Some("shop"), Some("copy"));
         assert_eq!(there_and_back(&databases, "shop.a"), both("copy.a", "shop.a"));
+        let both_said = names(&["shop.*=copy.*"], Some("shop"), Some("copy"));
+        assert_eq!(there_and_back(&both_said, "shop.a"), both("copy.a", "shop.a"));
         let one = names(&[], None, Some("copy"));
         assert_eq!(there_and_back(&one, "copy.a"), both("copy.a", "copy.a"));
         assert_eq!(there_and_back(&one, "shop.a"), None, "not in the database that is named");

@@ -99,7 +99,7 @@ pub async fn scrub_stream(
         loop {
             let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
             match stream.recv().await.ok_or_else(early)?? {
-                Streamed::Announced(_) => {}
+                Streamed::Announced(_) | Streamed::NamespaceFinished { .. } => {}
                 Streamed::Batch(batch) => {
                     let batch = batch.wait().await?;
                     progress.advance(0, batch.documents.len() as u64);

@@ -17,7 +17,7 @@ use super::{
 use crate::{copy::Side, servers::shared};
 
 /// A number that a long run sets.
-fn set_by(variable: &str, otherwise: u64) -> u64 {
+pub(crate) fn set_by(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 

@@ -149,6 +149,7 @@ impl<'a> Move<'a> {
             parallel: 4,
             keep_log: false,
             retry_dead_letters: false,
+            until_cutover: false,
         }
     }
 
@@ -176,45 +177,7 @@ impl<'a> Move<'a> {
 
     /// The same, but for the documents of one collection.
     pub(crate) async fn assert_equal_but(&self, collection: &str) {
-        let (mut expected, mut found) = (self.source.state().await, self.target.state().await);
-        for state in [&mut expected, &mut found] {
-            state.hashes.retain(|name, _| name != collection && !is_of_events(name));
-            state.options.retain(|name, _| !is_of_events(name));
-            state.indexes.retain(|name, _| !is_of_events(name));
-        }
-        assert!(!expected.options.is_empty(), "nothing was compared");
-        assert_eq!(expected.options, found.options);
-        for (name, _) in expected.hashes.iter().filter(|(name, hash)| found.hashes.get(*name) != Some(*hash)) {
-            self.show_difference(name).await;
-        }
-        assert_eq!(expected.hashes, found.hashes);
-        let sorted = |indexes: &BTreeMap<String, Vec<String>>| {
-            let fields = |spec: &String| {
-                let mut fields: Vec<String> =
-                    spec.split(", \"").map(|field| field.trim_matches(['{', '}', ' ', '"']).to_owned()).collect();
-                fields.sort();
-                fields
-            };
-            let all = indexes.iter().map(|(name, specs)| {
-                let mut specs: Vec<_> = specs.iter().map(fields).collect();
-                specs.sort();
-                (name.clone(), specs)
-            });
-            all.collect::<BTreeMap<_, _>>()
-        };
-        assert_eq!(sorted(&expected.indexes), sorted(&found.indexes));
-    }
-
-    /// Prints the first documents that differ.
-    async fn show_difference(&self, collection: &str) {
-        let (expected, found) = (self.source.documents(collection).await, self.target.documents(collection).await);
-        let shown =
-            |bytes: &Vec<u8>| bson::Document::from_reader(bytes.as_slice()).map(|document| document.to_string());
-        for (side, these, others) in [("source", &expected, &found), ("target", &found, &expected)] {
-            for document in these.iter().filter(|document| !others.contains(document)).take(5) {
-                eprintln!("{collection}: only in the {side}: {:.600}", shown(document).unwrap_or_default());
-            }
-        }
+        assert_same_but(&self.source, &self.target, collection).await;
     }
 
     /// The time up to which the log has everything.
@@ -245,5 +208,51 @@ impl<'a> Move<'a> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         now
+    }
+}
+
+/// Holds a database against its copy: documents by the servers' own hashes, options, and indexes.
+pub(crate) async fn assert_same(source: &Side<'_>, target: &Side<'_>) {
+    assert_same_but(source, target, "").await;
+}
+
+async fn assert_same_but(source: &Side<'_>, target: &Side<'_>, collection: &str) {
+    let (mut expected, mut found) = (source.state().await, target.state().await);
+    for state in [&mut expected, &mut found] {
+        state.hashes.retain(|name, _| name != collection && !is_of_events(name));
+        state.options.retain(|name, _| !is_of_events(name));
+        state.indexes.retain(|name, _| !is_of_events(name));
+    }
+    assert!(!expected.options.is_empty(), "nothing was compared");
+    assert_eq!(expected.options, found.options);
+    for (name, _) in expected.hashes.iter().filter(|(name, hash)| found.hashes.get(*name) != Some(*hash)) {
+        show_difference(source, target, name).await;
+    }
+    assert_eq!(expected.hashes, found.hashes);
+    let sorted = |indexes: &BTreeMap<String, Vec<String>>| {
+        let fields = |spec: &String| {
+            let mut fields: Vec<String> =
+                spec.split(", \"").map(|field| field.trim_matches(['{', '}', ' ', '"']).to_owned()).collect();
+            fields.sort();
+            fields
+        };
+        let all = indexes.iter().map(|(name, specs)| {
+            let mut specs: Vec<_> = specs.iter().map(fields).collect();
+            specs.sort();
+            (name.clone(), specs)
+        });
+        all.collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(sorted(&expected.indexes), sorted(&found.indexes));
+}
+
+/// Prints the first documents that differ.
+async fn show_difference(source: &Side<'_>, target: &Side<'_>, collection: &str) {
+    let (expected, found) = (source.documents(collection).await, target.documents(collection).await);
+    let shown = |bytes: &Vec<u8>| bson::Document::from_reader(bytes.as_slice()).map(|document| document.to_string());
+    for (side, these, others) in [("source", &expected, &found), ("target", &found, &expected)] {
+        for document in these.iter().filter(|document| !others.contains(document)).take(5) {
+            eprintln!("{collection}: only in the {side}: {:.600}", shown(document).unwrap_or_default());
+        }
     }
 }

@@ -5,8 +5,24 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 11] =
-    ["dump", "restore", "check", "capture", "replay", "inspect", "verify", "recover", "indexes", "demo", "completions"];
+const COMMANDS: [&str; 16] = [
+    "dump",
+    "restore",
+    "check",
+    "migrate",
+    "cutover",
+    "status",
+    "pause",
+    "resume",
+    "capture",
+    "replay",
+    "inspect",
+    "verify",
+    "recover",
+    "indexes",
+    "demo",
+    "completions",
+];
 
 #[test]
 fn the_help_of_the_program_and_of_every_command() {

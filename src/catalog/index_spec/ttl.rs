@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// As many seconds as every release takes: 5.0.4 and older ones take no more than there were since 1970.
-const TAKEN_BY_ALL: i64 = 1_700_000_000;
+const TAKEN_BY_ALL: i32 = 1_700_000_000;
 /// The first release that builds such indexes on capped collections again.
 const ON_CAPPED: Version = Version::new(7, 1, 0);
 
@@ -61,13 +61,18 @@ pub(super) fn decide(value: &Element<'_>, source: &Source<'_>) -> Expiry {
     let Ok(whole) = i32::try_from(seconds) else {
         return Expiry::Remove("servers take no more than 2147483647, by which more would expire than did");
     };
-    if seconds > TAKEN_BY_ALL && !takes_any(context.target) {
+    if seconds > i64::from(TAKEN_BY_ALL) && !takes_any(context.target) {
         return Expiry::Remove("the target takes no more seconds than there are since 1970");
     }
     match number.is_integral() && value.kind != kind::DECIMAL128 {
         true => Expiry::Keep,
         false => Expiry::Seconds(whole, "servers count whole seconds"),
     }
+}
+
+/// The longest time, in seconds, that a release takes for an index.
+pub(crate) fn longest_expiry(target: Version) -> i32 {
+    if takes_any(target) { i32::MAX } else { TAKEN_BY_ALL }
 }
 
 /// Whether a release takes up to 2147483647 seconds.

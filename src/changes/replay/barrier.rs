@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bson::RawDocumentBuf;
 use transload_format::{Collection, CollectionType};
 
-use super::{TIME_SERIES, dead_letter::DeadLetter, dispatch::Dispatch, windows::Standing};
+use super::{dead_letter::DeadLetter, dispatch::Dispatch, windows::Standing};
 use crate::{
     catalog::{
         self,
@@ -72,6 +72,12 @@ impl Dispatch {
         windows.is_some_and(|windows| windows.of_collection(namespace, time) == Standing::Before)
     }
 
+    /// Whether that was while it was copied.
+    fn was_being_read(&self, namespace: &Namespace, time: u64) -> bool {
+        let windows = self.shared.windows.as_ref();
+        windows.is_some_and(|windows| windows.of_collection(namespace, time) == Standing::Within)
+    }
+
     fn has_copy_of(&self, namespace: &Namespace) -> bool {
         self.shared.windows.as_ref().is_some_and(|windows| windows.has(namespace))
     }
@@ -99,19 +105,17 @@ impl Dispatch {
                 options.append(&element);
             }
         }
+        let mut options = options.finish();
+        if self.shared.until_cutover {
+            options = catalog::never_expiring(&options);
+        }
         let view_on = document::find(described, b"viewOn");
         if view_on.as_ref().and_then(Element::string).is_some_and(|on| on.starts_with(b"system.buckets.")) {
             // Told as the view that it is, without its options.
-            return self.shared.keep_of_collection(DeadLetter::of_all(source, TIME_SERIES)).await;
+            return self.shared.keep_of_collection(DeadLetter::of_all(source, self.shared.why_no_time_series())).await;
         }
         let kind = if view_on.is_some() { CollectionType::View } else { CollectionType::Collection };
-        let collection = Collection {
-            namespace: source.to_string(),
-            kind,
-            uuid: None,
-            options: options.finish(),
-            indexes: Vec::new(),
-        };
+        let collection = Collection { namespace: source.to_string(), kind, uuid: None, options, indexes: Vec::new() };
         catalog::create(server, target, &collection).await
     }
 
@@ -135,7 +139,8 @@ impl Dispatch {
                 }
                 continue;
             };
-            if let Err(error) = self.build(target, clean).await? {
+            let held = self.shared.until_cutover.then(|| catalog::without_expiry(clean, server.version()));
+            if let Err(error) = self.build(target, held.as_deref().unwrap_or(clean)).await? {
                 self.not_applied(event, source, &format!("the index {} was not built: {error}", spec.name)).await?;
             }
         }
@@ -181,7 +186,12 @@ impl Dispatch {
         let server = &self.shared.target;
         let mut command = RawBuilder::new();
         command.string("collMod", target.collection());
-        for element in document::elements(description(event)).map_while(std::result::Result::ok) {
+        let mut changes = description(event).to_vec();
+        if self.shared.until_cutover {
+            let Some(held) = without_expiry(&changes) else { return Ok(()) };
+            changes = held;
+        }
+        for element in document::elements(&changes).map_while(std::result::Result::ok) {
             command.append(&element);
         }
         command.document("writeConcern", server.write_concern().as_bytes());
@@ -194,6 +204,25 @@ impl Dispatch {
             done => done,
         }
     }
+}
+
+/// What a `collMod` changes besides when something expires; none if that is all.
+fn without_expiry(changes: &[u8]) -> Option<Vec<u8>> {
+    let (mut kept, mut is_any) = (RawBuilder::new(), false);
+    for element in document::elements(&catalog::never_expiring(changes)).map_while(std::result::Result::ok) {
+        if element.name != b"index" || document::find(element.value, b"expireAfterSeconds").is_none() {
+            kept.append(&element);
+            is_any = true;
+            continue;
+        }
+        let index = catalog::never_expiring(element.value);
+        // Besides its name, or its key.
+        if document::elements(&index).count() > 1 {
+            kept.document("index", &index);
+            is_any = true;
+        }
+    }
+    is_any.then(|| kept.finish())
 }
 
 /// What a 6.0 server says of the operation itself.

@@ -74,8 +74,13 @@ impl DeadLetter {
         }
     }
 
+    /// Whether it says of a whole collection that it has to be copied anew.
+    pub(crate) fn is_of_all(&self) -> bool {
+        self.is_of_collection() && self.events.is_empty()
+    }
+
     /// Whether it is not about a document.
-    pub(super) fn is_of_collection(&self) -> bool {
+    pub(crate) fn is_of_collection(&self) -> bool {
         self.key.is_empty()
     }
 

@@ -49,6 +49,16 @@ pub(super) struct End {
     pub(super) reached: bool,
 }
 
+/// What became of a block.
+enum Given {
+    /// Its lane has it, or it is done.
+    Taken,
+    /// There is to be an end before that.
+    Stopped,
+    /// It is a barrier later than what is wanted.
+    Beyond,
+}
+
 /// The replay of one log.
 pub(super) struct Dispatch {
     pub(super) shared: Arc<Shared>,
@@ -140,8 +150,10 @@ impl Dispatch {
             match item.ok_or_else(Error::interrupted)?? {
                 Read::Events { namespace, place, count, events, permit } => {
                     let block = Block { place, count, events, pending: self.pending.one_more(), permit };
-                    if !self.give(&namespace, block, stop).await? {
-                        return self.stopped();
+                    match self.give(&namespace, block, stop).await? {
+                        Given::Taken => {}
+                        Given::Stopped => return self.stopped(),
+                        Given::Beyond => return Ok(true),
                     }
                 }
                 Read::Checkpoint { position, place } => {
@@ -151,8 +163,8 @@ impl Dispatch {
                     let pending = std::mem::take(&mut self.pending);
                     self.ahead.push_back((pending, LogRecord { place, time: position.time }));
                 }
-                Read::CaughtUp if self.follows => {}
-                Read::CaughtUp => return Ok(self.shared.until.is_none_or(|until| self.newest() >= until)),
+                Read::CaughtUp if self.follows && self.shared.until.is_none_or(|until| !self.has_come_to(until)) => {}
+                Read::CaughtUp => return Ok(self.shared.until.is_none_or(|until| self.has_come_to(until))),
             }
         }
     }
@@ -171,31 +183,38 @@ impl Dispatch {
         self.ahead.back().map_or(self.applied.time, |(_, record)| record.time)
     }
 
+    /// Whether everything up to a time was read. A cluster may have more of the time that its stream has come to; a replica
+    /// set has told all of it.
+    fn has_come_to(&self, time: u64) -> bool {
+        let newest = self.newest();
+        newest > time || newest == time && self.shared.source_is_one_set
+    }
+
     /// Gives a block to its lane, or applies it if it is a barrier. Not when `stop` was called before the lane took it.
-    async fn give(&mut self, namespace: &str, block: Block, stop: &CancellationToken) -> Result<bool> {
+    async fn give(&mut self, namespace: &str, block: Block, stop: &CancellationToken) -> Result<Given> {
         let first = Documents::new(&block.events).next().and_then(std::result::Result::ok).unwrap_or_default();
         let event = Event::parse(first).map_err(|error| error.at(namespace.to_owned()))?;
         if !event.operation.is_of_a_document() {
-            self.barrier(namespace, &block).await?;
+            let is_beyond = self.barrier(namespace, &block).await?;
             block.done();
-            return Ok(true);
+            return Ok(if is_beyond { Given::Beyond } else { Given::Taken });
         }
         let source = Namespace::parse(namespace)?;
         let Some(target) = self.shared.target_of(&source)? else {
             block.done();
-            return Ok(true);
+            return Ok(Given::Taken);
         };
         if !self.lanes.contains_key(namespace) {
             self.begin(namespace, source, target);
         }
         let given = match self.lanes.get(namespace) {
             Some(lane) => tokio::select! {
-                () = stop.cancelled() => return Ok(false),
+                () = stop.cancelled() => return Ok(Given::Stopped),
                 sent = lane.queue.send(block) => sent.is_ok(),
             },
             None => false,
         };
-        if given { Ok(true) } else { Err(self.failure_of(namespace).await) }
+        if given { Ok(Given::Taken) } else { Err(self.failure_of(namespace).await) }
     }
 
     fn begin(&mut self, namespace: &str, source: Namespace, target: Namespace) {
@@ -217,19 +236,20 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Applies a barrier, unless that was done before.
-    async fn barrier(&mut self, namespace: &str, block: &Block) -> Result<()> {
+    /// Applies a barrier, unless that was done before. Whether it is later than what is wanted: then so is everything behind it,
+    /// and no lane must go on there, past what it has left undone before it.
+    async fn barrier(&mut self, namespace: &str, block: &Block) -> Result<bool> {
         self.quiesce().await?;
         let after = EventPlace { segment: block.place.segment, ordinal: block.place.ordinal + u64::from(block.count) };
         if self.records.get(namespace).is_some_and(|record| record.next >= after) {
-            return Ok(());
+            return Ok(false);
         }
         let mut last = 0;
         for raw in Documents::new(&block.events) {
             let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
             let event = Event::parse(raw).map_err(|error| error.at(namespace.to_owned()))?;
             if self.shared.until.is_some_and(|until| event.time > until) {
-                return Ok(());
+                return Ok(true);
             }
             last = event.time;
             self.apply_barrier(&event, after).await?;
@@ -239,7 +259,8 @@ impl Dispatch {
         record.time = record.time.max(last);
         let record = record.clone();
         self.shared.journal.lane(self.log, namespace, &record).await?;
-        self.begin_owing()
+        self.begin_owing()?;
+        Ok(false)
     }
 
     /// Waits until all lanes have done what they were given, and ends them.
@@ -282,7 +303,7 @@ impl Dispatch {
         while self.ahead.front().is_some_and(|(pending, _)| pending.is_over()) {
             if let Some((_, record)) = self.ahead.pop_front() {
                 self.applied = record;
-                self.shared.lag.reached(self.log, record.time);
+                self.shared.reached(self.log, record.time);
             }
         }
     }

@@ -25,17 +25,22 @@ impl Lag {
         Lag(logs.map(|log| (log, AtomicU64::new(0))).collect())
     }
 
-    /// A log is applied up to this time.
-    pub(super) fn reached(&self, log: u32, time: u64) {
+    /// A log is applied up to this time. Gives the time up to which all are; none as long as one has not begun.
+    pub(super) fn reached(&self, log: u32, time: u64) -> Option<u64> {
         if let Some(applied) = self.0.get(&log) {
             applied.store(time, Ordering::Relaxed);
         }
+        self.hindmost()
     }
 
     /// Seconds that the hindmost log is behind the source's time; none as long as one has not begun.
     pub(super) fn seconds(&self, source: u64) -> Option<u64> {
+        self.hindmost().map(|hindmost| token::seconds_behind(hindmost, source))
+    }
+
+    fn hindmost(&self) -> Option<u64> {
         let hindmost = self.0.values().map(|applied| applied.load(Ordering::Relaxed)).min()?;
-        (hindmost > 0).then(|| token::seconds_behind(hindmost, source))
+        (hindmost > 0).then_some(hindmost)
     }
 }
 

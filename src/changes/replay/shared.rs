@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DeadLetter,
+    DeadLetter, TIME_SERIES, TIME_SERIES_LATER,
     dead_letter::DeadLetters,
     journal::Journal,
     lag::Lag,
@@ -35,11 +35,15 @@ pub(super) struct Shared {
     /// Where documents are fetched from, if they may be.
     pub(super) source: Option<Server>,
     pub(super) source_version: Option<Version>,
+    /// Whether the source is one replica set, and no cluster of several.
+    pub(super) source_is_one_set: bool,
     /// Whether updates came with their documents, which are of no later time than what is to be applied in the end.
     pub(super) tells_documents: bool,
     pub(super) windows: Option<Windows>,
     pub(super) until: Option<u64>,
     pub(super) selection: Selection,
+    /// Whether a cutover will do what no replay can.
+    pub(super) until_cutover: bool,
     pub(super) journal: Journal,
     pub(super) dead_letters: DeadLetters,
     pub(super) counts: Counts,
@@ -122,6 +126,18 @@ impl Shared {
         }
         self.progress.warn(&format!("{}: {}", letter.namespace, letter.reason));
         self.keep(vec![letter]).await
+    }
+
+    /// Why the target has not all of a time series.
+    pub(super) fn why_no_time_series(&self) -> &'static str {
+        if self.until_cutover { TIME_SERIES_LATER } else { TIME_SERIES }
+    }
+
+    /// A log is applied up to this time.
+    pub(super) fn reached(&self, log: u32, time: u64) {
+        if let Some(applied) = self.lag.reached(log, time) {
+            self.progress.applied(applied);
+        }
     }
 
     pub(super) fn warn(&self, message: String) {

@@ -120,7 +120,7 @@ impl Work {
 
     /// Where the dead letters are.
     pub(super) fn dead_letters_path(&self) -> PathBuf {
-        self.directory.join("dead-letters.jsonl")
+        dead_letters_in(&self.directory)
     }
 
     /// The log that has events of a lane, and how far the lane is.
@@ -163,6 +163,11 @@ impl Work {
         let lanes = lanes.map(|((_, namespace), record)| (namespace.clone(), record.clone())).collect();
         (self.recorded.logs.get(&log).copied(), lanes)
     }
+}
+
+/// Where the dead letters of a directory are.
+pub(super) fn dead_letters_in(directory: &Path) -> PathBuf {
+    directory.join("dead-letters.jsonl")
 }
 
 /// What a directory's capture records.

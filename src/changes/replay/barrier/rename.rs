@@ -42,12 +42,32 @@ impl Dispatch {
                 return self.drop_on_target(from, &old).await;
             }
             (_, Some(_)) if is_copied => return Ok(()),
+            (Some(_), Some(_)) if self.has_copy_of(from) && self.is_copied(from, event.time) => {
+                // What has the old name in the copy was made after that.
+                let reason =
+                    format!("it was {from} until just before the copy was begun: its documents are not on the target");
+                return self.shared.keep_of_collection(DeadLetter::of_all(&to, &reason)).await;
+            }
             (None, Some(new)) => {
-                let reason = format!("it was {from}, which is not selected: its documents are not on the target");
-                self.not_applied(event, &to, &reason).await?;
+                let letter = if self.shared.until_cutover {
+                    let reason = format!("it was {from}, which is not selected: it is copied anew at the cutover");
+                    DeadLetter::of_all(&to, &reason)
+                } else {
+                    let reason = format!("it was {from}, which is not selected: its documents are not on the target");
+                    DeadLetter::of_collection(event, &to, &reason)
+                };
+                self.shared.keep_of_collection(letter).await?;
                 catalog::drop(&self.shared.target, &new).await?;
             }
-            (Some(old), Some(new)) => self.rename_on_target(from, &old, &new, after).await?,
+            (Some(old), Some(new)) => {
+                if self.shared.until_cutover && self.was_being_read(from, event.time) {
+                    // Its documents were read by its name.
+                    let letter =
+                        DeadLetter::of_all(&to, "it was renamed while it was copied: it is copied anew at the cutover");
+                    self.shared.keep_of_collection(letter).await?;
+                }
+                self.rename_on_target(from, &old, &new, after).await?;
+            }
         }
         self.readdress(from, &to).await?;
         // What was fetched under the old name may have been of another collection that has it now.

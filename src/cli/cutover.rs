@@ -1,0 +1,57 @@
+//! `transload cutover`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, builder::BoolishValueParser};
+use tokio_util::sync::CancellationToken;
+
+use super::{Outcome, Output, arguments::work_directory, migrate};
+use crate::{
+    error::{Error, Result},
+    migrate::{CutoverRequest, Verify, answer, request_cutover, status},
+};
+
+/// Tell a running migration to finish, and wait for its verdict
+///
+/// Everything up to the source's last write is applied to the target, catalogs are made alike, and both sides are compared.
+/// Nothing may be written to the source meanwhile: --fence-source makes a server from 6.0 on refuse it; else stop what writes
+/// before. Only a clean verdict exits 0; after another one nothing is given up, and the migration may go on.
+#[derive(Args, Debug)]
+pub(super) struct CutoverCommand {
+    /// The work directory of the migration
+    #[arg(value_name = "DIR")]
+    directory: String,
+    /// Make the source refuse writes first (6.0+, role hostManager); it stays so
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
+    fence_source: bool,
+    /// How to compare both sides: full, sample, counts or none
+    #[arg(long, value_name = "HOW", default_value_t = Verify::Full, env = "TRANSLOAD_VERIFY", hide_env_values = true)]
+    verify: Verify,
+    /// Whatever writes to the source has been stopped: do not ask
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_YES", hide_env_values = true)]
+    yes: bool,
+}
+
+impl CutoverCommand {
+    pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        let directory = work_directory(&self.directory)?;
+        let now = status(&directory)?;
+        if !self.fence_source && !self.yes {
+            let question = format!("Has everything been stopped that writes to {}?", now.source);
+            if !output.is_asked(&question, "a cutover without --fence-source", &cancel).await? {
+                output.note("nothing was done: stop what writes to the source first");
+                return Ok(Outcome::Refused);
+            }
+        }
+        let id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let id = u64::try_from(id).unwrap_or(u64::MAX);
+        request_cutover(&directory, &CutoverRequest { id, fence_source: self.fence_source, verify: self.verify })?;
+        let report = tokio::select! {
+            report = answer(&directory, id) => report?,
+            () = cancel.cancelled() => {
+                return Err(Error::interrupted().with_hint("the cutover goes on: 'transload status' tells where it stands"));
+            }
+        };
+        output.summary(&report, migrate::outcome(&report), || migrate::text(&report))
+    }
+}

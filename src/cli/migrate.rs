@@ -1,0 +1,214 @@
+//! `transload migrate`.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::{Args, builder::BoolishValueParser};
+use indicatif::{HumanBytes, HumanCount};
+use tokio_util::sync::CancellationToken;
+use transload_format::Codec;
+
+use super::{
+    Outcome, Output,
+    arguments::{ConnectionArguments, SelectionArguments, bytes, duration, work_directory},
+    check,
+    restore::Policy,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    migrate::{CutoverRequest, Listener, MigrateOptions, MigrationReport, Outcome as Verdict, Verify, migrate},
+    namespace::printable,
+    preflight::{CheckReport, Verdict as Checked},
+};
+
+/// Move a live database: check, copy, follow, and cut over when told to
+///
+/// The application goes on writing to SOURCE. The directory DIR holds everything about the migration: an archive of the copy,
+/// the changes since, and how far everything is. However the command ends, Ctrl-C, kill or power loss, the same command goes
+/// on from there. From other terminals, 'transload status DIR' tells where it stands, 'pause' and 'resume' hold the replay, and
+/// 'cutover' ends it: once nothing is written to SOURCE any more, both sides are compared, and only a clean verdict exits 0.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  transload migrate env:SOURCE env:TARGET --dir move/                      until 'transload cutover move/'
+  transload migrate env:SOURCE env:TARGET --dir move/ --cutover when-caught-up --fence-source
+  transload migrate env:SOURCE env:TARGET --dir move/ --collections-file db.shop.collections.txt --rename 'shop.*=store.*'
+
+Exit codes: 0 the target has everything, and was compared; 1 failed, the same command goes on; 3 something was skipped or could not
+be done; 4 the comparison found differences; 130 interrupted, the same command goes on.")]
+pub(super) struct MigrateCommand {
+    /// The server to move from: a connection string, env:NAME or @FILE; a database in it selects that database
+    source: String,
+    /// The server to move to
+    target: String,
+    /// The work directory; made if it is not there. A migration that was begun in it goes on
+    #[arg(long, value_name = "DIR", env = "TRANSLOAD_DIR", hide_env_values = true)]
+    dir: String,
+    #[command(flatten)]
+    selection: SelectionArguments,
+    /// What gets another name: FROM=TO, globs with as many `*` on both sides (repeatable)
+    #[arg(long, help_heading = "Selecting", value_name = "FROM=TO", env = "TRANSLOAD_RENAME", hide_env_values = true)]
+    rename: Vec<String>,
+    /// Drop collections that the target has already under the names to be written; which, is shown first
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
+    drop: bool,
+    /// Give up the migration that was begun in DIR, and begin anew; asks first
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_RESTART", hide_env_values = true)]
+    restart: bool,
+    /// Do not ask
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_YES", hide_env_values = true)]
+    yes: bool,
+    /// When to cut over: `on-request`, by 'transload cutover DIR', or `when-caught-up`, which is right where nothing is written
+    #[arg(long, value_name = "WHEN", default_value = "on-request", value_parser = ["on-request", "when-caught-up"], hide_possible_values = true, env = "TRANSLOAD_CUTOVER", hide_env_values = true)]
+    cutover: String,
+    /// With --cutover when-caught-up: make the source refuse writes before (6.0+, role hostManager)
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
+    fence_source: bool,
+    /// With --cutover when-caught-up: how to compare both sides: full, sample, counts or none
+    #[arg(long, value_name = "HOW", default_value_t = Verify::Full, env = "TRANSLOAD_VERIFY", hide_env_values = true)]
+    verify: Verify,
+    /// Hold the replay once the copy is there, until 'transload resume DIR'
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_PAUSE_AFTER_COPY", hide_env_values = true)]
+    pause_after_copy: bool,
+    /// After the cutover, go on recording the target's changes in DIR/reverse, until stopped: the way back
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_REVERSE_CAPTURE", hide_env_values = true)]
+    reverse_capture: bool,
+    /// What to do about bad index specs
+    #[arg(long, value_enum, default_value = "repair", env = "TRANSLOAD_INDEX_POLICY", hide_env_values = true)]
+    index_policy: Policy,
+    /// How to compress the archive and the log: none, deflate[:0-9], zstd[:1-22]
+    #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
+    codec: Codec,
+    /// How many cursors, and insert commands, and collections that changes are applied to, to have at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
+    parallel: u16,
+    /// Read no more of the source than so many bytes of documents a second, as 20MB
+    #[arg(long, value_name = "BYTES", value_parser = bytes, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
+    max_rate: Option<u64>,
+    /// How often the status is written down
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration, env = "TRANSLOAD_PROGRESS_INTERVAL", hide_env_values = true)]
+    progress_interval: Duration,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+/// Connections besides those of cursors and inserts: streams, fetches, questions.
+const CONNECTIONS: usize = 6;
+
+impl MigrateCommand {
+    pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
+        let directory: PathBuf = work_directory(&self.dir)?;
+        if self.restart && !self.yes && directory.exists() {
+            let question = format!("Give up the migration in {}, with its archive and its log?", directory.display());
+            if !output.is_asked(&question, "--restart", &cancel).await? {
+                return Err(Error::new(ErrorKind::Interrupted, "nothing was done"));
+            }
+        }
+        let parallel = usize::from(self.parallel);
+        let connections = parallel + CONNECTIONS;
+        let source = self.connection.server("SOURCE", &self.source, connections, output, &cancel).await?;
+        let target = self.connection.server("TARGET", &self.target, connections, output, &cancel).await?;
+        let default_database = source.default_database().map(str::to_owned);
+        let request = CutoverRequest { id: 0, fence_source: self.fence_source, verify: self.verify };
+        let options = MigrateOptions {
+            directory,
+            selection: self.selection.options(self.rename, default_database),
+            replaces: self.drop,
+            restart: self.restart,
+            cutover: (self.cutover == "when-caught-up").then_some(request),
+            pause_after_copy: self.pause_after_copy,
+            reverse_capture: self.reverse_capture,
+            codec: self.codec,
+            index_policy: self.index_policy.into(),
+            parallel,
+            max_rate: self.max_rate,
+            progress_interval: self.progress_interval,
+        };
+        let listener = Arc::new(Printer(*output));
+        let report = migrate(&source, &target, options, listener, output.progress(), cancel).await?;
+        Ok(outcome(&report))
+    }
+}
+
+/// Prints what is found when it is found: after a cutover the command may go on for days.
+struct Printer(Output);
+
+impl Listener for Printer {
+    fn checked(&self, report: &CheckReport) {
+        if !self.0.is_json() && (!self.0.is_quiet() || report.verdict == Checked::Refused) {
+            self.0.note(check::text(report).trim_end());
+        }
+    }
+
+    fn reported(&self, report: &MigrationReport) {
+        // What cannot be printed is in the work directory all the same.
+        let _ = self.0.summary(report, outcome(report), || text(report));
+    }
+}
+
+/// What the exit code says.
+pub(super) fn outcome(report: &MigrationReport) -> Outcome {
+    match report.outcome {
+        Verdict::Clean => Outcome::Done,
+        Verdict::Incomplete => Outcome::Incomplete,
+        Verdict::Different => Outcome::Different,
+    }
+}
+
+/// What a migration has come to, on one screen.
+pub(super) fn text(report: &MigrationReport) -> String {
+    let mut text = String::new();
+    let mut line = |start: &str, words: &str| text.push_str(&format!("{start:<14}{}\n", printable(words)));
+    line("moved", &format!("{} to {}", report.source, report.target));
+    line(
+        "copied",
+        &format!(
+            "{} documents, {}, in {:.1} s; then every change since",
+            HumanCount(report.documents),
+            HumanBytes(report.bytes),
+            report.copy_seconds
+        ),
+    );
+    let lists: [(&str, &Vec<String>); 7] = [
+        ("repaired", &report.repaired),
+        ("at the end", &report.mended),
+        ("copied anew", &report.copied_anew),
+        ("left out", &report.left_out),
+        ("warning", &report.warnings),
+        ("FAILED", &report.failed),
+        ("DIFFERENT", &report.differences),
+    ];
+    for (start, lines) in lists {
+        for words in lines.iter().take(SHOWN) {
+            line(start, words);
+        }
+        if lines.len() > SHOWN {
+            line(start, &format!("and {} more", lines.len() - SHOWN));
+        }
+    }
+    let (seconds, increment) = report.point_in_time;
+    let fenced = if report.fenced { "; the source refuses writes" } else { "" };
+    line("stands at", &format!("{seconds},{increment} of the source's time{fenced}"));
+    line("took", &format!("{:.1} s to cut over, {:.1} s to compare", report.cutover_seconds, report.verify_seconds));
+    if report.dead_letters > 0 {
+        let letters = HumanCount(report.dead_letters);
+        line("INCOMPLETE", &format!("{letters} changes could not be applied: {}/dead-letters.jsonl", report.directory));
+    }
+    let compared = match report.verify.as_str() {
+        "none" => "nothing was compared".to_owned(),
+        "full" => format!("all {} documents compared", HumanCount(report.compared)),
+        "sample" => format!("A SAMPLE ONLY compared: {} documents", HumanCount(report.compared)),
+        _ => format!("counts alone compared: {} documents", HumanCount(report.compared)),
+    };
+    let verdict = match report.outcome {
+        Verdict::Clean if report.verify == "none" => "NOT COMPARED: nothing is known to be missing",
+        Verdict::Clean => "EQUAL: the target may take over",
+        Verdict::Incomplete => "INCOMPLETE: something was skipped or could not be done, see above",
+        Verdict::Different => {
+            "DIFFERENT: the target is not what the source is; nothing was given up, the same command goes on"
+        }
+    };
+    text + &format!("{verdict}; {compared}\n")
+}
+
+/// Lines that are shown of each kind.
+const SHOWN: usize = 10;

@@ -1,0 +1,228 @@
+//! The workers of a dump: parts out of one queue, each followed by a cursor into the archive.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use transload_format::{PartBegun, limits::MAX_BLOCK_LEN};
+
+use super::plan::Job;
+use crate::{
+    archive::Sink,
+    batch::{Batch, Budget},
+    catalog::Entry,
+    connect::Server,
+    error::{Error, ErrorKind, Result},
+    progress::Progress,
+    rate::RateLimit,
+    scan::{PartScan, check_identity},
+};
+
+/// Bytes at which a block is closed. A block is one insert command when it is restored, and servers take commands of
+/// this size fastest.
+const BLOCK_BYTES: usize = 1024 * 1024;
+/// Bytes of batches that may be in memory between the cursors and the disk.
+const MEMORY: usize = 32 * 1024 * 1024;
+
+/// What is done about a collection that is not there any more, or not the same, before its part is ended as it is.
+pub(crate) type WhenLost = Arc<dyn Fn(&Entry, &Error) -> Result<()> + Send + Sync>;
+
+/// What is read, and where it goes.
+pub(crate) struct Readers {
+    pub(crate) server: Server,
+    /// The namespaces of the archive, in the order of their ids.
+    pub(crate) entries: Vec<Entry>,
+    /// The ids of those that are finished already.
+    pub(crate) finished: Vec<u32>,
+    /// Nothing is to be read as of before this cluster time.
+    pub(crate) since: u64,
+    /// Whether everything is to be read as of that time.
+    pub(crate) at_one_time: bool,
+    /// Where changes are recorded, a lost collection is no error: what became of it, they tell.
+    pub(crate) when_lost: Option<WhenLost>,
+    /// How fast to read at most.
+    pub(crate) limit: Option<Arc<RateLimit>>,
+    pub(crate) sink: Sink,
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+/// What the workers share.
+struct Shared {
+    readers: Readers,
+    queue: Mutex<VecDeque<Job>>,
+    /// Parts of each namespace that are not finished.
+    open_parts: Vec<AtomicUsize>,
+    budget: Budget,
+}
+
+impl Readers {
+    /// Reads all parts, `parallel` at once; the first error stops all workers. A namespace is finished with the last of its
+    /// parts; those without any are at once, if they are not already.
+    ///
+    /// # Errors
+    /// When a part cannot be read, or the archive is no longer written, and when `cancel` was called.
+    pub(crate) async fn read(self, jobs: Vec<Job>, parallel: usize, cancel: CancellationToken) -> Result<()> {
+        let open_parts = open_parts(self.entries.len(), &jobs);
+        let shared =
+            Arc::new(Shared { readers: self, queue: Mutex::new(jobs.into()), open_parts, budget: Budget::new(MEMORY) });
+        for (id, open) in (1..).zip(&shared.open_parts) {
+            if open.load(Ordering::Relaxed) == 0 && !shared.readers.finished.contains(&id) {
+                shared.readers.sink.finish_namespace(id).await?;
+            }
+        }
+        let stop = cancel.child_token();
+        let mut workers = JoinSet::new();
+        for _ in 0..parallel.max(1) {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            workers.spawn(async move {
+                let work = async {
+                    while let Some(job) = shared.next_job() {
+                        shared.read_part(&job).await?;
+                    }
+                    Ok(())
+                };
+                tokio::select! {
+                    done = work => done,
+                    () = stop.cancelled() => Err(Error::interrupted()),
+                }
+            });
+        }
+        let mut first = Ok(());
+        while let Some(ended) = workers.join_next().await {
+            let ended =
+                ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))));
+            if ended.is_err() && first.is_ok() {
+                first = ended;
+                stop.cancel();
+            }
+        }
+        first
+    }
+}
+
+fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {
+    let mut counts = vec![0; entries];
+    for job in jobs {
+        if let Some(count) = counts.get_mut(job.entry) {
+            *count += 1;
+        }
+    }
+    counts.into_iter().map(AtomicUsize::new).collect()
+}
+
+impl Shared {
+    fn next_job(&self) -> Option<Job> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    async fn read_part(&self, job: &Job) -> Result<()> {
+        let readers = &self.readers;
+        let entry = readers.entries.get(job.entry).ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
+        let id = u32::try_from(job.entry + 1).unwrap_or(u32::MAX);
+        let (part, low, lost) = match &job.begun {
+            Some(begun) => (begun.number, begun.low, self.lost(entry).await?),
+            None => {
+                let low = match readers.at_one_time {
+                    true => readers.since,
+                    // A secondary that is behind tells an older time.
+                    false => readers.server.operation_time().await?.max(readers.since),
+                };
+                // After that time: what is lost then, was lost later, and nothing that came after it is in the copy.
+                let lost = self.lost(entry).await?;
+                let low = if lost.is_some() { readers.since } else { low };
+                let begun = PartBegun { lower: job.bounds.lower.clone(), upper: job.bounds.upper.clone(), low };
+                (readers.sink.begin_part(id, begun).await?, low, lost)
+            }
+        };
+        let read = match lost {
+            Some(error) => Err(error),
+            None => self.follow(job, entry, id, part, low).await,
+        };
+        let high = match read {
+            Ok(true) => low,
+            Ok(false) => readers.server.cluster_time().await?,
+            Err(error) => {
+                let when_lost = readers.when_lost.as_ref().filter(|_| error.kind() == ErrorKind::NotFound);
+                let Some(when_lost) = when_lost else { return Err(error) };
+                when_lost(entry, &error)?;
+                readers.server.reading_primary().cluster_time().await?
+            }
+        };
+        readers.sink.finish_part(id, part, high).await?;
+        let open = self.open_parts.get(job.entry).map_or(0, |open| open.fetch_sub(1, Ordering::AcqRel));
+        if open == 1 {
+            readers.sink.finish_namespace(id).await?;
+        }
+        Ok(())
+    }
+
+    /// What has become of a collection that is not what it was, where that is no error.
+    async fn lost(&self, entry: &Entry) -> Result<Option<Error>> {
+        if self.readers.when_lost.is_none() {
+            return Ok(None);
+        }
+        match check_identity(&self.readers.server, entry).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Follows a cursor through a part; whether all of it was as of `low`. A collection that is lost is not found.
+    async fn follow(&self, job: &Job, entry: &Entry, id: u32, part: u32, low: u64) -> Result<bool> {
+        let readers = &self.readers;
+        let mut scan = PartScan::new(&readers.server, entry, &job.bounds, low);
+        if readers.at_one_time {
+            scan = scan.at_one_time_or_fail();
+        }
+        if let Some(begun) = &job.begun {
+            scan = match &begun.last {
+                Some(last) => scan.behind(last),
+                None => scan.at_any_time(),
+            };
+        }
+        let mut block = Vec::new();
+        loop {
+            let delivered = match scan.next().await {
+                Ok(delivered) => delivered,
+                Err(error) if scan.is_lost() => return Err(error.of_kind(ErrorKind::NotFound)),
+                Err(error) => return Err(self.lost(entry).await?.unwrap_or(error)),
+            };
+            let Some(delivered) = delivered else { break };
+            for document in delivered.documents()? {
+                if !block.is_empty() && block.len() + document.len() > MAX_BLOCK_LEN as usize {
+                    self.hand_over(id, part, &mut block).await?;
+                }
+                if block.capacity() == 0 {
+                    block.reserve(BLOCK_BYTES + BLOCK_BYTES / 8);
+                }
+                block.extend_from_slice(document);
+                if block.len() >= BLOCK_BYTES {
+                    self.hand_over(id, part, &mut block).await?;
+                }
+            }
+        }
+        if !block.is_empty() {
+            self.hand_over(id, part, &mut block).await?;
+        }
+        Ok(scan.is_of_one_time())
+    }
+
+    async fn hand_over(&self, namespace: u32, part: u32, block: &mut Vec<u8>) -> Result<()> {
+        let documents = std::mem::take(block);
+        let bytes = documents.len() as u64;
+        if let Some(limit) = &self.readers.limit {
+            limit.take(bytes).await;
+        }
+        let permit = self.budget.acquire(documents.len()).await?;
+        self.readers.sink.documents(namespace, part, Batch { documents, permit }).await?;
+        self.readers.progress.advance(0, bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! The work directory of a migration: where everything of it is, and who may write there.
+//!
+//! ```text
+//! DIR/migration.json       what is moved from where to where, and how far it is
+//! DIR/migration.lock       held by the process at work
+//! DIR/capture.json, log/   the changes, as 'transload capture' keeps them
+//! DIR/copy.tlz             the archive; copy.tlz.partial as long as it is written; copy.indexes.json beside it
+//! DIR/copy.parts.json      how the collections were cut
+//! DIR/copy.loaded          which blocks of the archive the target has
+//! DIR/replay.json, replay.journal, dead-letters.jsonl    how far the changes are applied, and what could not be
+//! DIR/status.json          where it stands, for 'transload status'
+//! DIR/paused               there while the replay is held
+//! DIR/cutover.json         there when a cutover is wanted
+//! DIR/report.json          what the last cutover has come to
+//! DIR/findings.jsonl       what the comparison has found, if anything differs
+//! DIR/reverse/             the target's changes since the cutover, with --reverse-capture
+//! DIR/logs/                what happened when: migrate.log, and one for each collection
+//! DIR/NAMESPACE.done       there when the copy of a collection is complete
+//! ```
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+};
+
+/// How often a lock is tried that somebody may hold for a look.
+const TRIES: usize = 20;
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths(PathBuf);
+
+impl Paths {
+    pub(crate) fn of(directory: &Path) -> Self {
+        Paths(directory.to_owned())
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.0.join("migration.json")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.0.join("migration.lock")
+    }
+
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.0.join("copy.tlz")
+    }
+
+    pub(crate) fn parts(&self) -> PathBuf {
+        self.0.join("copy.parts.json")
+    }
+
+    pub(crate) fn loaded(&self) -> PathBuf {
+        self.0.join("copy.loaded")
+    }
+
+    /// Collections that are copied anew while nothing is written to them.
+    pub(crate) fn again(&self) -> PathBuf {
+        self.0.join("again.tlz")
+    }
+
+    pub(crate) fn status(&self) -> PathBuf {
+        self.0.join("status.json")
+    }
+
+    pub(crate) fn paused(&self) -> PathBuf {
+        self.0.join("paused")
+    }
+
+    pub(crate) fn request(&self) -> PathBuf {
+        self.0.join("cutover.json")
+    }
+
+    pub(crate) fn report(&self) -> PathBuf {
+        self.0.join("report.json")
+    }
+
+    pub(crate) fn findings(&self) -> PathBuf {
+        self.0.join("findings.jsonl")
+    }
+
+    pub(crate) fn reverse(&self) -> PathBuf {
+        self.0.join("reverse")
+    }
+
+    pub(crate) fn dead_letters(&self) -> PathBuf {
+        self.0.join("dead-letters.jsonl")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    pub(crate) fn done(&self, namespace: &Namespace) -> PathBuf {
+        self.0.join(format!("{}.done", file_name(namespace)))
+    }
+
+    /// Whether a process is at work in it.
+    ///
+    /// # Errors
+    /// When there is no migration in it.
+    pub(crate) fn is_alive(&self) -> Result<bool> {
+        let lock = match File::open(self.lock()) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::new(ErrorKind::NotFound, "holds no migration")
+                    .with_hint("'transload migrate SOURCE TARGET --dir DIR' begins one")
+                    .at(self.0.display().to_string()));
+            }
+            Err(error) => return Err(Error::io(self.lock(), error)),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(Error::io(self.lock(), error)),
+        }
+    }
+
+    /// Makes the directory if need be, and takes hold of it for this process alone.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub(crate) fn take(&self) -> Result<Lock> {
+        fs::create_dir_all(self.logs()).map_err(|error| Error::io(&self.0, error))?;
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(self.lock());
+        let lock = opened.map_err(|error| Error::io(self.lock(), error))?;
+        for _ in 0..TRIES {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Lock(lock)),
+                // Whoever looks whether it is alive has it for a moment.
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(Error::io(self.lock(), error)),
+            }
+        }
+        Err(Error::new(ErrorKind::AlreadyExists, "another migration is at work in it")
+            .with_hint("'transload status' tells where it stands; stop it first, or name another --dir")
+            .at(self.0.display().to_string()))
+    }
+
+    /// Takes away everything of a migration, but for its logs and its lock.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))?;
+        // Last, so that what a kill leaves is still known to be a migration.
+        let kept = [self.lock(), self.logs(), self.state()];
+        for entry in entries {
+            let path = entry.map_err(|error| Error::io(&self.0, error))?.path();
+            if kept.contains(&path) || !self.is_ours(&path) {
+                continue;
+            }
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|error| Error::io(&path, error))?;
+        }
+        match fs::remove_file(self.state()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(self.state(), error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a migration may have written it.
+    fn is_ours(&self, path: &Path) -> bool {
+        const BEGINNINGS: [&str; 12] = [
+            "capture.",
+            "log",
+            "copy.",
+            "again.",
+            "replay.",
+            "dead-letters.",
+            "status.json",
+            "paused",
+            "cutover.json",
+            "report.json",
+            "findings.jsonl",
+            "reverse",
+        ];
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".done") || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    }
+}
+
+/// The right to write into a work directory. Given back by the system when the process ends, however it does.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+
+/// The name of a namespace as a part of a file's: what a file system does not take is written as `%` and two digits.
+pub(crate) fn file_name(namespace: &Namespace) -> String {
+    let mut name = String::new();
+    for byte in namespace.to_string().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'$' => name.push(char::from(byte)),
+            other => name.push_str(&format!("%{other:02x}")),
+        }
+    }
+    if name.len() > LONGEST_NAME {
+        // The end tells more of them apart than the beginning.
+        let cut: String = name.chars().skip(name.len() - LONGEST_NAME).collect();
+        return format!("~{cut}");
+    }
+    name
+}
+
+/// File systems take 255 bytes, with what stands behind.
+const LONGEST_NAME: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_cannot_have_it_and_who_looks_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::of(folder.path());
+        assert_eq!(paths.is_alive().unwrap_err().kind(), ErrorKind::NotFound);
+        let held = paths.take().unwrap();
+        assert!(paths.is_alive().unwrap());
+        assert_eq!(paths.take().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        drop(held);
+        assert!(!paths.is_alive().unwrap());
+        drop(paths.take().unwrap());
+    }
+
+    #[test]
+    fn a_clearing_takes_what_is_ours_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::of(folder.path());
+        let _held = paths.take().unwrap();
+        for name in ["migration.json", "copy.tlz.partial", "shop.orders.done", "precious.txt"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        paths.clear().unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["logs", "migration.lock", "precious.txt"]);
+    }
+
+    #[test]
+    fn every_namespace_makes_a_file_name() {
+        let name = |text: &str| file_name(&Namespace::parse(text).unwrap());
+        assert_eq!(name("shop.orders"), "shop.orders");
+        assert_eq!(name("shop.a/b ü"), "shop.a%2fb%20%c3%bc");
+        assert!(name(&format!("shop.{}", "ü".repeat(100))).len() <= 201);
+    }
+}

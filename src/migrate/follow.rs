@@ -1,0 +1,202 @@
+//! Catching up with the source, and following it until somebody asks for a cutover.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Migration, MigrationReport,
+    control::{CutoverRequest, Wish, another_wish, wish},
+    report::Outcome,
+    state::Stage,
+};
+use crate::{
+    archive::ArchiveFile,
+    changes::replay::{ReplayOptions, ReplayReport, replay},
+    error::{Error, ErrorKind, Result},
+    replace::remove,
+    restore::{Existing, LoadJournal, LoadWatch, Moving, build_unique},
+    selection::Selection,
+};
+
+/// Seconds behind the source that count as having caught up.
+const CAUGHT_UP: u64 = 1;
+/// How often it is looked whether the target has caught up.
+const LOOK: Duration = Duration::from_millis(200);
+
+impl Migration {
+    /// Applies what happened while the copy was made, and builds the indexes that had to wait for it.
+    pub(super) async fn catch_up(&self) -> Result<()> {
+        let end = self.state().copied.map_or(0, |copied| copied.end);
+        loop {
+            let asked = wish(&self.paths)?;
+            if asked == Wish::Pause {
+                self.board.stage("paused");
+                another_wish(&self.paths, &asked, &self.cancel).await?;
+                continue;
+            }
+            self.board.stage("catching up");
+            let stop = self.cancel.child_token();
+            let replayed = self.replay(Some(end), &stop);
+            let asked = async {
+                loop {
+                    let now = another_wish(&self.paths, &asked, &stop).await?;
+                    if now == Wish::Pause {
+                        return Ok::<_, Error>(());
+                    }
+                }
+            };
+            let mut replayed = std::pin::pin!(replayed);
+            tokio::select! {
+                replayed = &mut replayed => {
+                    replayed?;
+                    break;
+                }
+                _ = asked => {
+                    stop.cancel();
+                    let ended = replayed.await;
+                    unless_stopped(ended.map(drop), &self.cancel)?;
+                }
+            }
+        }
+        self.board.stage("building unique indexes");
+        let archive = ArchiveFile::open(&self.paths.archive())?;
+        let contents = archive.contents();
+        let journal = LoadJournal::open(&self.paths.loaded(), contents.header().id.to_string(), contents.sequence())?;
+        let watch: Arc<dyn LoadWatch> = self.board.clone();
+        let moving = Moving::new(journal, watch);
+        let options = self.restore_options(Existing::Append);
+        let progress = self.board.of_loading();
+        let failed = tokio::select! {
+            failed = build_unique(&archive, &self.target, &options, &moving, &*progress) => failed?,
+            () = self.cancel.cancelled() => return Err(Error::interrupted()),
+        };
+        for failure in failed {
+            // The cutover tries once more.
+            self.board.warn(&format!("{} {}: {}", failure.namespace, failure.index, failure.reason));
+        }
+        Ok(())
+    }
+
+    /// Applies changes: up to a time, or for ever until `stop` is called.
+    pub(super) async fn replay(&self, until: Option<u64>, stop: &CancellationToken) -> Result<ReplayReport> {
+        let options = ReplayOptions {
+            directory: self.paths.directory().to_owned(),
+            archive: Some(self.paths.archive()),
+            selection: Selection::new(&self.selection)?,
+            follow: true,
+            until,
+            parallel: self.options.parallel,
+            keep_log: false,
+            retry_dead_letters: false,
+            until_cutover: true,
+        };
+        replay(&self.target, Some(&self.source), options, self.board.of_replay(), stop.clone()).await
+    }
+
+    /// Follows the source until a cutover has come to its end.
+    pub(super) async fn follow_until_cutover(&self) -> Result<MigrationReport> {
+        loop {
+            if let Stage::CuttingOver { request, .. } = self.state().stage {
+                let report = self.patiently(|| self.cut_over(&request)).await;
+                let automatic = self.options.cutover.is_some();
+                match report {
+                    Ok(report) => return self.has_cut_over(&request, report).await,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+                    Err(error) => {
+                        self.answer(&request, &Err(&error))?;
+                        self.change_state(|state| state.stage = Stage::Following)?;
+                        if automatic {
+                            return Err(error);
+                        }
+                        self.board.warn(&format!("the cutover has failed: {error}"));
+                    }
+                }
+            }
+            let asked = wish(&self.paths)?;
+            match asked {
+                Wish::Cutover(request) => {
+                    self.change_state(|state| state.stage = Stage::CuttingOver { request, end: None })?;
+                    remove(&self.paths.request())?;
+                }
+                Wish::Pause => {
+                    self.board.stage("paused");
+                    another_wish(&self.paths, &Wish::Pause, &self.cancel).await?;
+                }
+                Wish::Nothing => {
+                    self.board.stage("following");
+                    self.patiently(|| self.follow()).await?;
+                }
+            }
+        }
+    }
+
+    /// Tells what a cutover has come to. A clean one is the end; after another, the same migration may go on.
+    async fn has_cut_over(&self, request: &CutoverRequest, report: MigrationReport) -> Result<MigrationReport> {
+        if report.outcome != Outcome::Clean {
+            self.change_state(|state| state.stage = Stage::Following)?;
+            self.answer(request, &Ok(&report))?;
+            self.listener.reported(&report);
+            return Ok(report);
+        }
+        // Before anybody hears that the target has taken over, and writes to it.
+        let reverse = if self.options.reverse_capture { Some(self.capture_target().await?) } else { None };
+        self.answer(request, &Ok(&report))?;
+        self.change_state(|state| state.stage = Stage::Done)?;
+        self.board.stage("done");
+        self.listener.reported(&report);
+        if let Some(reverse) = reverse {
+            self.board.write_down()?;
+            reverse.await?;
+        }
+        Ok(report)
+    }
+
+    /// Follows the source until something else is asked for.
+    async fn follow(&self) -> Result<()> {
+        let stop = self.cancel.child_token();
+        let mut replayed = std::pin::pin!(self.replay(None, &stop));
+        let asked = async {
+            tokio::select! {
+                asked = another_wish(&self.paths, &Wish::Nothing, &stop) => asked.map(drop),
+                () = self.until_caught_up() => Ok(()),
+            }
+        };
+        tokio::select! {
+            replayed = &mut replayed => unless_stopped(replayed.map(drop), &self.cancel)?,
+            asked = asked => {
+                stop.cancel();
+                let ended = replayed.await;
+                unless_stopped(ended.map(drop), &self.cancel)?;
+                asked?;
+            }
+        }
+        if self.cancel.is_cancelled() {
+            return Err(Error::interrupted());
+        }
+        Ok(())
+    }
+
+    /// Asks for the cutover that is to come by itself, once the target has caught up.
+    async fn until_caught_up(&self) {
+        let Some(request) = &self.options.cutover else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.board.lag().is_some_and(|lag| lag <= CAUGHT_UP) {
+                let asked = super::request_cutover(self.paths.directory(), request);
+                match asked {
+                    Ok(()) => return,
+                    Err(error) => self.board.warn(&error.to_string()),
+                }
+            }
+        }
+    }
+}
+
+/// A replay that was stopped in order to do something else has not failed.
+fn unless_stopped(ended: Result<()>, cancel: &CancellationToken) -> Result<()> {
+    match ended {
+        Err(error) if error.kind() == ErrorKind::Interrupted && !cancel.is_cancelled() => Ok(()),
+        ended => ended,
+    }
+}

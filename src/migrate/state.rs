@@ -1,0 +1,204 @@
+//! `migration.json`: what is moved, and how far that is. Written in one step, before what it speaks of is relied on.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CutoverRequest, MigrateOptions};
+use crate::{
+    changes::capture::SourceId,
+    error::{Error, ErrorKind, Result},
+    replace::replace,
+    selection::SelectionOptions,
+};
+
+/// The version of the file.
+const VERSION: u32 = 1;
+
+/// Where a migration is, as far as that is durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    version: u32,
+    /// The deployment that is moved.
+    source: SourceId,
+    /// Where to.
+    target: SourceId,
+    /// The database that the target's connection string names, which all has to go to.
+    target_database: Option<String>,
+    /// What is moved.
+    pub(crate) selection: SelectionOptions,
+    /// Whether collections that the target had were to be dropped.
+    pub(crate) replaces: bool,
+    /// When it was begun, as RFC 3339.
+    pub(crate) begun: String,
+    /// How far it is.
+    pub(crate) stage: Stage,
+    /// What the copy has come to.
+    pub(crate) copied: Option<Copied>,
+}
+
+/// How far a migration is. Each is durable before the next one begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Stage {
+    /// It can succeed; changes are recorded, and documents copied.
+    Copying,
+    /// The target has the whole archive, and indexes but for unique ones.
+    Copied,
+    /// The target has everything up to the end of the copy, and unique indexes.
+    Following,
+    /// The source takes no more writes.
+    CuttingOver {
+        /// How.
+        request: CutoverRequest,
+        /// The source's cluster time after its last write, once it is known.
+        end: Option<u64>,
+    },
+    /// The target has taken over.
+    Done,
+}
+
+/// What a copy has come to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Copied {
+    /// The last cluster time of which it may have a change.
+    pub(crate) end: u64,
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+    /// Documents that the target refused.
+    pub(crate) refused: u64,
+    /// The first of them, and why.
+    pub(crate) rejected: Vec<String>,
+    /// Index specs that were changed, and how.
+    pub(crate) repaired: Vec<String>,
+    /// Indexes that were not built, and why.
+    pub(crate) failed: Vec<String>,
+    /// What is never copied, and why.
+    pub(crate) left_out: Vec<String>,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+    /// What could not be read of the source.
+    pub(crate) missing: Vec<String>,
+    pub(crate) seconds: f64,
+}
+
+/// A pair of servers, as a state knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) source: SourceId,
+    pub(crate) target: SourceId,
+    pub(crate) target_database: Option<String>,
+}
+
+impl State {
+    /// Of a migration that begins.
+    pub(crate) fn beginning(pair: Pair, selection: SelectionOptions, replaces: bool) -> Self {
+        let begun = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
+        let Pair { source, target, target_database } = pair;
+        State {
+            version: VERSION,
+            source,
+            target,
+            target_database,
+            selection,
+            replaces,
+            begun,
+            stage: Stage::Copying,
+            copied: None,
+        }
+    }
+
+    /// The state in `path`; none if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        let place = || path.display().to_string();
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(path, error)),
+        };
+        let version = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+        let version = version.and_then(|value| value.get("version")?.as_u64());
+        if version.is_some_and(|version| version > u64::from(VERSION)) {
+            return Err(Error::new(ErrorKind::NewerVersion, "was written by a newer version of transload")
+                .with_hint("go on with that version")
+                .at(place()));
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Error::new(ErrorKind::Damaged, "is not what a migration has written")
+                .with_source(error)
+                .with_hint("put it back from a backup, or begin anew with --restart")
+                .at(place())
+        })
+    }
+
+    /// Writes it in one step, durably.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(path.display().to_string()))?;
+        text.push(b'\n');
+        replace(path, &text)
+    }
+
+    /// Refuses to go on with other servers, or with something else to move.
+    ///
+    /// # Errors
+    /// Usage, with what differs.
+    pub(crate) fn check(&self, pair: &Pair, options: &MigrateOptions, path: &Path) -> Result<()> {
+        let refuse = |what: &str, known: String, hint: &str| {
+            let message = format!("the migration in it was begun with another {what}: {known}");
+            Err(Error::new(ErrorKind::Usage, message).with_hint(hint).at(path.display().to_string()))
+        };
+        let servers = "name the same servers to go on, or another --dir for another migration";
+        if !self.source.is(&pair.source) {
+            return refuse("source", self.source.shown(), servers);
+        }
+        if !self.target.is(&pair.target) {
+            return refuse("target", self.target.shown(), servers);
+        }
+        if self.target_database != pair.target_database {
+            let known = self.target_database.clone().unwrap_or_else(|| "none".to_owned());
+            return refuse("database in the target's connection string", known, servers);
+        }
+        let given = &options.selection;
+        let is_given = !given.include.is_empty() || !given.exclude.is_empty() || !given.rename.is_empty();
+        let known = &self.selection;
+        let same = (&given.include, &given.exclude, &given.rename) == (&known.include, &known.exclude, &known.rename);
+        if (is_given && !same) || given.default_database != known.default_database {
+            let known = format!("{:?}", known.include.iter().chain(&known.exclude).collect::<Vec<_>>());
+            return refuse("selection", known, "leave it out to go on with it, or begin anew with --restart");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(set: &str) -> SourceId {
+        SourceId { set: Some(set.to_owned()), id: Some(set.to_owned()), hosts: vec![format!("{set}:1")] }
+    }
+
+    #[test]
+    fn a_state_comes_back_as_it_was_and_half_of_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("migration.json");
+        assert_eq!(State::read(&path).unwrap(), None);
+        let pair = Pair { source: id("a"), target: id("b"), target_database: None };
+        let mut state = State::beginning(pair, SelectionOptions::default(), false);
+        state.stage = Stage::CuttingOver { request: CutoverRequest::default(), end: Some(7) };
+        state.write(&path).unwrap();
+        assert_eq!(State::read(&path).unwrap(), Some(state));
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert_eq!(State::read(&path).unwrap_err().kind(), ErrorKind::Damaged);
+        std::fs::write(&path, r#"{"version": 2}"#).unwrap();
+        assert_eq!(State::read(&path).unwrap_err().kind(), ErrorKind::NewerVersion);
+    }
+}

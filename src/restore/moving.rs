@@ -1,0 +1,171 @@
+//! A restore that is a part of a migration: it follows an archive that is still written, may be killed at any moment, and
+//! leaves for later what changes must not meet.
+
+use std::{
+    collections::HashMap,
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{LoadJournal, RestoreOptions, Source, indexes, plan::Plan, run};
+use crate::{
+    archive::ArchiveFile,
+    catalog::{
+        self, Footprint, IndexFailure,
+        sidecar::{index_name, spec_value},
+    },
+    connect::Server,
+    error::{Error, ErrorKind, Result},
+    progress::Progress,
+    report::RestoreReport,
+};
+
+/// Is told how far each namespace of the archive is, by its id.
+pub(crate) trait LoadWatch: std::fmt::Debug + Send + Sync {
+    /// The target has this much more of a namespace.
+    fn loaded(&self, namespace: u32, documents: u64, bytes: u64);
+    /// The target has all of a namespace, which is written down.
+    fn complete(&self, namespace: u32);
+}
+
+/// What a load of a migration is besides a restore.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    journal: LoadJournal,
+    /// Whether the collections were made by a load before this one.
+    goes_on: bool,
+    watch: Arc<dyn LoadWatch>,
+    /// How many blocks each namespace has of which no more come.
+    expected: Mutex<HashMap<u32, u64>>,
+}
+
+impl Moving {
+    /// A load that goes on where `journal` ends.
+    pub(crate) fn new(journal: LoadJournal, watch: Arc<dyn LoadWatch>) -> Self {
+        let goes_on = journal.has_begun();
+        Moving { journal, goes_on, watch, expected: Mutex::default() }
+    }
+
+    /// What a load of this archive leaves is known by the archive, so that the next one finds it.
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::known_by(self.journal.number())
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    pub(super) fn has(&self, namespace: u32, block: u64) -> bool {
+        self.journal.has(namespace, block)
+    }
+
+    /// Forgets what was loaded of collections that are about to be made.
+    pub(super) fn forget(&self, plan: &Plan) -> Result<()> {
+        plan.collections().filter(|planned| planned.create).try_for_each(|planned| self.journal.anew(planned.id))
+    }
+
+    /// The collections are made.
+    pub(super) fn prepared(&self) -> Result<()> {
+        self.journal.begin()
+    }
+
+    /// Counts a block that the target has from before.
+    pub(super) fn pass_over(&self, namespace: u32, documents: u32, bytes: u32) {
+        self.watch.loaded(namespace, u64::from(documents), u64::from(bytes));
+    }
+
+    /// The target has a block.
+    pub(super) async fn loaded(self: &Arc<Self>, namespace: u32, block: u64, documents: u64, bytes: u64) -> Result<()> {
+        self.watch.loaded(namespace, documents, bytes);
+        let moving = Arc::clone(self);
+        blocking(move || {
+            moving.journal.note(namespace, block)?;
+            moving.look(namespace)
+        })
+        .await
+    }
+
+    /// No more of a namespace comes.
+    pub(super) async fn expect(self: &Arc<Self>, namespace: u32, blocks: u64) -> Result<()> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, blocks);
+        let moving = Arc::clone(self);
+        blocking(move || moving.look(namespace)).await
+    }
+
+    /// Whether all of a namespace is loaded.
+    fn look(&self, namespace: u32) -> Result<()> {
+        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(&namespace).copied();
+        if expected.is_some_and(|blocks| self.journal.blocks(namespace) >= blocks) {
+            self.journal.write_down()?;
+            self.watch.complete(namespace);
+        }
+        Ok(())
+    }
+
+    /// Writes down what is loaded.
+    pub(super) async fn write_down(self: &Arc<Self>) -> Result<()> {
+        let moving = Arc::clone(self);
+        blocking(move || moving.journal.write_down()).await
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let died = |panic| Err(Error::new(ErrorKind::Internal, format!("the journal of the load died: {panic}")));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(died)
+}
+
+/// Loads an archive as it comes out of `input`; `name` is what messages call it.
+///
+/// # Errors
+/// As [`restore`](super::restore).
+pub(crate) async fn load(
+    name: &'static str,
+    input: Box<dyn Read + Send>,
+    server: &Server,
+    options: RestoreOptions,
+    moving: Moving,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<RestoreReport> {
+    run(Source::Stream(name, input), server, options, Some(Arc::new(moving)), progress, cancel).await
+}
+
+/// Builds the unique indexes that a load has left for later, of collections that are there still. Gives back which of them
+/// could not be built.
+///
+/// # Errors
+/// When the archive or the target cannot be read.
+pub(crate) async fn build_unique(
+    archive: &ArchiveFile,
+    server: &Server,
+    options: &RestoreOptions,
+    moving: &Moving,
+    restore: &dyn Progress,
+) -> Result<Vec<IndexFailure>> {
+    let sidecar = indexes::sidecar(&options.indexes, Some(archive), archive.contents())?;
+    let plan = Plan::new(server, archive.contents(), &sidecar, options, Some(moving)).await?;
+    let mut failures = Vec::new();
+    restore.stage("building unique indexes", None, None);
+    for planned in plan.collections() {
+        let specs: Vec<Vec<u8>> = planned
+            .indexes
+            .build
+            .iter()
+            .filter(|index| catalog::is_unique(&index.spec))
+            .map(|index| catalog::without_expiry(&index.spec, server.version()))
+            .collect();
+        if specs.is_empty() || catalog::found(server, &planned.target).await?.is_none() {
+            continue;
+        }
+        let reasons = catalog::create_indexes(server, &planned.target, &specs, u64::MAX).await?;
+        for (spec, reason) in specs.iter().zip(reasons) {
+            let Some(reason) = reason else { continue };
+            let text = spec_value(spec).map_or_else(|_| "(malformed)".to_owned(), |spec| spec.to_string());
+            let (namespace, index) = (planned.target.clone(), index_name(spec));
+            failures.push(IndexFailure { namespace, index, spec: text, reason });
+        }
+    }
+    Ok(failures)
+}
