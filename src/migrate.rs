@@ -7,7 +7,7 @@
 //!
 //! - Changes are recorded from before the copy begins until the target has taken over; what is recorded is durable before
 //!   it is relied on.
-//! - Each stage works on what is durable in the [work directory](directory) alone, and may be done again. So the end of a process,
+//! - Each stage works on what is durable in the work directory alone, and may be done again. So the end of a process,
 //!   however it comes, is the same as a pause.
 //! - What cannot be reached is waited for; what needs somebody's hand ends the process with an error, and the same command goes on.
 //! - Nothing is written to the source but the fence that the user asks for, and nothing on the target but under names that a
@@ -130,6 +130,8 @@ pub async fn migrate(
     target.check_acknowledged()?;
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
+    // What the process before this one has written is not true any more.
+    paths.forget_status()?;
     let pair = Pair {
         source: SourceId::of(source).await?,
         target: SourceId::of(target).await?,
@@ -241,6 +243,7 @@ impl Migration {
     }
 
     async fn run(self) -> Result<MigrationReport> {
+        self.board.write_down()?;
         let kept_up = self.board.keep_up(self.source.clone(), self.options.progress_interval);
         let ended = self.stages().await;
         drop(kept_up);

@@ -1,8 +1,11 @@
 //! Whole moves by the program itself: a live source, kills, and a cutover; what has arrived is held against the servers' own
 //! hashes, options and indexes.
 
+mod catalog;
+mod faults;
 mod kills;
 mod live;
+mod refusals;
 
 use std::{
     path::{Path, PathBuf},
@@ -43,10 +46,15 @@ impl<'a> Migration<'a> {
 
     /// The command, with more arguments.
     pub(crate) fn command(&self, more: &[&str]) -> Command {
+        self.command_in(&self.directory(), more)
+    }
+
+    /// The same in another work directory.
+    pub(crate) fn command_in(&self, directory: &Path, more: &[&str]) -> Command {
         let uri = |side: &Side<'_>| side.set.uri().replace("/?", &format!("/{}?", side.database));
         let mut command = Command::new(env!("CARGO_BIN_EXE_transload"));
         let rename = format!("{}.*={}.*", self.source.database, self.target.database);
-        command.args(["migrate", &uri(&self.source), &uri(&self.target), "--dir"]).arg(self.directory());
+        command.args(["migrate", &uri(&self.source), &uri(&self.target), "--dir"]).arg(directory);
         if self.source.database != self.target.database {
             command.args(["--rename", &rename]);
         }
@@ -110,7 +118,7 @@ impl<'a> Migration<'a> {
     pub(crate) async fn until(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
-            let status = self.status();
+            let status = self.status().filter(|status| status["running"] == true);
             if let Some(status) = status.as_ref().filter(|status| is_so(status)) {
                 return status.clone();
             }
@@ -120,10 +128,12 @@ impl<'a> Migration<'a> {
         }
     }
 
-    /// Waits until the target has caught up.
+    /// Waits until the target has everything that the source has now.
     pub(crate) async fn until_following(&mut self) -> Value {
+        let now = self.source.server().await.operation_time().await.unwrap();
         let following = |status: &Value| {
-            status["stage"] == "following" && status["lag_seconds"].as_u64().is_some_and(|lag| lag <= 1)
+            let applied = status["applied"][0].as_u64().unwrap_or(0) << 32 | status["applied"][1].as_u64().unwrap_or(0);
+            status["stage"] == "following" && applied >= now
         };
         self.until("following", following).await
     }

@@ -48,6 +48,11 @@ impl Mended {
     fn new(namespace: &Namespace, what: impl Into<String>, failed: Option<String>) -> Self {
         Mended { namespace: namespace.clone(), what: what.into(), failed }
     }
+
+    /// Whether it is about the collection itself, what it is and whether its documents are there, and not about an index.
+    pub(crate) fn is_of_collection(&self) -> bool {
+        ["option ", "type", "documents"].iter().any(|about| self.what.starts_with(about))
+    }
 }
 
 impl std::fmt::Display for Mended {

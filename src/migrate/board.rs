@@ -202,7 +202,8 @@ impl Board {
     fn source_is_at(&self, time: Option<u64>) {
         let mut state = self.state();
         let applied = state.applied;
-        let lag = time.filter(|_| applied > 0).map(|time| token::seconds_behind(applied, time));
+        let behind = |time| if applied < time { token::seconds_behind(applied, time).max(1) } else { 0 };
+        let lag = time.filter(|_| applied > 0).map(behind);
         state.status.lag_seconds = lag;
         drop(state);
         if let Some(lag) = lag {

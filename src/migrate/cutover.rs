@@ -125,8 +125,15 @@ impl Migration {
         let work = async {
             let end = self.end(request).await?;
             self.replay(Some(end), &stop).await?;
-            let anew = self.copy_anew().await?;
-            let mended = self.mend().await?;
+            let mut anew = self.copy_anew(self.not_followed()?).await?;
+            let mut mended = self.mend().await?;
+            // What a collection is cannot be changed once it is there, as its collation.
+            let unlike = self.unlike(&mended)?;
+            if !unlike.is_empty() {
+                anew.extend(self.copy_anew(unlike).await?);
+                mended.retain(|one| one.failed.is_none());
+                mended.extend(self.mend().await?);
+            }
             let mut report = self.report(request, end, anew, mended)?;
             report.cutover_seconds = begun.elapsed().as_secs_f64();
             self.compare(request, &mut report).await?;
@@ -169,11 +176,25 @@ impl Migration {
         Ok(end)
     }
 
-    /// Copies those collections once more whose changes could not be followed, now that there are none.
-    async fn copy_anew(&self) -> Result<Vec<RestoreReport>> {
+    /// The collections whose changes could not be followed.
+    fn not_followed(&self) -> Result<Vec<Namespace>> {
         let letters = dead_letters(&self.paths.dead_letters())?;
-        let mut wanted: Vec<Namespace> =
-            letters.iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace.clone()).collect();
+        Ok(letters.into_iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace).collect())
+    }
+
+    /// The collections of the source that the target has as something else than they are, so that nothing can mend them.
+    fn unlike(&self, mended: &[catalog::Mended]) -> Result<Vec<Namespace>> {
+        let selection = Selection::new(&self.selection)?;
+        let failed = mended.iter().filter(|one| one.failed.is_some() && one.is_of_collection());
+        let mut unlike = Vec::new();
+        for one in failed {
+            unlike.extend(selection.origin(&one.namespace)?);
+        }
+        Ok(unlike)
+    }
+
+    /// Copies collections once more, now that nothing changes them.
+    async fn copy_anew(&self, mut wanted: Vec<Namespace>) -> Result<Vec<RestoreReport>> {
         wanted.sort();
         wanted.dedup();
         if wanted.is_empty() {

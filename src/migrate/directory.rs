@@ -150,6 +150,17 @@ impl Paths {
             .at(self.0.display().to_string()))
     }
 
+    /// Takes away the status that an earlier process has left.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn forget_status(&self) -> Result<()> {
+        match fs::remove_file(self.status()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(self.status(), error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes away everything of a migration, but for its logs and its lock.
     ///
     /// # Errors

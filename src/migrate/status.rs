@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// `checking`, `copying`, `catching up`, `following`, `cutting over`, `done`.
+    /// `checking`, `starting`, `copying`, `catching up`, `building unique indexes`, `following`, `paused`, `cutting over`, `done`.
     pub stage: String,
     /// Whether a process is at work.
     pub running: bool,
@@ -45,7 +45,8 @@ pub struct Status {
     pub events: u64,
     /// The source's cluster time up to which everything is applied, of all lanes, durably.
     pub applied: Option<(u32, u32)>,
-    /// Seconds that this is behind the source's own time; none as long as the source has not told it.
+    /// Seconds that this is behind the source's own time, and no less than one as long as it is behind at all; none as long as
+    /// the source has not told its time.
     pub lag_seconds: Option<u64>,
     /// Changes that could not be applied.
     pub dead_letters: u64,
