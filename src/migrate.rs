@@ -42,7 +42,7 @@ pub use report::{MigrationReport, Outcome};
 pub use status::{NamespaceStatus, Status, status};
 
 use self::{
-    board::Board,
+    board::{Board, Waiting},
     directory::{Lock, Paths},
     state::{Pair, Stage, State},
 };
@@ -318,18 +318,18 @@ impl Migration {
         loop {
             match work().await {
                 Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::NoSpace) => {
-                    self.wait_for(&error, &self.cancel).await?;
+                    self.wait_for(Waiting::Stage, &error, &self.cancel).await?;
                 }
                 done => {
-                    self.board.waits_for(None);
+                    self.board.waits_for(Waiting::Stage, None);
                     return done;
                 }
             }
         }
     }
 
-    async fn wait_for(&self, error: &Error, stop: &CancellationToken) -> Result<()> {
-        self.board.waits_for(Some(error));
+    async fn wait_for(&self, who: Waiting, error: &Error, stop: &CancellationToken) -> Result<()> {
+        self.board.waits_for(who, Some(error));
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => Ok(()),
             () = stop.cancelled() => Err(Error::interrupted()),

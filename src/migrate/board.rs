@@ -1,7 +1,7 @@
 //! What all stages of a migration tell of their work, kept in one place and written down for whoever asks.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs::OpenOptions,
     io::Write,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -34,6 +34,15 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long it may take to answer.
 const ANSWER_IN: Duration = Duration::from_secs(5);
 
+/// Who waits for something to be put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Waiting {
+    /// The stage that is under way.
+    Stage,
+    /// The recording of the source's changes.
+    Capture,
+}
+
 /// The board of a migration.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -47,6 +56,7 @@ pub(crate) struct Board {
 struct State {
     status: Status,
     applied: u64,
+    errors: BTreeMap<Waiting, String>,
     /// Moments, and the bytes that were copied until then.
     copied: VecDeque<(Instant, u64)>,
 }
@@ -101,16 +111,19 @@ impl Board {
         self.state().status.copy_complete = true;
     }
 
-    /// What the migration waits for to be put right; none when it goes on.
-    pub(crate) fn waits_for(&self, error: Option<&Error>) {
-        let text = error.map(ToString::to_string);
-        let is_news = {
+    /// What one of the two waits for to be put right; none when it goes on.
+    pub(crate) fn waits_for(&self, who: Waiting, error: Option<&Error>) {
+        let news = {
             let mut state = self.state();
-            let is_news = state.status.error != text;
-            state.status.error = text.clone();
-            is_news
+            let before = state.errors.get(&who).cloned();
+            match error {
+                Some(error) => drop(state.errors.insert(who, error.to_string())),
+                None => drop(state.errors.remove(&who)),
+            }
+            state.status.error = state.errors.values().next().cloned();
+            state.errors.get(&who).filter(|now| before.as_ref() != Some(*now)).cloned()
         };
-        if let (true, Some(text)) = (is_news, text) {
+        if let Some(text) = news {
             self.warn(&format!("{text}; it is tried again until it can go on"));
         }
     }
@@ -267,6 +280,7 @@ impl LoadWatch for Board {
             }
         }
         drop(state);
+        self.waits_for(Waiting::Stage, None);
         self.outer.advance(documents, bytes);
     }
 
@@ -328,6 +342,8 @@ impl Progress for Role {
         // A replay that is begun again finds itself where it was.
         state.applied = state.applied.max(time);
         state.status.applied = Some(pair(state.applied));
+        drop(state);
+        self.0.waits_for(Waiting::Stage, None);
     }
 
     fn warn(&self, message: &str) {

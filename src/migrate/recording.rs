@@ -5,7 +5,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Migration, board::Board};
+use super::{
+    Migration,
+    board::{Board, Waiting},
+};
 use crate::{
     changes::{
         capture::{CaptureOptions, capture},
@@ -27,7 +30,9 @@ impl Migration {
             let options = self.capture_options(self.paths.directory().to_owned(), self.selection.clone());
             match capture(&self.source, options, Arc::clone(&listener), stop.clone()).await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Unreachable => self.wait_for(&error, &stop).await?,
+                Err(error) if error.kind() == ErrorKind::Unreachable => {
+                    self.wait_for(Waiting::Capture, &error, &stop).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -80,6 +85,7 @@ struct Opened {
 impl Progress for Opened {
     fn stage(&self, name: &str, _: Option<u64>, _: Option<u64>) {
         if name == "capturing" {
+            self.board.waits_for(Waiting::Capture, None);
             self.opened.send_replace(true);
         }
     }
