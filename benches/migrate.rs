@@ -10,7 +10,7 @@ mod mongo_tools;
 mod race;
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -103,7 +103,7 @@ async fn moves(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, runs: us
 }
 
 /// Waits until the migration stands as wanted.
-async fn until(directory: &PathBuf, is_so: impl Fn(&Status) -> bool) -> Status {
+async fn until(directory: &Path, is_so: impl Fn(&Status) -> bool) -> Status {
     loop {
         if let Some(status) = status(directory).ok().filter(|status| status.running && is_so(status)) {
             return status;

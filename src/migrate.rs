@@ -14,6 +14,9 @@
 //!   selected namespace maps to.
 //! - Only a cutover whose comparison finds no difference is clean.
 
+mod anew;
+mod answer;
+mod beginning;
 mod board;
 mod compare;
 mod control;
@@ -36,12 +39,13 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use transload_format::Codec;
 
+pub use answer::answer;
 pub use control::{CutoverRequest, Verify, pause, request_cutover, resume};
-pub use cutover::answer;
 pub use report::{MigrationReport, Outcome};
 pub use status::{NamespaceStatus, Status, status};
 
 use self::{
+    beginning::Beginning,
     board::{Board, Waiting},
     directory::{Lock, Paths},
     state::{Pair, Stage, State},
@@ -50,11 +54,10 @@ use crate::{
     changes::capture::SourceId,
     connect::Server,
     error::{Error, ErrorKind, Result},
-    preflight::{CheckOptions, CheckReport, Verdict, check},
+    preflight::CheckReport,
     progress::Progress,
     rate::RateLimit,
-    restore::IndexPolicy,
-    selection::{Selection, SelectionOptions},
+    selection::SelectionOptions,
 };
 
 /// How long it is waited before what could not be reached is tried again.
@@ -87,8 +90,6 @@ pub struct MigrateOptions {
     pub reverse_capture: bool,
     /// How the archive and the log are compressed.
     pub codec: Codec,
-    /// What is done about bad index specs.
-    pub index_policy: IndexPolicy,
     /// Cursors, insert commands and lanes at once.
     pub parallel: usize,
     /// Bytes of documents a second that the source is read at, at most.
@@ -130,25 +131,22 @@ pub async fn migrate(
     target.check_acknowledged()?;
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
-    // What the process before this one has written is not true any more.
-    paths.forget_status()?;
     let pair = Pair {
         source: SourceId::of(source).await?,
         target: SourceId::of(target).await?,
         target_database: target.default_database().map(str::to_owned),
     };
-    if options.restart {
-        paths.clear()?;
-    }
     let state = match State::read(&paths.state())? {
-        Some(state) => {
+        Some(state) if !options.restart => {
             state.check(&pair, &options, &paths.state())?;
             state
         }
-        None => begin(source, target, pair, &options, &paths, &*listener, &progress, &cancel).await?,
+        known => {
+            let beginning = Beginning { source, target, pair, options: &options, paths: &paths };
+            beginning.begin(known.is_some(), &*listener, &progress, &cancel).await?
+        }
     };
-    let status =
-        Status { source: source.place(), target: target.place(), begun: state.begun.clone(), ..Status::default() };
+    let status = Status::of(&state, &paths, source, target)?;
     let limit = options.max_rate.map(|rate| Arc::new(RateLimit::new(rate)));
     let migration = Migration {
         board: Board::new(paths.clone(), progress, status),
@@ -164,63 +162,6 @@ pub async fn migrate(
         _lock: lock,
     };
     migration.run().await
-}
-
-/// Checks whether it can succeed, and writes down that it is begun.
-#[allow(clippy::too_many_arguments, reason = "it is the first half of its only caller")]
-async fn begin(
-    source: &Server,
-    target: &Server,
-    pair: Pair,
-    options: &MigrateOptions,
-    paths: &Paths,
-    listener: &dyn Listener,
-    progress: &Arc<dyn Progress>,
-    cancel: &CancellationToken,
-) -> Result<State> {
-    progress.stage("checking", None, None);
-    let selection = options.selection.clone().with_file_read()?;
-    check_database(target, &selection)?;
-    let (directory, replaces) = (Some(options.directory.clone()), options.replaces);
-    let check_options = CheckOptions { selection: selection.clone(), directory, replaces };
-    let report = tokio::select! {
-        report = check(source, Some(target), &check_options) => report?,
-        () = cancel.cancelled() => return Err(Error::interrupted()),
-    };
-    listener.checked(&report);
-    if report.verdict == Verdict::Refused {
-        let refused = report.findings.iter().filter(|finding| finding.verdict == Verdict::Refused);
-        let refused: Vec<String> = refused.map(|one| format!("{} {}: {}", one.side, one.what, one.found)).collect();
-        return Err(Error::new(ErrorKind::Usage, format!("the move cannot succeed: {}", refused.join("; ")))
-            .with_hint("'transload check SOURCE TARGET' tells what to do about each; nothing was written"));
-    }
-    let state = State::beginning(pair, selection, replaces);
-    state.write(&paths.state())?;
-    Ok(state)
-}
-
-/// A database in the target's connection string is where everything has to go, whatever is born later.
-fn check_database(target: &Server, selection: &SelectionOptions) -> Result<()> {
-    let Some(only) = target.default_database() else { return Ok(()) };
-    let understood = Selection::new(selection)?;
-    let Some(source) = &selection.default_database else {
-        let message = format!("the target's connection string names a database, '{only}', and the source's does not");
-        return Err(Error::new(ErrorKind::Usage, message)
-            .with_hint(format!("name one in both, or in none; ?authSource={only} only authenticates there"))
-            .at("TARGET"));
-    };
-    let probe = crate::namespace::Namespace::new(source.as_str(), "any")?;
-    let goes_to = understood.target(&probe)?.map(|target| target.database().to_owned());
-    match goes_to {
-        Some(database) if database != only => {
-            let message =
-                format!("'{source}' would go to '{database}', and the target's connection string names '{only}'");
-            Err(Error::new(ErrorKind::Usage, message)
-                .with_hint(format!("--rename '{source}.*={only}.*' moves it there"))
-                .at("TARGET"))
-        }
-        _ => Ok(()),
-    }
 }
 
 impl Migration {
@@ -243,27 +184,26 @@ impl Migration {
     }
 
     async fn run(self) -> Result<MigrationReport> {
-        self.board.write_down()?;
+        self.board.write_down();
         let kept_up = self.board.keep_up(self.source.clone(), self.options.progress_interval);
         let ended = self.stages().await;
         drop(kept_up);
         if let Err(error) = &ended {
-            self.board.log(None, &format!("stopped: {error}"));
+            self.board.stopped(error);
         }
         // The last word, whatever it is.
-        self.board.write_down()?;
+        self.board.write_down();
         ended
     }
 
     /// All stages that are not done; the capture goes on beside them.
     async fn stages(&self) -> Result<MigrationReport> {
-        if self.state().stage == Stage::Done {
-            let report = self.last_report()?;
+        if let Stage::Done { report } = self.state().stage {
             self.listener.reported(&report);
             if self.options.reverse_capture {
                 self.capture_target().await?.await?;
             }
-            return Ok(report);
+            return Ok(*report);
         }
         let stop_capture = self.cancel.child_token();
         let (opened, is_open) = tokio::sync::watch::channel(false);
@@ -309,7 +249,6 @@ impl Migration {
             self.patiently(|| self.catch_up()).await?;
             self.change_state(|state| state.stage = Stage::Following)?;
         }
-        self.board.copy_is_complete();
         self.follow_until_cutover().await
     }
 

@@ -182,7 +182,7 @@ pub async fn replay(
     }
     drop(watch);
     let Ends { applied, reached: reached_end } = ends;
-    if let Some(until) = options.until.filter(|_| !reached_end) {
+    if let Some(until) = options.until.filter(|_| !reached_end && !options.until_cutover) {
         shared.warn(format!(
             "the log ends at {}, before the time that was wanted, {}: a capture that goes on brings the rest",
             token::written(applied),

@@ -151,9 +151,28 @@ pub(super) fn duration(text: &str) -> Result<Duration> {
         .ok_or_else(|| Error::new(ErrorKind::Usage, "is no duration: a number with its unit, as 200ms, 90s, 10m or 2h"))
 }
 
+/// The same of how often something is done.
+pub(super) fn interval(text: &str) -> Result<Duration> {
+    let least = Duration::from_millis(10);
+    match duration(text)? {
+        interval if interval >= least => Ok(interval),
+        _ => Err(Error::new(ErrorKind::Usage, "is too often: 10ms at least")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_bytes_may_have_a_unit() {
+        assert_eq!(bytes("500000"), Ok(500_000));
+        assert_eq!((bytes("20MB"), bytes("16MiB"), bytes("1 GB")), (Ok(20_000_000), Ok(16 << 20), Ok(1_000_000_000)));
+        for text in ["", "MB", "-1MB", "0", "20XB", "99999999999GB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        assert!(interval("0ms").is_err() && interval("250ms").is_ok());
+    }
 
     #[test]
     fn a_duration_has_a_unit() {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, Output, arguments::work_directory, migrate};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     migrate::{CutoverRequest, Verify, answer, request_cutover, status},
 };
 
@@ -36,6 +36,14 @@ impl CutoverCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let directory = work_directory(&self.directory)?;
         let now = status(&directory)?;
+        if !now.running {
+            return Err(Error::new(ErrorKind::NotFound, "no migration is at work in it")
+                .with_hint("start it again with the same 'transload migrate' command, and cut over then")
+                .at(directory.display().to_string()));
+        }
+        if !now.copy_complete {
+            output.warn("the copy is still being made: the cutover waits for it");
+        }
         if !self.fence_source && !self.yes {
             let question = format!("Has everything been stopped that writes to {}?", now.source);
             if !output.is_asked(&question, "a cutover without --fence-source", &cancel).await? {

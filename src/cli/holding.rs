@@ -1,6 +1,7 @@
 //! `transload pause` and `transload resume`.
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{Outcome, Output, arguments::work_directory};
 use crate::{
@@ -24,22 +25,26 @@ pub(super) struct ResumeCommand {
     directory: String,
 }
 
+/// Whether the replay is held now.
+#[derive(Serialize)]
+struct Held {
+    paused: bool,
+}
+
 impl PauseCommand {
     pub(super) fn run(self, output: &Output) -> Result<Outcome> {
         pause(&work_directory(&self.directory)?)?;
-        if !output.is_quiet() && !output.is_json() {
-            output.note("the replay is held until 'transload resume'; changes are recorded meanwhile");
-        }
-        Ok(Outcome::Done)
+        output.summary(&Held { paused: true }, Outcome::Done, || {
+            "the replay is held until 'transload resume'; changes are recorded as long as the migration runs".to_owned()
+        })
     }
 }
 
 impl ResumeCommand {
     pub(super) fn run(self, output: &Output) -> Result<Outcome> {
         let was_held = resume(&work_directory(&self.directory)?)?;
-        if !output.is_quiet() && !output.is_json() {
-            output.note(if was_held { "the replay goes on" } else { "the replay was not held" });
-        }
-        Ok(Outcome::Done)
+        output.summary(&Held { paused: false }, Outcome::Done, || {
+            if was_held { "the replay goes on" } else { "the replay was not held" }.to_owned()
+        })
     }
 }

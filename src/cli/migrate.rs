@@ -9,15 +9,15 @@ use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, SelectionArguments, bytes, duration, work_directory},
+    arguments::{ConnectionArguments, SelectionArguments, bytes, interval, work_directory},
     check,
-    restore::Policy,
 };
 use crate::{
+    changes::token::in_words,
     error::{Error, ErrorKind, Result},
-    migrate::{CutoverRequest, Listener, MigrateOptions, MigrationReport, Outcome as Verdict, Verify, migrate},
+    migrate::{self, CutoverRequest, Listener, MigrateOptions, MigrationReport, Verify},
     namespace::printable,
-    preflight::{CheckReport, Verdict as Checked},
+    preflight::{self, CheckReport},
 };
 
 /// Move a live database: check, copy, follow, and cut over when told to
@@ -33,7 +33,7 @@ Examples:
   transload migrate env:SOURCE env:TARGET --dir move/ --cutover when-caught-up --fence-source
   transload migrate env:SOURCE env:TARGET --dir move/ --collections-file db.shop.collections.txt --rename 'shop.*=store.*'
 
-Exit codes: 0 the target has everything, and was compared; 1 failed, the same command goes on; 3 something was skipped or could not
+Exit codes: 0 the target has everything, and was compared as was asked for; 1 refused or failed, the same command goes on; 3 something was skipped or could not
 be done; 4 the comparison found differences; 130 interrupted, the same command goes on.")]
 pub(super) struct MigrateCommand {
     /// The server to move from: a connection string, env:NAME or @FILE; a database in it selects that database
@@ -63,18 +63,15 @@ pub(super) struct MigrateCommand {
     /// With --cutover when-caught-up: make the source refuse writes before (6.0+, role hostManager)
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
     fence_source: bool,
-    /// With --cutover when-caught-up: how to compare both sides: full, sample, counts or none
-    #[arg(long, value_name = "HOW", default_value_t = Verify::Full, env = "TRANSLOAD_VERIFY", hide_env_values = true)]
-    verify: Verify,
+    /// With --cutover when-caught-up: how to compare both sides: full, sample, counts or none [default: full]
+    #[arg(long, value_name = "HOW", env = "TRANSLOAD_VERIFY", hide_env_values = true)]
+    verify: Option<Verify>,
     /// Hold the replay once the copy is there, until 'transload resume DIR'
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_PAUSE_AFTER_COPY", hide_env_values = true)]
     pause_after_copy: bool,
     /// After the cutover, go on recording the target's changes in DIR/reverse, until stopped: the way back
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_REVERSE_CAPTURE", hide_env_values = true)]
     reverse_capture: bool,
-    /// What to do about bad index specs
-    #[arg(long, value_enum, default_value = "repair", env = "TRANSLOAD_INDEX_POLICY", hide_env_values = true)]
-    index_policy: Policy,
     /// How to compress the archive and the log: none, deflate[:0-9], zstd[:1-22]
     #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
     codec: Codec,
@@ -85,7 +82,7 @@ pub(super) struct MigrateCommand {
     #[arg(long, value_name = "BYTES", value_parser = bytes, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
     max_rate: Option<u64>,
     /// How often the status is written down
-    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration, env = "TRANSLOAD_PROGRESS_INTERVAL", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = interval, env = "TRANSLOAD_PROGRESS_INTERVAL", hide_env_values = true)]
     progress_interval: Duration,
     #[command(flatten)]
     connection: ConnectionArguments,
@@ -103,28 +100,36 @@ impl MigrateCommand {
                 return Err(Error::new(ErrorKind::Interrupted, "nothing was done"));
             }
         }
+        let when_caught_up = self.cutover == "when-caught-up";
+        if !when_caught_up && (self.fence_source || self.verify.is_some()) {
+            let message = "is said when the cutover is asked for: 'transload cutover DIR'";
+            let flag = if self.fence_source { "--fence-source" } else { "--verify" };
+            return Err(Error::new(ErrorKind::Usage, message)
+                .with_hint("or let the migration cut over by itself: --cutover when-caught-up")
+                .at(flag));
+        }
         let parallel = usize::from(self.parallel);
         let connections = parallel + CONNECTIONS;
         let source = self.connection.server("SOURCE", &self.source, connections, output, &cancel).await?;
         let target = self.connection.server("TARGET", &self.target, connections, output, &cancel).await?;
         let default_database = source.default_database().map(str::to_owned);
-        let request = CutoverRequest { id: 0, fence_source: self.fence_source, verify: self.verify };
+        let (fence_source, verify) = (self.fence_source, self.verify.unwrap_or_default());
+        let request = CutoverRequest { id: 0, fence_source, verify };
         let options = MigrateOptions {
             directory,
             selection: self.selection.options(self.rename, default_database),
             replaces: self.drop,
             restart: self.restart,
-            cutover: (self.cutover == "when-caught-up").then_some(request),
+            cutover: when_caught_up.then_some(request),
             pause_after_copy: self.pause_after_copy,
             reverse_capture: self.reverse_capture,
             codec: self.codec,
-            index_policy: self.index_policy.into(),
             parallel,
             max_rate: self.max_rate,
             progress_interval: self.progress_interval,
         };
         let listener = Arc::new(Printer(*output));
-        let report = migrate(&source, &target, options, listener, output.progress(), cancel).await?;
+        let report = migrate::migrate(&source, &target, options, listener, output.progress(), cancel).await?;
         Ok(outcome(&report))
     }
 }
@@ -134,8 +139,12 @@ struct Printer(Output);
 
 impl Listener for Printer {
     fn checked(&self, report: &CheckReport) {
-        if !self.0.is_json() && (!self.0.is_quiet() || report.verdict == Checked::Refused) {
+        if !self.0.is_json() && !self.0.is_quiet() {
             self.0.note(check::text(report).trim_end());
+            return;
+        }
+        for finding in report.findings.iter().filter(|finding| finding.verdict != preflight::Verdict::Ok) {
+            self.0.warn(&format!("{} {}: {}", finding.side, finding.what, finding.found));
         }
     }
 
@@ -148,9 +157,9 @@ impl Listener for Printer {
 /// What the exit code says.
 pub(super) fn outcome(report: &MigrationReport) -> Outcome {
     match report.outcome {
-        Verdict::Clean => Outcome::Done,
-        Verdict::Incomplete => Outcome::Incomplete,
-        Verdict::Different => Outcome::Different,
+        migrate::Outcome::Clean => Outcome::Done,
+        migrate::Outcome::Incomplete => Outcome::Incomplete,
+        migrate::Outcome::Different => Outcome::Different,
     }
 }
 
@@ -161,12 +170,7 @@ pub(super) fn text(report: &MigrationReport) -> String {
     line("moved", &format!("{} to {}", report.source, report.target));
     line(
         "copied",
-        &format!(
-            "{} documents, {}, in {:.1} s; then every change since",
-            HumanCount(report.documents),
-            HumanBytes(report.bytes),
-            report.copy_seconds
-        ),
+        &format!("{} documents, {}; then every change since", HumanCount(report.documents), HumanBytes(report.bytes)),
     );
     let lists: [(&str, &Vec<String>); 7] = [
         ("repaired", &report.repaired),
@@ -186,9 +190,23 @@ pub(super) fn text(report: &MigrationReport) -> String {
         }
     }
     let (seconds, increment) = report.point_in_time;
-    let fenced = if report.fenced { "; the source refuses writes" } else { "" };
-    line("stands at", &format!("{seconds},{increment} of the source's time{fenced}"));
-    line("took", &format!("{:.1} s to cut over, {:.1} s to compare", report.cutover_seconds, report.verify_seconds));
+    line("stands at", &in_words(u64::from(seconds) << 32 | u64::from(increment)));
+    if report.fenced {
+        line("the source", "refuses writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})");
+    }
+    line(
+        "took",
+        &format!(
+            "{:.1} s to cut over, {:.1} s to compare; begun {}, over {}",
+            report.cutover_seconds, report.verify_seconds, report.begun, report.ended
+        ),
+    );
+    if report.documents_different > 0 && report.verify != "counts" {
+        line(
+            "they are in",
+            &format!("{}/findings.jsonl; 'transload verify --repair-target' copies them anew", report.directory),
+        );
+    }
     if report.dead_letters > 0 {
         let letters = HumanCount(report.dead_letters);
         line("INCOMPLETE", &format!("{letters} changes could not be applied: {}/dead-letters.jsonl", report.directory));
@@ -200,11 +218,12 @@ pub(super) fn text(report: &MigrationReport) -> String {
         _ => format!("counts alone compared: {} documents", HumanCount(report.compared)),
     };
     let verdict = match report.outcome {
-        Verdict::Clean if report.verify == "none" => "NOT COMPARED: nothing is known to be missing",
-        Verdict::Clean => "EQUAL: the target may take over",
-        Verdict::Incomplete => "INCOMPLETE: something was skipped or could not be done, see above",
-        Verdict::Different => {
-            "DIFFERENT: the target is not what the source is; nothing was given up, the same command goes on"
+        migrate::Outcome::Clean if report.verify == "full" => "EQUAL: the target may take over",
+        migrate::Outcome::Clean if report.verify == "none" => "NOT COMPARED: nothing is known to be missing",
+        migrate::Outcome::Clean => "NOTHING DIFFERS of what was compared",
+        migrate::Outcome::Incomplete => "INCOMPLETE: something was skipped or could not be done, see above",
+        migrate::Outcome::Different => {
+            "DIFFERENT: the target is not what the source is; nothing was given up, the migration may go on"
         }
     };
     text + &format!("{verdict}; {compared}\n")

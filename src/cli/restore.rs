@@ -75,7 +75,7 @@ pub(super) struct RestoreCommand {
 
 /// What to do with bad index specs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Policy {
+enum Policy {
     /// Repair what can be repaired, and report it
     Repair,
     /// Refuse the restore before anything is written, and list all of them

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
-    arguments::{duration, work_directory},
+    arguments::{interval, work_directory},
     table::Table,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(super) struct StatusCommand {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_WATCH", hide_env_values = true)]
     watch: bool,
     /// How often, with --watch
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, env = "TRANSLOAD_WATCH_INTERVAL", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval, env = "TRANSLOAD_WATCH_INTERVAL", hide_env_values = true)]
     watch_interval: Duration,
 }
 
@@ -82,7 +82,7 @@ fn text(status: &Status) -> String {
         line(format!("warning: {warning}"));
     }
     if let Some(error) = &status.error {
-        line(format!("waits: {error}"));
+        line(format!("{}: {error}", if status.running { "waits" } else { "stopped" }));
     }
     if status.copy_end.is_none() && status.total_bytes > 0 {
         let left = status.seconds_left.map_or_else(String::new, |left| format!(", about {left} s left"));
@@ -98,7 +98,8 @@ fn text(status: &Status) -> String {
     if let Some((seconds, increment)) = status.applied {
         let lag = match status.lag_seconds {
             Some(lag) => format!("{lag} s behind the source"),
-            None => "the source does not tell its time".to_owned(),
+            None if status.running => "the source does not tell its time".to_owned(),
+            None => "how far behind the source now, nobody knows".to_owned(),
         };
         line(format!(
             "applied up to {seconds},{increment}, {lag}; {} events, {} dead letters",
@@ -112,6 +113,9 @@ fn text(status: &Status) -> String {
         false => "NOT RUNNING, the same 'transload migrate' command goes on",
     };
     let running = if status.stage == "done" { "over" } else { running };
-    line(format!("{} to {}: {}{paused}; {running} ({})", status.source, status.target, status.stage, status.updated));
+    let servers =
+        if status.source.is_empty() { String::new() } else { format!("{} to {}: ", status.source, status.target) };
+    let updated = if status.updated.is_empty() { String::new() } else { format!(" ({})", status.updated) };
+    line(format!("{servers}{}{paused}; {running}{updated}", status.stage));
     text
 }

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     changes::{replay::dead_letters, token},
     connect::Server,
-    error::{Error, Result},
-    namespace::Namespace,
+    error::{Error, ErrorKind},
+    namespace::{Namespace, printable},
     progress::Progress,
     restore::LoadWatch,
 };
@@ -100,15 +100,24 @@ impl Board {
     pub(crate) fn copied(&self, copied: &Copied) {
         let mut state = self.state();
         state.status.copy_end = Some(pair(copied.end));
+        state.status.copy_complete = true;
         state.status.repaired_indexes = copied.repaired.clone();
         state.status.failed_indexes = copied.failed.clone();
         state.status.seconds_left = None;
         state.status.bytes_per_second = 0;
     }
 
-    /// The target has everything up to the end of the copy.
-    pub(crate) fn copy_is_complete(&self) {
-        self.state().status.copy_complete = true;
+    /// Indexes that are still missing.
+    pub(crate) fn failed_indexes(&self, failed: Vec<String>) {
+        self.state().status.failed_indexes = failed;
+    }
+
+    /// The process ends before the migration is over.
+    pub(crate) fn stopped(&self, error: &Error) {
+        self.log(None, &format!("stopped: {error}"));
+        if error.kind() != ErrorKind::Interrupted {
+            self.state().status.error = Some(error.to_string());
+        }
     }
 
     /// What one of the two waits for to be put right; none when it goes on.
@@ -154,7 +163,9 @@ impl Board {
         let moment = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
         let append = |name: &str, line: &str| {
             let file = OpenOptions::new().create(true).append(true).open(self.paths.logs().join(name));
-            let _ = file.and_then(|mut file| file.write_all(format!("{moment} {line}\n").as_bytes()));
+            // Names may hold anything.
+            let line = format!("{moment} {}\n", printable(line));
+            let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
         };
         match namespace {
             None => append("migrate.log", line),
@@ -165,11 +176,8 @@ impl Board {
         }
     }
 
-    /// Writes the status down now.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn write_down(&self) -> Result<()> {
+    /// Writes the status down now. A disk that is full shows elsewhere: nothing relies on it.
+    pub(crate) fn write_down(&self) {
         let text = {
             let mut state = self.state();
             state.measure();
@@ -177,9 +185,7 @@ impl Board {
         };
         // Whoever reads it sees all of it; that it outlives a crash of the machine is of no use.
         let (path, staged) = (self.paths.status(), self.paths.directory().join(".status.json"));
-        std::fs::write(&staged, text)
-            .and_then(|()| std::fs::rename(&staged, &path))
-            .map_err(|error| Error::io(&path, error))
+        let _ = std::fs::write(&staged, text).and_then(|()| std::fs::rename(&staged, &path));
     }
 
     /// Writes the status down again and again, and asks the source for its time.
@@ -190,7 +196,6 @@ impl Board {
             loop {
                 tick.tick().await;
                 let board = Arc::clone(&board);
-                // A full disk shows elsewhere.
                 let _ = tokio::task::spawn_blocking(move || board.write_down()).await;
             }
         };
@@ -318,9 +323,15 @@ impl Progress for Role {
     fn stage(&self, name: &str, documents: Option<u64>, bytes: Option<u64>) {
         let Role(board, kind) = self;
         match kind {
-            Kind::CuttingOver => board.outer.stage(name, documents, bytes),
-            // After the documents, which the board tells of itself.
-            Kind::Loading if name == "building indexes" => board.outer.stage(name, documents, bytes),
+            Kind::CuttingOver => {
+                board.log(None, name);
+                board.outer.stage(name, documents, bytes);
+            }
+            // Of the documents the board tells itself.
+            Kind::Loading if documents.is_some() => {
+                board.state().status.stage = name.to_owned();
+                board.outer.stage(name, documents, bytes);
+            }
             _ => {}
         }
     }

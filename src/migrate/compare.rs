@@ -1,6 +1,6 @@
 //! The comparison at the end of a cutover: which of its differences count, and against what.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bson::rawdoc;
 use transload_format::CollectionType;
@@ -22,6 +22,10 @@ use crate::{
 
 /// Documents of each collection that a sample compares.
 const SAMPLE: u64 = 1000;
+/// How long differences are looked at again.
+const RECHECK: Duration = Duration::from_secs(5);
+/// The same where documents expire: servers look for such once a minute.
+const RECHECK_EXPIRING: Duration = Duration::from_secs(70);
 /// Differences that a report names.
 const NAMED: usize = 20;
 /// The seed of a sample: the same documents each time.
@@ -64,13 +68,16 @@ impl Migration {
             selection: self.selection.only(&names)?,
             ignore_field_order: false,
             sample,
-            recheck: None,
+            recheck: Some(self.recheck_for(report)),
             findings,
             parallel: self.options.parallel,
             part_bytes: PART_BYTES,
         };
         let (left, right) = (Side::Server(self.source.reading_primary()), Side::Server(self.target.clone()));
-        let compared = verify(left, right, options, self.board.of_cutover(), self.cancel.clone()).await?.finish()?;
+        let compared = self.while_following(async {
+            verify(left, right, options, self.board.of_cutover(), self.cancel.clone()).await?.finish()
+        });
+        let compared = compared.await?;
         report.compared = compared.documents.left.max(compared.documents.right);
         report.documents_different = compared.documents.differences();
         report.differences.extend(compared.discrepancies.iter().take(NAMED).map(ToString::to_string));
@@ -86,6 +93,29 @@ impl Migration {
         report.failed.extend(compared.missing.iter().map(|missing| format!("not compared: {missing}")));
         report.warnings.extend(compared.warnings);
         Ok(())
+    }
+
+    /// How long differences are looked at again: where documents expire, each side deletes them when it gets around to it.
+    fn recheck_for(&self, report: &MigrationReport) -> Duration {
+        let expires = report.mended.iter().any(|what| what.contains("expireAfterSeconds"));
+        if expires { RECHECK_EXPIRING } else { RECHECK }
+    }
+
+    /// Goes on following the source meanwhile: a server deletes what expires, whatever writes it refuses.
+    async fn while_following<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let stop = self.cancel.child_token();
+        let mut following = std::pin::pin!(self.replay(None, &stop));
+        let mut work = std::pin::pin!(work);
+        let done = tokio::select! {
+            done = &mut work => done,
+            followed = &mut following => {
+                followed?;
+                return Err(Error::interrupted());
+            }
+        };
+        stop.cancel();
+        following.await?;
+        done
     }
 
     async fn compare_counts(&self, entries: &[Entry], report: &mut MigrationReport) -> Result<()> {

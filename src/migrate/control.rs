@@ -5,7 +5,10 @@ use std::{fs, path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::directory::Paths;
+use super::{
+    directory::Paths,
+    state::{Stage, State},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     replace::{remove, replace},
@@ -71,7 +74,24 @@ pub struct CutoverRequest {
 /// When none is at work there, or it cannot be written.
 pub fn request_cutover(directory: &Path, request: &CutoverRequest) -> Result<()> {
     let paths = Paths::of(directory);
-    alive(&paths)?;
+    let place = || paths.directory().display().to_string();
+    let alive = paths.is_alive()?;
+    let state = State::read(&paths.state())?;
+    match state.map(|state| state.stage) {
+        Some(Stage::Done { .. }) => {
+            return Err(Error::new(ErrorKind::AlreadyExists, "the migration in it is over")
+                .with_hint("the same 'transload migrate' command shows what it has come to")
+                .at(place()));
+        }
+        Some(Stage::CuttingOver { .. }) => return Err(under_way().at(place())),
+        _ if !alive => {
+            return Err(Error::new(ErrorKind::NotFound, "no migration is at work in it")
+                .with_hint("start it again with the same 'transload migrate' command, and cut over then")
+                .at(place()));
+        }
+        _ if paths.request().exists() => return Err(under_way().at(place())),
+        _ => {}
+    }
     let text =
         serde_json::to_vec_pretty(request).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
     replace(&paths.request(), &text)
@@ -100,13 +120,9 @@ pub fn resume(directory: &Path) -> Result<bool> {
     }
 }
 
-fn alive(paths: &Paths) -> Result<()> {
-    if paths.is_alive()? {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::NotFound, "no migration is at work in it")
-        .with_hint("start it again with the same 'transload migrate' command, and cut over then")
-        .at(paths.directory().display().to_string()))
+fn under_way() -> Error {
+    Error::new(ErrorKind::AlreadyExists, "a cutover is under way already")
+        .with_hint("'transload status' tells where it stands")
 }
 
 /// What is asked of this migration.

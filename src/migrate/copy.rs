@@ -14,24 +14,22 @@ use transload_format::{ArchiveId, Contents};
 
 use super::{
     Migration,
+    beginning::still,
     parts::Parts,
     state::{Copied, Stage},
 };
 use crate::{
     archive::{ArchiveFile, Destination, GrowingFile, Growth, Sink, Unfinished, new_id, partial_name},
-    catalog::{self, Catalog, Entry},
+    catalog::{self, Entry},
     changes::replay::note_of_collection,
-    connect::Server,
     dump::{self, Job, Readers},
     error::{Error, ErrorKind, Result},
     report::RestoreReport,
-    restore::{Existing, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
+    restore::{Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
     scan::PART_BYTES,
     selection::Selection,
 };
 
-/// How often the source's catalog is read until it stands still for so long.
-const LISTINGS: usize = 10;
 /// What messages call the archive.
 const NAME: &str = "the copy";
 
@@ -139,7 +137,8 @@ impl Migration {
         let primary = self.source.reading_primary();
         // What happens from now on is not all in the copy; what happened before is.
         let since = primary.operation_time().await?;
-        let catalog = self.catalog(&primary).await?;
+        let selection = Selection::new(&self.selection)?;
+        let catalog = still(|| catalog::read(&primary, &selection)).await?;
         let jobs = dump::cut(&self.source, &catalog, PART_BYTES).await?;
         Parts::of(&catalog, &jobs).write(&self.paths.parts())?;
         let destination = Destination::File { path: self.paths.archive(), replace: true };
@@ -149,18 +148,6 @@ impl Migration {
         let (sink, writer) = Sink::begin_as(id, &destination, codec, origin, since, collections)?;
         let reading = Reading { entries: catalog.entries, jobs, finished: Vec::new(), since, sink, writer };
         Ok((id, 0, reading))
-    }
-
-    /// What there is to copy. What comes and goes while it is listed is listed again.
-    async fn catalog(&self, primary: &Server) -> Result<Catalog> {
-        let selection = Selection::new(&self.selection)?;
-        for _ in 1..LISTINGS {
-            match catalog::read(primary, &selection).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                read => return read,
-            }
-        }
-        catalog::read(primary, &selection).await
     }
 
     async fn read(&self, reading: Reading, stop: &CancellationToken) -> Result<()> {
@@ -224,7 +211,7 @@ impl Migration {
             dry_run: false,
             check: false,
             indexes: IndexSource::Beside,
-            index_policy: self.options.index_policy,
+            index_policy: IndexPolicy::Repair,
             users_and_roles: false,
             parallel: self.options.parallel,
         }

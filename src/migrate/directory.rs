@@ -12,6 +12,7 @@
 //! DIR/paused               there while the replay is held
 //! DIR/cutover.json         there when a cutover is wanted
 //! DIR/report.json          what the last cutover has come to
+//! DIR/again.tlz            collections that are copied anew at the cutover, while it lasts
 //! DIR/findings.jsonl       what the comparison has found, if anything differs
 //! DIR/reverse/             the target's changes since the cutover, with --reverse-capture
 //! DIR/logs/                what happened when: migrate.log, and one for each collection
@@ -113,16 +114,19 @@ impl Paths {
     /// # Errors
     /// When there is no migration in it.
     pub(crate) fn is_alive(&self) -> Result<bool> {
+        let nothing = || {
+            Error::new(ErrorKind::NotFound, "holds no migration")
+                .with_hint("'transload migrate SOURCE TARGET --dir DIR' begins one")
+                .at(self.0.display().to_string())
+        };
         let lock = match File::open(self.lock()) {
             Ok(lock) => lock,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::new(ErrorKind::NotFound, "holds no migration")
-                    .with_hint("'transload migrate SOURCE TARGET --dir DIR' begins one")
-                    .at(self.0.display().to_string()));
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(nothing()),
             Err(error) => return Err(Error::io(self.lock(), error)),
         };
         match lock.try_lock_shared() {
+            // One that was refused has left its lock, and nothing else.
+            Ok(()) if !self.state().exists() => Err(nothing()),
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(Error::io(self.lock(), error)),
@@ -150,15 +154,19 @@ impl Paths {
             .at(self.0.display().to_string()))
     }
 
-    /// Takes away the status that an earlier process has left.
+    /// Something in it that a migration would take for its own, and is not known to be.
     ///
     /// # Errors
     /// What the operating system says.
-    pub(crate) fn forget_status(&self) -> Result<()> {
-        match fs::remove_file(self.status()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(self.status(), error)),
-            _ => Ok(()),
+    pub(crate) fn first_of_another_kind(&self) -> Result<Option<String>> {
+        let entries = fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))?;
+        for entry in entries {
+            let path = entry.map_err(|error| Error::io(&self.0, error))?.path();
+            if ![self.lock(), self.logs()].contains(&path) && self.is_ours(&path) {
+                return Ok(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
         }
+        Ok(None)
     }
 
     /// Takes away everything of a migration, but for its logs and its lock.
@@ -183,16 +191,26 @@ impl Paths {
         }
     }
 
-    /// Whether a migration may have written it.
+    /// Whether it has the name of something that a migration writes.
     fn is_ours(&self, path: &Path) -> bool {
-        const BEGINNINGS: [&str; 12] = [
-            "capture.",
+        const NAMES: [&str; 22] = [
+            "capture.json",
+            "capture.lock",
             "log",
-            "copy.",
-            "again.",
-            "replay.",
-            "dead-letters.",
+            "copy.tlz",
+            "copy.tlz.partial",
+            "copy.indexes.json",
+            "copy.parts.json",
+            "copy.loaded",
+            "again.tlz",
+            "again.tlz.partial",
+            "again.indexes.json",
+            "replay.json",
+            "replay.lock",
+            "replay.journal",
+            "dead-letters.jsonl",
             "status.json",
+            ".status.json",
             "paused",
             "cutover.json",
             "report.json",
@@ -200,7 +218,8 @@ impl Paths {
             "reverse",
         ];
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(".done") || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        // A namespace has a dot of its own.
+        NAMES.contains(&name) || name.strip_suffix(".done").is_some_and(|namespace| namespace.contains('.'))
     }
 }
 
@@ -241,6 +260,8 @@ mod tests {
         assert!(paths.is_alive().unwrap());
         assert_eq!(paths.take().unwrap_err().kind(), ErrorKind::AlreadyExists);
         drop(held);
+        assert_eq!(paths.is_alive().unwrap_err().kind(), ErrorKind::NotFound);
+        fs::write(paths.state(), "{}").unwrap();
         assert!(!paths.is_alive().unwrap());
         drop(paths.take().unwrap());
     }
@@ -250,13 +271,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::of(folder.path());
         let _held = paths.take().unwrap();
-        for name in ["migration.json", "copy.tlz.partial", "shop.orders.done", "precious.txt"] {
+        assert_eq!(paths.first_of_another_kind().unwrap(), None);
+        for name in ["migration.json", "copy.tlz.partial", "shop.orders.done", "precious.txt", "logbook", "copy.sh"] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         paths.clear().unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, ["logs", "migration.lock", "precious.txt"]);
+        assert_eq!(left, ["copy.sh", "logbook", "logs", "migration.lock", "precious.txt"]);
     }
 
     #[test]

@@ -49,13 +49,16 @@ impl Migration {
             let mut replayed = std::pin::pin!(replayed);
             tokio::select! {
                 replayed = &mut replayed => {
-                    replayed?;
+                    if !replayed?.reached_end {
+                        return Err(Error::interrupted());
+                    }
                     break;
                 }
-                _ = asked => {
+                asked = asked => {
                     stop.cancel();
                     let ended = replayed.await;
                     unless_stopped(ended.map(drop), &self.cancel)?;
+                    asked?;
                 }
             }
         }
@@ -71,10 +74,18 @@ impl Migration {
             failed = build_unique(&archive, &self.target, &options, &moving, &*progress) => failed?,
             () = self.cancel.cancelled() => return Err(Error::interrupted()),
         };
-        for failure in failed {
-            // The cutover tries once more.
-            self.board.warn(&format!("{} {}: {}", failure.namespace, failure.index, failure.reason));
-        }
+        // The cutover tries once more.
+        let failed =
+            failed.iter().map(|failure| format!("{} {}: {}", failure.namespace, failure.index, failure.reason));
+        let failed: Vec<String> = failed.collect();
+        failed.iter().for_each(|failure| self.board.warn(failure));
+        self.change_state(|state| {
+            if let Some(copied) = &mut state.copied {
+                copied.failed.retain(|known| !failed.contains(known));
+                copied.failed.extend(failed);
+            }
+        })?;
+        self.board.failed_indexes(self.state().copied.map_or_else(Vec::new, |copied| copied.failed));
         Ok(())
     }
 
@@ -98,12 +109,20 @@ impl Migration {
     pub(super) async fn follow_until_cutover(&self) -> Result<MigrationReport> {
         loop {
             if let Stage::CuttingOver { request, .. } = self.state().stage {
-                let report = self.patiently(|| self.cut_over(&request)).await;
                 let automatic = self.options.cutover.is_some();
-                match report {
-                    Ok(report) => return self.has_cut_over(&request, report).await,
+                let cut_over = async || {
+                    let report = self.patiently(|| self.cut_over(&request)).await?;
+                    self.has_cut_over(&request, report).await
+                };
+                match cut_over().await {
+                    // After one that is not clean, whoever has asked for it may put things right, and ask again.
+                    Ok(report) if report.outcome != Outcome::Clean && !automatic => {}
+                    Ok(report) => return Ok(report),
                     Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
                     Err(error) => {
+                        if matches!(self.state().stage, Stage::Done { .. }) {
+                            return Err(error);
+                        }
                         self.answer(&request, &Err(&error))?;
                         self.change_state(|state| state.stage = Stage::Following)?;
                         if automatic {
@@ -139,14 +158,14 @@ impl Migration {
             self.listener.reported(&report);
             return Ok(report);
         }
-        // Before anybody hears that the target has taken over, and writes to it.
+        // Before anybody hears that the target may take over, and writes to it.
         let reverse = if self.options.reverse_capture { Some(self.capture_target().await?) } else { None };
+        self.change_state(|state| state.stage = Stage::Done { report: Box::new(report.clone()) })?;
         self.answer(request, &Ok(&report))?;
-        self.change_state(|state| state.stage = Stage::Done)?;
         self.board.stage("done");
         self.listener.reported(&report);
         if let Some(reverse) = reverse {
-            self.board.write_down()?;
+            self.board.write_down();
             reverse.await?;
         }
         Ok(report)

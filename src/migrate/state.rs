@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CutoverRequest, MigrateOptions};
+use super::{CutoverRequest, MigrateOptions, MigrationReport};
 use crate::{
     changes::capture::SourceId,
     error::{Error, ErrorKind, Result},
@@ -47,15 +47,18 @@ pub(crate) enum Stage {
     Copied,
     /// The target has everything up to the end of the copy, and unique indexes.
     Following,
-    /// The source takes no more writes.
+    /// A cutover was asked for. Once its end is known, the source is at rest.
     CuttingOver {
         /// How.
         request: CutoverRequest,
         /// The source's cluster time after its last write, once it is known.
         end: Option<u64>,
     },
-    /// The target has taken over.
-    Done,
+    /// The target may take over.
+    Done {
+        /// What the cutover has come to.
+        report: Box<MigrationReport>,
+    },
 }
 
 /// What a copy has come to.
@@ -165,13 +168,31 @@ impl State {
             let known = self.target_database.clone().unwrap_or_else(|| "none".to_owned());
             return refuse("database in the target's connection string", known, servers);
         }
-        let given = &options.selection;
-        let is_given = !given.include.is_empty() || !given.exclude.is_empty() || !given.rename.is_empty();
         let known = &self.selection;
-        let same = (&given.include, &given.exclude, &given.rename) == (&known.include, &known.exclude, &known.rename);
-        if (is_given && !same) || given.default_database != known.default_database {
-            let known = format!("{:?}", known.include.iter().chain(&known.exclude).collect::<Vec<_>>());
-            return refuse("selection", known, "leave it out to go on with it, or begin anew with --restart");
+        // The names of the file stand among the includes; a file that is gone says nothing else than they do.
+        let given = match options.selection.clone().with_file_read() {
+            Err(error) if error.kind() == ErrorKind::NotFound && known.include.is_empty() => return Err(error),
+            Err(_) => options.selection.clone(),
+            Ok(given) => given,
+        };
+        let hint = "leave it out to go on with what was selected, or begin anew with --restart";
+        let shown = |texts: &[String]| if texts.is_empty() { "none".to_owned() } else { texts.join(", ") };
+        let file_is_gone = given.collections_file.is_some();
+        let lists = [
+            ("--include, or file of collections", &given.include, &known.include, file_is_gone),
+            ("--exclude", &given.exclude, &known.exclude, false),
+            ("--rename", &given.rename, &known.rename, false),
+        ];
+        // Nothing at all goes on with what was selected.
+        let is_given = lists.iter().any(|(_, given, _, is_other)| !given.is_empty() || *is_other);
+        for (what, given, known, is_other) in lists {
+            if is_given && !is_other && given != known {
+                return refuse(what, shown(known), hint);
+            }
+        }
+        if given.default_database != known.default_database {
+            let database = known.default_database.clone().unwrap_or_else(|| "none".to_owned());
+            return refuse("database in the source's connection string", database, hint);
         }
         Ok(())
     }

@@ -4,8 +4,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::directory::Paths;
-use crate::error::{Error, ErrorKind, Result};
+use super::{
+    directory::Paths,
+    parts::Parts,
+    state::{Stage, State},
+};
+use crate::{
+    connect::Server,
+    error::{Error, Result},
+};
 
 /// Where a migration stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +32,7 @@ pub struct Status {
     pub begun: String,
     /// When this was written.
     pub updated: String,
-    /// Whether the target has everything up to the end of the copy.
+    /// Whether the target has the whole copy. It is consistent once the changes up to its end are applied, too.
     pub copy_complete: bool,
     /// The last cluster time of which the copy may have a change, once it is known: seconds and increment.
     pub copy_end: Option<(u32, u32)>,
@@ -56,7 +63,7 @@ pub struct Status {
     pub failed_indexes: Vec<String>,
     /// The last warnings.
     pub warnings: Vec<String>,
-    /// What the migration waits for to be put right, if it does.
+    /// What the migration waits for to be put right, if it does; or what has ended it.
     pub error: Option<String>,
     /// Each collection.
     pub namespaces: Vec<NamespaceStatus>,
@@ -78,7 +85,43 @@ pub struct NamespaceStatus {
     pub total_documents: Option<u64>,
 }
 
-/// Reads where the migration in a directory stands, whether it runs or not. Nothing is locked for it.
+impl Status {
+    /// As far as that is durable, before anything else is known.
+    ///
+    /// # Errors
+    /// When it cannot be read how the copy was cut.
+    pub(crate) fn of(state: &State, paths: &Paths, source: &Server, target: &Server) -> Result<Self> {
+        let is_copied = state.stage != Stage::Copying;
+        let mut status = Status {
+            stage: if matches!(state.stage, Stage::Done { .. }) { "done" } else { "starting" }.to_owned(),
+            source: source.place(),
+            target: target.place(),
+            begun: state.begun.clone(),
+            copy_complete: is_copied,
+            ..Status::default()
+        };
+        if let Some(parts) = Parts::read(&paths.parts())? {
+            (status.total_documents, status.total_bytes) = parts.sums();
+            let stage = if is_copied { "copied" } else { "waiting" };
+            let one = |(namespace, total_documents): (&str, Option<u64>)| NamespaceStatus {
+                namespace: namespace.to_owned(),
+                stage: stage.to_owned(),
+                total_documents,
+                ..NamespaceStatus::default()
+            };
+            status.namespaces = parts.namespaces().map(one).collect();
+        }
+        if let Some(copied) = &state.copied {
+            (status.documents, status.bytes) = (copied.documents, copied.bytes);
+            status.copy_end = Some(pair(copied.end));
+            status.repaired_indexes = copied.repaired.clone();
+            status.failed_indexes = copied.failed.clone();
+        }
+        Ok(status)
+    }
+}
+
+/// Reads where the migration in a directory stands, whether it runs or not. Nobody is kept waiting by it.
 ///
 /// # Errors
 /// When there is no migration there.
@@ -86,20 +129,19 @@ pub fn status(directory: &Path) -> Result<Status> {
     let paths = Paths::of(directory);
     let running = paths.is_alive()?;
     let path = paths.status();
+    // It has just been begun, or the machine has crashed while it was written.
+    let unknown = || Status { stage: "checking".to_owned(), ..Status::default() };
     let mut status: Status = match std::fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-            Error::new(ErrorKind::Damaged, "is not what a migration has written")
-                .with_source(error)
-                .at(path.display().to_string())
-        })?,
-        // It has just been begun.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Status { stage: "checking".to_owned(), ..Status::default() }
-        }
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| unknown()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => unknown(),
         Err(error) => return Err(Error::io(path, error)),
     };
     status.running = running;
     status.paused = paths.paused().exists();
+    if !running {
+        // How it was when the process ended says nothing of now.
+        (status.lag_seconds, status.seconds_left, status.bytes_per_second) = (None, None, 0);
+    }
     Ok(status)
 }
 

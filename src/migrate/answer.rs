@@ -1,0 +1,88 @@
+//! `report.json`: what a cutover has come to, for who has asked for it in another process.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Migration, MigrationReport,
+    control::{CutoverRequest, LOOK},
+    directory::Paths,
+    state::{Stage, State},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    replace::replace,
+};
+
+/// What a cutover has come to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    /// Of the request.
+    id: u64,
+    report: Option<MigrationReport>,
+    error: Option<String>,
+    hint: Option<String>,
+}
+
+/// Waits for what the cutover with this id comes to.
+///
+/// # Errors
+/// What it fails with, and when the process that was to do it is gone.
+pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
+    let paths = Paths::of(directory);
+    loop {
+        let alive = paths.is_alive()?;
+        if let Some(answer) = read(&paths)?.filter(|answer| answer.id == id) {
+            return match answer {
+                Answer { report: Some(report), .. } => Ok(report),
+                Answer { error, hint, .. } => {
+                    let error = Error::new(ErrorKind::Server, error.unwrap_or_else(|| "it has failed".to_owned()));
+                    Err(match hint {
+                        Some(hint) => error.with_hint(hint),
+                        None => error,
+                    })
+                }
+            };
+        }
+        if !alive {
+            // It may have ended between the last word and the answer.
+            if let Some(Stage::Done { report }) = State::read(&paths.state())?.map(|state| state.stage) {
+                return Ok(*report);
+            }
+            return Err(Error::new(ErrorKind::Server, "the migration has stopped before the cutover was over")
+                .with_hint("start it again with the same 'transload migrate' command: the cutover goes on")
+                .at(directory.display().to_string()));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn read(paths: &Paths) -> Result<Option<Answer>> {
+    match fs::read(paths.report()) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Error::new(ErrorKind::Damaged, "is not what a migration has written")
+                .with_source(error)
+                .at(paths.report().display().to_string())
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(paths.report(), error)),
+    }
+}
+
+impl Migration {
+    /// Writes down what a cutover has come to.
+    pub(super) fn answer(&self, request: &CutoverRequest, ended: &Result<&MigrationReport, &Error>) -> Result<()> {
+        let mut answer = Answer { id: request.id, report: None, error: None, hint: None };
+        match ended {
+            Ok(report) => answer.report = Some((*report).clone()),
+            Err(error) => {
+                answer.error = Some(error.to_string());
+                answer.hint = error.hint().map(str::to_owned);
+            }
+        }
+        let text =
+            serde_json::to_vec_pretty(&answer).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        replace(&self.paths.report(), &text)
+    }
+}

@@ -1,0 +1,148 @@
+//! The beginning of a migration: nothing is there that could be mistaken for a part of it, and it can succeed.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Listener, MigrateOptions,
+    directory::Paths,
+    state::{Pair, State},
+};
+use crate::{
+    changes::capture::{Scope, try_streams},
+    connect::Server,
+    error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    preflight::{CheckOptions, Verdict, check},
+    progress::Progress,
+    selection::{Selection, SelectionOptions},
+};
+
+/// How often catalogs are read until they stand still for so long.
+const READINGS: usize = 10;
+/// The pause between two readings.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A migration that is to begin.
+pub(super) struct Beginning<'a> {
+    pub(super) source: &'a Server,
+    pub(super) target: &'a Server,
+    pub(super) pair: Pair,
+    pub(super) options: &'a MigrateOptions,
+    pub(super) paths: &'a Paths,
+}
+
+impl Beginning<'_> {
+    /// Checks whether it can succeed, gives up the one that `is_known` to be in the directory, and writes down that another one
+    /// is begun.
+    ///
+    /// # Errors
+    /// When it cannot, or when the directory holds something else. Nothing was written then, and nothing given up.
+    pub(super) async fn begin(
+        self,
+        is_known: bool,
+        listener: &dyn Listener,
+        progress: &Arc<dyn Progress>,
+        cancel: &CancellationToken,
+    ) -> Result<State> {
+        if !is_known {
+            self.check_directory()?;
+        }
+        progress.stage("checking", None, None);
+        let selection = self.options.selection.clone().with_file_read()?;
+        check_database(self.target, &selection)?;
+        tokio::select! {
+            checked = self.check(&selection, listener) => checked?,
+            () = cancel.cancelled() => return Err(Error::interrupted()),
+        }
+        if is_known {
+            self.paths.clear()?;
+        }
+        let state = State::beginning(self.pair, selection, self.options.replaces);
+        state.write(&self.paths.state())?;
+        Ok(state)
+    }
+
+    /// Refuses a directory in which there is something of another kind, and `--restart` where there is nothing.
+    fn check_directory(&self) -> Result<()> {
+        let place = self.paths.directory().display().to_string();
+        if self.options.restart {
+            return Err(Error::new(ErrorKind::Usage, "there is no migration in it that could be given up")
+                .with_hint("leave out --restart")
+                .at(place));
+        }
+        match self.paths.first_of_another_kind()? {
+            None => Ok(()),
+            Some(name) => Err(Error::new(ErrorKind::AlreadyExists, format!("holds {name}, and no migration"))
+                .with_hint("name a directory that is empty, or not there yet")
+                .at(place)),
+        }
+    }
+
+    async fn check(&self, selection: &SelectionOptions, listener: &dyn Listener) -> Result<()> {
+        let (directory, replaces) = (Some(self.options.directory.clone()), self.options.replaces);
+        let options = CheckOptions { selection: selection.clone(), directory, replaces };
+        let report = still(|| check(self.source, Some(self.target), &options)).await?;
+        listener.checked(&report);
+        if report.verdict == Verdict::Refused {
+            let refused = report.findings.iter().filter(|finding| finding.verdict == Verdict::Refused);
+            let refused: Vec<String> = refused.map(|one| format!("{} {}: {}", one.side, one.what, one.found)).collect();
+            let remedies = report.findings.iter().filter(|finding| finding.verdict == Verdict::Refused);
+            let remedies: Vec<&str> = remedies.filter_map(|finding| finding.remedy.as_deref()).collect();
+            return Err(Error::new(ErrorKind::Server, format!("the move cannot succeed: {}", refused.join("; ")))
+                .with_hint(format!("{}; nothing was written", remedies.join("; "))));
+        }
+        if self.options.cutover.as_ref().is_some_and(|request| request.fence_source) {
+            super::cutover::check_fence(self.source)?;
+        }
+        if self.options.reverse_capture {
+            // Found out now, and not when everything is on the target.
+            let all = Selection::new(&SelectionOptions {
+                default_database: self.target.default_database().map(str::to_owned),
+                ..SelectionOptions::default()
+            })?;
+            let opened = try_streams(self.target, Scope::of(self.target), &all).await;
+            opened.map_err(|error| error.at("--reverse-capture"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads catalogs until nothing comes and goes meanwhile; a few times.
+///
+/// # Errors
+/// What the reading fails with, in the end.
+pub(super) async fn still<T, F: Future<Output = Result<T>>>(read: impl Fn() -> F) -> Result<T> {
+    for _ in 1..READINGS {
+        match read().await {
+            Err(error) if error.kind() == ErrorKind::NotFound => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    read().await
+}
+
+/// A database in the target's connection string is where everything has to go, whatever is born later.
+fn check_database(target: &Server, selection: &SelectionOptions) -> Result<()> {
+    let Some(only) = target.default_database() else { return Ok(()) };
+    let understood = Selection::new(selection)?;
+    let Some(source) = &selection.default_database else {
+        let message = format!("the target's connection string names a database, '{only}', and the source's does not");
+        return Err(Error::new(ErrorKind::Usage, message)
+            .with_hint(format!("name one in both, or in none; ?authSource={only} only authenticates there"))
+            .at("TARGET"));
+    };
+    let probe = Namespace::new(source.as_str(), "any")?;
+    let goes_to = understood.target(&probe)?.map(|target| target.database().to_owned());
+    match goes_to {
+        Some(database) if database != only => {
+            let message =
+                format!("'{source}' would go to '{database}', and the target's connection string names '{only}'");
+            Err(Error::new(ErrorKind::Usage, message)
+                .with_hint(format!("--rename '{source}.*={only}.*' moves it there"))
+                .at("TARGET"))
+        }
+        _ => Ok(()),
+    }
+}
