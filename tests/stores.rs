@@ -18,8 +18,12 @@ use transload_format::Documents;
 
 use crate::{copy::Side, servers::shared};
 
-const OPTIONS: LogOptions =
-    LogOptions { segment_bytes: 4096, block_bytes: 300, codec: transload_format::Codec::Zstd(1) };
+const OPTIONS: LogOptions = LogOptions {
+    segment_bytes: 4096,
+    block_bytes: 300,
+    codec: transload_format::Codec::Zstd(1),
+    idle: std::time::Duration::from_secs(10),
+};
 
 /// A store in which a stream has begun at time 0.
 struct Begun {

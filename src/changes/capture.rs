@@ -177,7 +177,7 @@ pub async fn capture(
         is_one_set: manifest.source.set.is_some(),
         options: manifest.options,
         log: options.log,
-        sync: SyncOptions { interval: options.sync_interval, bytes: SYNC_BYTES },
+        sync: SyncOptions { interval: options.sync_interval, bytes: SYNC_BYTES, idle: options.log.idle },
         until: options.until,
         budget: Budget::new(MEMORY),
         progress,

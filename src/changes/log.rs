@@ -28,7 +28,7 @@ mod segment;
 mod tests;
 mod writer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use transload_format::{Checkpoint, Codec};
 
@@ -65,11 +65,16 @@ pub struct LogOptions {
     pub block_bytes: usize,
     /// How blocks are compressed.
     pub codec: Codec,
+    /// How often a position that has moved without an event is written: often enough that it stays in the oplog.
+    pub idle: Duration,
 }
+
+/// A position that has moved without an event is written this often, unless something waits for it.
+const IDLE: Duration = Duration::from_secs(10);
 
 impl Default for LogOptions {
     fn default() -> Self {
-        LogOptions { segment_bytes: 256 << 20, block_bytes: 1 << 20, codec: Codec::default() }
+        LogOptions { segment_bytes: 256 << 20, block_bytes: 1 << 20, codec: Codec::default(), idle: IDLE }
     }
 }
 

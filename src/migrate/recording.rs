@@ -21,6 +21,8 @@ use crate::{
 
 /// How long events may wait before they are synced.
 const SYNC_EVERY: Duration = Duration::from_millis(200);
+/// How often a position without an event is written: a cutover waits for one.
+const IDLE: Duration = Duration::from_millis(500);
 
 impl Migration {
     /// Records the source's changes until `stop`, over whatever can be waited for. Tells `opened` when they are recorded.
@@ -69,7 +71,7 @@ impl Migration {
             sync_interval: SYNC_EVERY,
             until: None,
             duration: None,
-            log: LogOptions { codec: self.options.codec, ..LogOptions::default() },
+            log: LogOptions { codec: self.options.codec, idle: IDLE, ..LogOptions::default() },
             target: None,
         }
     }

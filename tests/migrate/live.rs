@@ -7,7 +7,7 @@ use super::{Migration, has};
 use crate::{
     changes::workload::{Allowed, Catalog, Workload},
     copy::Side,
-    servers::shared,
+    servers::{own, shared},
 };
 
 async fn moves(from: Release, seed: u64) {
@@ -49,4 +49,58 @@ async fn a_live_database_arrives_exactly() {
 #[tokio::test]
 async fn a_live_database_of_4_2_arrives_exactly() {
     moves(Release::V4_2_6, 502).await;
+}
+
+/// A source that nothing was ever written to since: its stream moves on with what others write, and the fence's own word.
+#[tokio::test]
+async fn a_fenced_source_takes_no_writes_and_the_cutover_takes_seconds() {
+    let (source, target) = (own(Release::V6_0_5).await, shared(Release::V6_0_5).await);
+    let source = Side::new(&source, "fenced");
+    source.open().await.collection("orders").insert_many((0..100).map(|id| doc! { "_id": id })).await.unwrap();
+    let mut migration = Migration::new(source, Side::new(target, "fenced"));
+    migration.start(&[]);
+    migration.until_following().await;
+    let begun = std::time::Instant::now();
+    let output = migration.about_later("cutover", &["--fence-source"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("refuses writes"), "{said}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(migration.end().await, 0);
+    let orders = migration.source.open().await.collection("orders");
+    orders.insert_one(doc! { "_id": "later" }).await.unwrap_err();
+    migration.assert_equal().await;
+}
+
+/// For a source at rest, in one go; with the changes of the target recorded afterwards, for a way back.
+#[tokio::test]
+async fn a_move_that_cuts_over_by_itself_goes_on_recording_the_target() {
+    let set = shared(Release::V6_0_5).await;
+    let (source, target) = (Side::new(set, "by_itself"), Side::new(set, "by_itself_moved"));
+    source.open().await.collection("orders").insert_many((0..100).map(|id| doc! { "_id": id })).await.unwrap();
+    let mut migration = Migration::new(source, target);
+    migration.start(&["--cutover", "when-caught-up", "--reverse-capture"]);
+    migration.until("done", |status| status["stage"] == "done").await;
+    migration.assert_equal().await;
+    let orders = migration.target.open().await.collection("orders");
+    orders.insert_one(doc! { "_id": "on the target" }).await.unwrap();
+    let recorded = migration.directory().join("reverse").join("log").join("1");
+    let size =
+        || std::fs::read_dir(&recorded).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
+    let before = size();
+    let begun = std::time::Instant::now();
+    while size() == before {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "nothing is recorded");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let again = migration.about("cutover", &["--yes"]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(said.contains("is over"), "{said}");
+    migration.kill();
+    // Whoever starts it once more hears how it ended.
+    let mut command = migration.command(&[]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("EQUAL"), "{said}");
 }

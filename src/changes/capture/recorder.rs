@@ -21,8 +21,6 @@ use crate::{
 const HELD_BACK: usize = 4 << 20;
 /// Bytes that the log may hold in memory, over all its lanes.
 const HELD_BY_LOG: usize = 32 << 20;
-/// How often a position that has moved without an event is committed: often enough that it stays in the oplog.
-const IDLE: Duration = Duration::from_secs(10);
 
 /// Where events are recorded: what a [`StoreWriter`] promises.
 pub(super) trait Log {
@@ -58,6 +56,8 @@ pub(super) struct SyncOptions {
     pub(super) interval: Duration,
     /// After so many bytes of events.
     pub(super) bytes: usize,
+    /// So long after the last time, if the position has moved without an event.
+    pub(super) idle: Duration,
 }
 
 /// Events of one lane that were recorded.
@@ -159,7 +159,7 @@ impl<L: Log> Recorder<L> {
     /// # Errors
     /// As [`take`](Self::take).
     pub(super) fn tick(&mut self) -> Result<()> {
-        let after = if self.appended > 0 { self.sync.interval } else { IDLE };
+        let after = if self.appended > 0 { self.sync.interval } else { self.sync.idle };
         if self.appended >= self.sync.bytes || self.committed_at.elapsed() >= after {
             self.commit()?;
         }
@@ -172,9 +172,9 @@ impl<L: Log> Recorder<L> {
     /// When [`tick`](Self::tick) is to be called, if nothing comes before.
     pub(super) fn next_tick(&self) -> Duration {
         if self.boundary.is_none() {
-            return IDLE;
+            return self.sync.idle;
         }
-        let after = if self.appended > 0 { self.sync.interval } else { IDLE };
+        let after = if self.appended > 0 { self.sync.interval } else { self.sync.idle };
         after.saturating_sub(self.committed_at.elapsed()).max(Duration::from_millis(1))
     }
 

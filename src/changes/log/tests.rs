@@ -19,9 +19,9 @@ use super::*;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Small segments and blocks, so that there are many.
-const SMALL: LogOptions = LogOptions { segment_bytes: 4096, block_bytes: 300, codec: Codec::Zstd(1) };
+const SMALL: LogOptions = LogOptions { segment_bytes: 4096, block_bytes: 300, codec: Codec::Zstd(1), idle: IDLE };
 /// One segment.
-const ONE: LogOptions = LogOptions { segment_bytes: 1 << 30, block_bytes: 300, codec: Codec::Zstd(1) };
+const ONE: LogOptions = LogOptions { segment_bytes: 1 << 30, block_bytes: 300, codec: Codec::Zstd(1), idle: IDLE };
 
 fn position(time: u64) -> Position {
     Position { token: rawdoc! { "_data": format!("token {time}") }.into_bytes(), time }

@@ -56,7 +56,7 @@ fn event_of(name: &str, time: u32, len: usize) -> Vec<u8> {
 fn recorder(bytes: usize) -> Recorder<Memory> {
     let selection = Selection::new(&SelectionOptions::default()).unwrap();
     let filter = Filter::new(selection, Watch::Deployment);
-    let sync = SyncOptions { interval: Duration::ZERO, bytes };
+    let sync = SyncOptions { interval: Duration::ZERO, bytes, idle: Duration::from_secs(10) };
     Recorder::new(Memory::default(), Position { token: token("0"), time: 0 }, filter, sync)
 }
 
