@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Migration<'a> {
     pub(crate) source: Side<'a>,
     pub(crate) target: Side<'a>,
+    /// The connection string of the source, where it is that of a user.
+    pub(crate) source_uri: Option<String>,
     folder: TempDir,
     process: Option<Child>,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Migration<'a> {
 impl<'a> Migration<'a> {
     pub(crate) fn new(source: Side<'a>, target: Side<'a>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Migration { source, target, folder, process: None }
+        Migration { source, target, source_uri: None, folder, process: None }
     }
 
     pub(crate) fn directory(&self) -> PathBuf {
@@ -54,7 +56,8 @@ impl<'a> Migration<'a> {
         let uri = |side: &Side<'_>| side.set.uri().replace("/?", &format!("/{}?", side.database));
         let mut command = Command::new(env!("CARGO_BIN_EXE_transload"));
         let rename = format!("{}.*={}.*", self.source.database, self.target.database);
-        command.args(["migrate", &uri(&self.source), &uri(&self.target), "--dir"]).arg(directory);
+        let from = self.source_uri.clone().unwrap_or_else(|| uri(&self.source));
+        command.args(["migrate", &from, &uri(&self.target), "--dir"]).arg(directory);
         if self.source.database != self.target.database {
             command.args(["--rename", &rename]);
         }
@@ -130,7 +133,7 @@ impl<'a> Migration<'a> {
 
     /// Waits until the target has everything that the source has now.
     pub(crate) async fn until_following(&mut self) -> Value {
-        let now = self.source.server().await.operation_time().await.unwrap();
+        let now = self.source.server_of_all().await.operation_time().await.unwrap();
         let following = |status: &Value| {
             let applied = status["applied"][0].as_u64().unwrap_or(0) << 32 | status["applied"][1].as_u64().unwrap_or(0);
             status["stage"] == "following" && applied >= now
