@@ -103,3 +103,39 @@ async fn documents_that_changed_while_an_old_server_was_read_need_no_source() {
     assert!(report.is_whole() && report.reached_end, "{report:?}");
     moved.assert_equal().await;
 }
+
+/// A barrier behind the moment that is wanted must not let the lanes go on behind it, past what they have left undone.
+#[tokio::test]
+async fn regression_what_stands_between_a_moment_and_a_rename_is_not_lost() {
+    let set = shared(Release::V6_0_5).await;
+    let (source, target) = (Side::new(set, "before_renames"), Side::new(set, "before_renames_copy"));
+    source.run(doc! { "dropDatabase": 1 }).await;
+    source.run(doc! { "insert": "counts", "documents": [{ "_id": 1, "list": [] }, { "_id": 2, "list": [] }] }).await;
+    source.run(doc! { "insert": "name_0", "documents": [{ "_id": 1 }] }).await;
+    let moved = Move::new(source, target);
+    let capture = moved.capture().await;
+    moved.copy().await;
+    let admin = set.client().await.unwrap().database("admin");
+    let mut times = Vec::new();
+    for round in 0..4 {
+        for step in 0..6 {
+            let push = doc! { "q": { "_id": 1 + step % 2 }, "u": { "$push": { "list": round * 10 + step } } };
+            let reply = moved.source.run(doc! { "update": "counts", "updates": [push] }).await;
+            let time = reply.get_timestamp("operationTime").unwrap();
+            times.push(u64::from(time.time) << 32 | u64::from(time.increment));
+        }
+        let name = |number: i32| format!("before_renames.name_{number}");
+        let rename = doc! { "renameCollection": name(round), "to": name(round + 1) };
+        admin.run_command(rename).await.unwrap();
+    }
+    moved.recorded_now().await;
+    capture.stop().await;
+    for time in times {
+        let options = ReplayOptions { follow: false, keep_log: true, ..moved.options(Some(time)) };
+        let report = moved.replay_as(options, false, CancellationToken::new()).await.unwrap();
+        assert!(report.reached_end && report.is_whole(), "{report:?}");
+    }
+    let options = ReplayOptions { follow: false, ..moved.options(None) };
+    moved.replay_as(options, false, CancellationToken::new()).await.unwrap();
+    moved.assert_equal().await;
+}
