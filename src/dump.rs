@@ -99,7 +99,7 @@ pub async fn dump(
         since,
         at_one_time,
         when_lost: None,
-        limit: None,
+        brakes: Vec::new(),
         sink: sink.clone(),
         progress,
     };

@@ -25,6 +25,7 @@ mod cutover;
 mod directory;
 mod follow;
 mod parts;
+mod pressure;
 mod recording;
 mod report;
 mod state;
@@ -51,12 +52,12 @@ use self::{
     state::{Pair, Stage, State},
 };
 use crate::{
+    brake::Brake,
     changes::capture::SourceId,
     connect::Server,
     error::{Error, ErrorKind, Result},
     preflight::CheckReport,
     progress::Progress,
-    rate::RateLimit,
     selection::SelectionOptions,
 };
 
@@ -98,6 +99,16 @@ pub struct MigrateOptions {
     pub progress_interval: Duration,
 }
 
+/// What the copy is held back by.
+struct Brakes {
+    /// Reading: by the source, and to the rate that the user wants.
+    source: Brake,
+    /// Loading: by the target.
+    target: Brake,
+    /// Reading: by the disk.
+    disk: Brake,
+}
+
 /// A migration at work.
 struct Migration {
     paths: Paths,
@@ -108,7 +119,7 @@ struct Migration {
     selection: SelectionOptions,
     state: Mutex<State>,
     board: Arc<Board>,
-    limit: Option<Arc<RateLimit>>,
+    brakes: Brakes,
     listener: Arc<dyn Listener>,
     cancel: CancellationToken,
     _lock: Lock,
@@ -147,7 +158,7 @@ pub async fn migrate(
         }
     };
     let status = Status::of(&state, &paths, source, target)?;
-    let limit = options.max_rate.map(|rate| Arc::new(RateLimit::new(rate)));
+    let brakes = Brakes { source: Brake::new(options.max_rate), target: Brake::new(None), disk: Brake::new(None) };
     let migration = Migration {
         board: Board::new(paths.clone(), progress, status),
         paths,
@@ -156,7 +167,7 @@ pub async fn migrate(
         selection: state.selection.clone(),
         options,
         state: Mutex::new(state),
-        limit,
+        brakes,
         listener,
         cancel,
         _lock: lock,

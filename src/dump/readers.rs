@@ -16,11 +16,11 @@ use super::plan::Job;
 use crate::{
     archive::Sink,
     batch::{Batch, Budget},
+    brake::Brake,
     catalog::Entry,
     connect::Server,
     error::{Error, ErrorKind, Result},
     progress::Progress,
-    rate::RateLimit,
     scan::{PartScan, check_identity},
 };
 
@@ -46,8 +46,8 @@ pub(crate) struct Readers {
     pub(crate) at_one_time: bool,
     /// Where changes are recorded, a lost collection is no error: what became of it, they tell.
     pub(crate) when_lost: Option<WhenLost>,
-    /// How fast to read at most.
-    pub(crate) limit: Option<Arc<RateLimit>>,
+    /// What holds them back.
+    pub(crate) brakes: Vec<Brake>,
     pub(crate) sink: Sink,
     pub(crate) progress: Arc<dyn Progress>,
 }
@@ -217,8 +217,8 @@ impl Shared {
     async fn hand_over(&self, namespace: u32, part: u32, block: &mut Vec<u8>) -> Result<()> {
         let documents = std::mem::take(block);
         let bytes = documents.len() as u64;
-        if let Some(limit) = &self.readers.limit {
-            limit.take(bytes).await;
+        for brake in &self.readers.brakes {
+            brake.take(bytes).await;
         }
         let permit = self.budget.acquire(documents.len()).await?;
         self.readers.sink.documents(namespace, part, Batch { documents, permit }).await?;

@@ -41,6 +41,12 @@ pub(crate) enum Waiting {
     Stage,
     /// The recording of the source's changes.
     Capture,
+    /// The copy, for the sake of the source.
+    Source,
+    /// The copy, for the sake of the target.
+    Target,
+    /// The copy, for lack of room.
+    Disk,
 }
 
 /// The board of a migration.
@@ -122,18 +128,24 @@ impl Board {
 
     /// What one of the two waits for to be put right; none when it goes on.
     pub(crate) fn waits_for(&self, who: Waiting, error: Option<&Error>) {
+        self.is_held(who, error.map(|error| format!("{error}; it is tried again until it can go on")));
+    }
+
+    /// The same in words.
+    pub(crate) fn is_held(&self, who: Waiting, why: Option<String>) {
         let news = {
             let mut state = self.state();
-            let before = state.errors.get(&who).cloned();
-            match error {
-                Some(error) => drop(state.errors.insert(who, error.to_string())),
-                None => drop(state.errors.remove(&who)),
-            }
+            let before = match &why {
+                Some(why) => state.errors.insert(who, why.clone()),
+                None => state.errors.remove(&who),
+            };
             state.status.error = state.errors.values().next().cloned();
-            state.errors.get(&who).filter(|now| before.as_ref() != Some(*now)).cloned()
+            if before == why { None } else { Some(why) }
         };
-        if let Some(text) = news {
-            self.warn(&format!("{text}; it is tried again until it can go on"));
+        match news {
+            None => {}
+            Some(Some(why)) => self.warn(&why),
+            Some(None) => self.log(None, "it goes on"),
         }
     }
 

@@ -15,7 +15,9 @@ use transload_format::{ArchiveId, Contents};
 use super::{
     Migration,
     beginning::still,
+    board::Waiting,
     parts::Parts,
+    pressure::{watch_disk, watch_server},
     state::{Copied, Stage},
 };
 use crate::{
@@ -51,6 +53,11 @@ impl Migration {
     /// When a server or the disk fails. What was done is kept, and the next call goes on with it.
     pub(super) async fn copy(&self) -> Result<Copied> {
         let begun = std::time::Instant::now();
+        let _watched = [
+            watch_server(&self.board, &self.source, Waiting::Source, &self.brakes.source),
+            watch_server(&self.board, &self.target, Waiting::Target, &self.brakes.target),
+            watch_disk(&self.board, self.paths.directory(), &self.brakes.disk),
+        ];
         let path = self.paths.archive();
         let growth = Growth::default();
         let stop = self.cancel.child_token();
@@ -70,7 +77,7 @@ impl Migration {
         let journal = LoadJournal::open(&self.paths.loaded(), id.to_string(), end)?;
         let options = self.restore_options(self.existing(&journal, &parts).await?);
         let watch: Arc<dyn LoadWatch> = self.board.clone();
-        let moving = Moving::new(journal, watch);
+        let moving = Moving::new(journal, watch, self.brakes.target.clone());
         let input = Box::new(GrowingFile::open(&path, growth.clone())?);
         let loading = async {
             let loaded = load(NAME, input, &self.target, options, moving, self.board.of_loading(), stop.clone()).await;
@@ -169,7 +176,7 @@ impl Migration {
             since,
             at_one_time: false,
             when_lost: Some(Arc::new(when_lost)),
-            limit: self.limit.clone(),
+            brakes: vec![self.brakes.source.clone(), self.brakes.disk.clone()],
             sink: sink.clone(),
             progress: self.board.of_reading(),
         };

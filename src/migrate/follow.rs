@@ -67,7 +67,7 @@ impl Migration {
         let contents = archive.contents();
         let journal = LoadJournal::open(&self.paths.loaded(), contents.header().id.to_string(), contents.sequence())?;
         let watch: Arc<dyn LoadWatch> = self.board.clone();
-        let moving = Moving::new(journal, watch);
+        let moving = Moving::new(journal, watch, self.brakes.target.clone());
         let options = self.restore_options(Existing::Append);
         let progress = self.board.of_loading();
         let failed = tokio::select! {

@@ -81,6 +81,9 @@ impl Loaders {
         let one = async move |work: Work| {
             let bytes = u64::from(work.batch.len);
             let (namespace, block) = (work.batch.namespace, work.batch.block);
+            if let Some(moving) = &moving {
+                moving.may_load(bytes).await;
+            }
             let batch = work.batch.wait().await?;
             let done = work.target.load(&batch.documents).await?;
             progress.advance(done.inserted, bytes);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LoadJournal, RestoreOptions, Source, indexes, plan::Plan, run};
 use crate::{
     archive::ArchiveFile,
+    brake::Brake,
     catalog::{
         self, Footprint, IndexFailure,
         sidecar::{index_name, spec_value},
@@ -37,15 +38,22 @@ pub(crate) struct Moving {
     /// Whether the collections were made by a load before this one.
     goes_on: bool,
     watch: Arc<dyn LoadWatch>,
+    /// What holds it back.
+    brake: Brake,
     /// How many blocks each namespace has of which no more come.
     expected: Mutex<HashMap<u32, u64>>,
 }
 
 impl Moving {
     /// A load that goes on where `journal` ends.
-    pub(crate) fn new(journal: LoadJournal, watch: Arc<dyn LoadWatch>) -> Self {
+    pub(crate) fn new(journal: LoadJournal, watch: Arc<dyn LoadWatch>, brake: Brake) -> Self {
         let goes_on = journal.has_begun();
-        Moving { journal, goes_on, watch, expected: Mutex::default() }
+        Moving { journal, goes_on, watch, brake, expected: Mutex::default() }
+    }
+
+    /// Waits until so many bytes may be loaded.
+    pub(super) async fn may_load(&self, bytes: u64) {
+        self.brake.take(bytes).await;
     }
 
     /// What a load of this archive leaves is known by the archive, so that the next one finds it.

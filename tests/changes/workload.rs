@@ -124,6 +124,8 @@ impl Workload {
                 ErrorKind::Command(_) | ErrorKind::Write(_) | ErrorKind::InsertMany(_) | ErrorKind::BulkWrite(_) => {
                     true
                 }
+                // By the driver, which takes a first field with a dollar for an operator.
+                ErrorKind::InvalidArgument { .. } => true,
                 _ => error.contains_label("TransientTransactionError"),
             };
             assert!(refused, "{error}");

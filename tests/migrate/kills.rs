@@ -20,7 +20,8 @@ use crate::{
 const BYTES: usize = 20_000;
 
 async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
-    let (source, target) = (format!("killed_{seed}"), format!("killed_{seed}_moved"));
+    let source = format!("killed_{seed}_{}", from as usize);
+    let target = format!("{source}_moved");
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
     let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from), extremes: true };
