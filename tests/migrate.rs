@@ -5,6 +5,7 @@ mod catalog;
 mod faults;
 mod kills;
 mod live;
+mod old_scripts;
 mod refusals;
 
 use std::{

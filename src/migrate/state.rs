@@ -171,22 +171,21 @@ impl State {
         let known = &self.selection;
         // The names of the file stand among the includes; a file that is gone says nothing else than they do.
         let given = match options.selection.clone().with_file_read() {
-            Err(error) if error.kind() == ErrorKind::NotFound && known.include.is_empty() => return Err(error),
-            Err(_) => options.selection.clone(),
+            Err(_) if !known.include.is_empty() => {
+                SelectionOptions { include: known.include.clone(), ..options.selection.clone() }
+            }
+            Err(error) => return Err(error),
             Ok(given) => given,
         };
         let hint = "leave it out to go on with what was selected, or begin anew with --restart";
         let shown = |texts: &[String]| if texts.is_empty() { "none".to_owned() } else { texts.join(", ") };
-        let file_is_gone = given.collections_file.is_some();
         let lists = [
-            ("--include, or file of collections", &given.include, &known.include, file_is_gone),
-            ("--exclude", &given.exclude, &known.exclude, false),
-            ("--rename", &given.rename, &known.rename, false),
+            ("--include, or file of collections", &given.include, &known.include),
+            ("--exclude", &given.exclude, &known.exclude),
+            ("--rename", &given.rename, &known.rename),
         ];
-        // Nothing at all goes on with what was selected.
-        let is_given = lists.iter().any(|(_, given, _, is_other)| !given.is_empty() || *is_other);
-        for (what, given, known, is_other) in lists {
-            if is_given && !is_other && given != known {
+        for (what, given, known) in lists.into_iter().filter(|(_, given, _)| !given.is_empty()) {
+            if given != known {
                 return refuse(what, shown(known), hint);
             }
         }
