@@ -147,14 +147,19 @@ pub async fn migrate(
         target: SourceId::of(target).await?,
         target_database: target.default_database().map(str::to_owned),
     };
-    let state = match State::read(&paths.state())? {
+    let known = match State::read(&paths.state()) {
+        // What is given up need not be understood.
+        Err(error) if options.restart && error.kind() == ErrorKind::Damaged => None,
+        known => known?,
+    };
+    let state = match known {
         Some(state) if !options.restart => {
             state.check(&pair, &options, &paths.state())?;
             state
         }
-        known => {
+        _ => {
             let beginning = Beginning { source, target, pair, options: &options, paths: &paths };
-            beginning.begin(known.is_some(), &*listener, &progress, &cancel).await?
+            beginning.begin(paths.state().exists(), &*listener, &progress, &cancel).await?
         }
     };
     let status = Status::of(&state, &paths, source, target)?;
@@ -245,13 +250,14 @@ impl Migration {
     }
 
     async fn work(&self) -> Result<MigrationReport> {
+        self.give_up_cutover()?;
         if self.state().stage == Stage::Copying {
             self.board.stage("copying");
             let copied = self.patiently(|| self.copy()).await?;
-            self.has_copied(copied)?;
             if self.options.pause_after_copy {
                 pause(self.paths.directory())?;
             }
+            self.has_copied(copied)?;
         }
         if let Some(copied) = self.state().copied {
             self.board.copied(&copied);
@@ -261,6 +267,22 @@ impl Migration {
             self.change_state(|state| state.stage = Stage::Following)?;
         }
         self.follow_until_cutover().await
+    }
+
+    /// A cutover that was under way when the process before this one ended is asked for anew, or not: whoever asked for it may
+    /// have lifted the fence since, or let the application write again.
+    fn give_up_cutover(&self) -> Result<()> {
+        match std::fs::remove_file(self.paths.request()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(self.paths.request(), error));
+            }
+            _ => {}
+        }
+        if let Stage::CuttingOver { .. } = self.state().stage {
+            self.board.warn("the cutover that was under way is given up: ask for it once more");
+            self.change_state(|state| state.stage = Stage::Following)?;
+        }
+        Ok(())
     }
 
     /// Does something until it succeeds, over whatever can be waited for: a server that is not there, a disk that is full.

@@ -83,6 +83,11 @@ impl<'a> Migration<'a> {
         process.wait().unwrap();
     }
 
+    /// The number that the system knows it by.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it was started").id()
+    }
+
     /// Whether it runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.try_wait().unwrap().is_none())

@@ -114,6 +114,11 @@ impl Growth {
 pub(crate) struct GrowingFile {
     file: File,
     growth: Growth,
+    /// How far it was read.
+    position: u64,
+    /// How far it is on the disk: what comes out of here must not be lost with the machine, or what was made of it would
+    /// be of something that is not there.
+    synced: u64,
 }
 
 impl GrowingFile {
@@ -124,7 +129,7 @@ impl GrowingFile {
     pub(crate) fn open(path: &Path, growth: Growth) -> Result<Self> {
         let partial = partial_name(path);
         let file = File::open(&partial).or_else(|_| File::open(path)).map_err(|error| Error::io(path, error))?;
-        Ok(GrowingFile { file, growth })
+        Ok(GrowingFile { file, growth, position: 0, synced: 0 })
     }
 }
 
@@ -139,7 +144,15 @@ impl Read for GrowingFile {
                     return Err(io::Error::other("it is no longer written, and not finished"));
                 }
                 0 => std::thread::sleep(LOOK),
-                read => return Ok(read),
+                read => {
+                    self.position += read as u64;
+                    if self.position > self.synced {
+                        let len = self.file.metadata()?.len();
+                        self.file.sync_data()?;
+                        self.synced = len;
+                    }
+                    return Ok(read);
+                }
             }
         }
     }

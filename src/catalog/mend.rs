@@ -42,16 +42,19 @@ pub struct Mended {
     pub what: String,
     /// Why it was not done: the server's reason, or ours.
     pub failed: Option<String>,
+    /// Whether a copy that is made anew would be as the source has it.
+    #[serde(skip)]
+    pub(crate) is_cured_anew: bool,
 }
 
 impl Mended {
     fn new(namespace: &Namespace, what: impl Into<String>, failed: Option<String>) -> Self {
-        Mended { namespace: namespace.clone(), what: what.into(), failed }
+        Mended { namespace: namespace.clone(), what: what.into(), failed, is_cured_anew: false }
     }
 
-    /// Whether it is about the collection itself, what it is and whether its documents are there, and not about an index.
-    pub(crate) fn is_of_collection(&self) -> bool {
-        ["option ", "type", "documents"].iter().any(|about| self.what.starts_with(about))
+    /// What only a copy that is made anew can put right.
+    fn only_anew(namespace: &Namespace, what: impl Into<String>, why: String) -> Self {
+        Mended { is_cured_anew: true, ..Mended::new(namespace, what, Some(why)) }
     }
 }
 
@@ -127,7 +130,7 @@ async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
             let (is, should) = (kind_name(existing.collection.kind), kind_name(wanted.kind));
             let reason =
                 format!("it is a {is} on the target and a {should} on the source, and no collection is dropped");
-            mended.push(Mended::new(name, "type", Some(reason)));
+            mended.push(Mended::only_anew(name, "type", reason));
             return Ok(made(mended, Plan::default()));
         }
         Some(existing) => {
@@ -141,7 +144,7 @@ async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
         (pair.existing.is_none() || is_empty(target, on_target).await?) && !is_empty(source, &pair.source.data).await?;
     if is_lost {
         let reason = "its documents are not on the target".to_owned();
-        mended.push(Mended::new(name, "documents", Some(reason)));
+        mended.push(Mended::only_anew(name, "documents", reason));
     }
     let version = target.version();
     let of_source = meant_indexes(&wanted.options, &wanted.indexes, version);

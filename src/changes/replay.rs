@@ -64,7 +64,7 @@ pub use report::ReplayReport;
 const MEMORY: usize = 96 * 1024 * 1024;
 /// The same where a cutover will do so.
 const TIME_SERIES_LATER: &str =
-    "it is a time-series collection, of which no server gives change events: it is copied anew at the cutover";
+    "it is a time-series collection, of which no server gives change events: it is copied at the cutover";
 /// Why a replay into a database with such a collection is not whole.
 const TIME_SERIES: &str = "it is a time-series collection, of which no server gives change events: what was written to it since its \
                            copy is not there; copy it anew when nothing is written to it, and take this line out";
@@ -163,7 +163,7 @@ pub async fn replay(
     shared.progress.stage("replaying", None, None);
     for namespace in shared.windows.iter().flat_map(Windows::time_series) {
         if shared.target_of(namespace)?.is_some() {
-            shared.keep_of_collection(DeadLetter::of_all(namespace, shared.why_no_time_series())).await?;
+            shared.no_time_series(namespace).await?;
         }
     }
     let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
@@ -203,6 +203,7 @@ pub async fn replay(
         directory: options.directory.display().to_string(),
         target: target.place(),
         events: count(&counts.events),
+        deletes: count(&counts.deletes),
         skipped: count(&counts.skipped),
         refetched: count(&counts.refetched),
         barriers: count(&counts.barriers),

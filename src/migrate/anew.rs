@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use transload_format::CollectionType;
+
 use super::Migration;
 use crate::{
     archive::{ArchiveFile, Destination},
-    catalog::{self, sidecar::sidecar_path},
+    catalog::{self, Entry, sidecar::sidecar_path},
     changes::replay::{dead_letters, settle},
     dump::{DumpOptions, dump},
     error::{Error, ErrorKind, Result},
@@ -18,21 +20,45 @@ use crate::{
 };
 
 impl Migration {
-    /// The collections whose changes could not be followed.
-    pub(super) fn not_followed(&self) -> Result<Vec<Namespace>> {
+    /// The collections whose changes could not be followed; of time series no server tells any.
+    pub(super) async fn not_followed(&self) -> Result<Vec<Namespace>> {
         let letters = dead_letters(&self.paths.dead_letters())?;
-        Ok(letters.into_iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace).collect())
+        let noted = letters.into_iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace);
+        let entries = self.selected_on_source().await?.entries;
+        let series = entries.into_iter().filter(|entry| entry.collection.kind == CollectionType::TimeSeries);
+        Ok(noted.chain(series.map(|entry| entry.namespace)).collect())
     }
 
     /// The collections of the source that the target has as something else than they are, so that nothing can mend them.
-    pub(super) fn unlike(&self, mended: &[catalog::Mended]) -> Result<Vec<Namespace>> {
+    pub(super) async fn unlike(&self, mended: &[catalog::Mended]) -> Result<Vec<Namespace>> {
         let selection = Selection::new(&self.selection)?;
-        let failed = mended.iter().filter(|one| one.failed.is_some() && one.is_of_collection());
+        let entries = self.selected_on_source().await?.entries;
         let mut unlike = Vec::new();
-        for one in failed {
-            unlike.extend(selection.origin(&one.namespace)?);
+        for one in mended.iter().filter(|one| one.is_cured_anew) {
+            let Some(source) = selection.origin(&one.namespace)? else { continue };
+            let entry = entries.iter().find(|entry| entry.namespace == source);
+            // What the target has is not dropped for what it would not take.
+            if let Some(entry) = entry
+                && self.takes(entry).await?
+            {
+                unlike.push(source);
+            }
         }
         Ok(unlike)
+    }
+
+    /// Whether the target makes such a collection: tried under a name that nobody has.
+    async fn takes(&self, entry: &Entry) -> Result<bool> {
+        let selection = Selection::new(&self.selection)?;
+        let Some(target) = selection.target(&entry.namespace)? else { return Ok(false) };
+        let scratch = catalog::scratch(target.database())?;
+        let made = catalog::create(&self.target, &scratch, &entry.collection).await;
+        catalog::drop(&self.target, &scratch).await?;
+        match made {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Server => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Copies collections once more, now that nothing changes them.
@@ -74,8 +100,10 @@ impl Migration {
                 std::fs::remove_file(&used).map_err(|error| Error::io(&used, error))?;
             }
         }
+        // What is not all there now must not pass for it when this is done again.
+        let is_whole = |report: &RestoreReport| report.refused + report.duplicates == 0;
+        let is_of_them = |namespace: &Namespace| wanted.contains(namespace) && reports.iter().all(is_whole);
         // Whatever else was wrong with their documents, they are new.
-        let is_of_them = |namespace: &Namespace| wanted.contains(namespace);
         settle(self.paths.directory(), |letter| is_of_them(&letter.namespace))?;
         Ok(reports)
     }

@@ -51,7 +51,9 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
                 return Ok(*report);
             }
             return Err(Error::new(ErrorKind::Server, "the migration has stopped before the cutover was over")
-                .with_hint("start it again with the same 'transload migrate' command: the cutover goes on")
+                .with_hint(
+                    "start it again with the same 'transload migrate' command, and ask for the cutover once more",
+                )
                 .at(directory.display().to_string()));
         }
         tokio::time::sleep(LOOK).await;

@@ -8,6 +8,7 @@ use transload_format::CollectionType;
 use super::{
     Migration, MigrationReport,
     control::{CutoverRequest, Verify},
+    cutover::writes_in,
 };
 use crate::{
     catalog::Entry,
@@ -32,22 +33,26 @@ const NAMED: usize = 20;
 const SEED: u64 = 1;
 
 impl Migration {
-    /// Compares the target with the source as the request wants it, and notes what differs.
-    pub(super) async fn compare(&self, request: &CutoverRequest, report: &mut MigrationReport) -> Result<()> {
+    /// Compares the target with the source as the request wants it, and notes what differs. Gives back how many changes an
+    /// application has made meanwhile.
+    pub(super) async fn compare(&self, request: &CutoverRequest, report: &mut MigrationReport) -> Result<u64> {
         let begun = Instant::now();
-        let entries = self.selected_on_source().await?;
-        match request.verify {
-            _ if entries.is_empty() => {}
-            Verify::None => {}
-            Verify::Counts => self.compare_counts(&entries, report).await?,
-            Verify::Full => self.compare_documents(&entries, None, report).await?,
-            Verify::Sample => {
-                let sample = Sampled { documents: SAMPLE, seed: SEED };
-                self.compare_documents(&entries, Some(sample), report).await?;
-            }
+        let catalog = self.selected_on_source().await?;
+        report.failed.extend(catalog.missing.iter().map(|missing| format!("not compared: {missing}")));
+        let entries = catalog.entries;
+        if entries.is_empty() {
+            report.failed.push("nothing that is selected is on the source any more".to_owned());
+            return Ok(0);
         }
+        let sample = Sampled { documents: SAMPLE, seed: SEED };
+        let writes = match request.verify {
+            Verify::None => 0,
+            Verify::Counts => self.compare_counts(&entries, report).await.map(|()| 0)?,
+            Verify::Full => self.compare_documents(&entries, None, report).await?,
+            Verify::Sample => self.compare_documents(&entries, Some(sample), report).await?,
+        };
         report.verify_seconds = begun.elapsed().as_secs_f64();
-        Ok(())
+        Ok(writes)
     }
 
     async fn compare_documents(
@@ -55,7 +60,7 @@ impl Migration {
         entries: &[Entry],
         sample: Option<Sampled>,
         report: &mut MigrationReport,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let names: Vec<Namespace> = entries.iter().map(|entry| entry.namespace.clone()).collect();
         // An interrupted comparison was of another time.
         let findings = self.paths.findings();
@@ -68,7 +73,7 @@ impl Migration {
             selection: self.selection.only(&names)?,
             ignore_field_order: false,
             sample,
-            recheck: Some(self.recheck_for(report)),
+            recheck: Some(if entries.iter().any(expires) { RECHECK_EXPIRING } else { RECHECK }),
             findings,
             parallel: self.options.parallel,
             part_bytes: PART_BYTES,
@@ -77,7 +82,7 @@ impl Migration {
         let compared = self.while_following(async {
             verify(left, right, options, self.board.of_cutover(), self.cancel.clone()).await?.finish()
         });
-        let compared = compared.await?;
+        let (compared, writes) = compared.await?;
         report.compared = compared.documents.left.max(compared.documents.right);
         report.documents_different = compared.documents.differences();
         report.differences.extend(compared.discrepancies.iter().take(NAMED).map(ToString::to_string));
@@ -92,17 +97,12 @@ impl Migration {
         }));
         report.failed.extend(compared.missing.iter().map(|missing| format!("not compared: {missing}")));
         report.warnings.extend(compared.warnings);
-        Ok(())
+        Ok(writes)
     }
 
-    /// How long differences are looked at again: where documents expire, each side deletes them when it gets around to it.
-    fn recheck_for(&self, report: &MigrationReport) -> Duration {
-        let expires = report.mended.iter().any(|what| what.contains("expireAfterSeconds"));
-        if expires { RECHECK_EXPIRING } else { RECHECK }
-    }
-
-    /// Goes on following the source meanwhile: a server deletes what expires, whatever writes it refuses.
-    async fn while_following<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Goes on following the source meanwhile: a server deletes what expires, whatever writes it refuses. Gives back how many
+    /// other changes there were.
+    async fn while_following<T>(&self, work: impl Future<Output = Result<T>>) -> Result<(T, u64)> {
         let stop = self.cancel.child_token();
         let mut following = std::pin::pin!(self.replay(None, &stop));
         let mut work = std::pin::pin!(work);
@@ -114,8 +114,8 @@ impl Migration {
             }
         };
         stop.cancel();
-        following.await?;
-        done
+        let followed = following.await?;
+        done.map(|done| (done, writes_in(&followed)))
     }
 
     async fn compare_counts(&self, entries: &[Entry], report: &mut MigrationReport) -> Result<()> {
@@ -134,6 +134,12 @@ impl Migration {
         }
         Ok(())
     }
+}
+
+/// Whether documents of a collection may expire.
+fn expires(entry: &Entry) -> bool {
+    let is_told = |options: &[u8]| document::find(options, b"expireAfterSeconds").is_some();
+    is_told(&entry.collection.options) || entry.collection.indexes.iter().any(|spec| is_told(spec))
 }
 
 /// How many documents a collection has, counted.

@@ -83,12 +83,12 @@ pub fn request_cutover(directory: &Path, request: &CutoverRequest) -> Result<()>
                 .with_hint("the same 'transload migrate' command shows what it has come to")
                 .at(place()));
         }
-        Some(Stage::CuttingOver { .. }) => return Err(under_way().at(place())),
         _ if !alive => {
             return Err(Error::new(ErrorKind::NotFound, "no migration is at work in it")
                 .with_hint("start it again with the same 'transload migrate' command, and cut over then")
                 .at(place()));
         }
+        Some(Stage::CuttingOver { .. }) => return Err(under_way().at(place())),
         _ if paths.request().exists() => return Err(under_way().at(place())),
         _ => {}
     }

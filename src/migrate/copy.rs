@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     archive::{ArchiveFile, Destination, GrowingFile, Growth, Sink, Unfinished, new_id, partial_name},
-    catalog::{self, Entry},
+    catalog::{self, Entry, Order},
     changes::replay::note_of_collection,
     dump::{self, Job, Readers},
     error::{Error, ErrorKind, Result},
@@ -53,7 +53,7 @@ impl Migration {
     /// When a server or the disk fails. What was done is kept, and the next call goes on with it.
     pub(super) async fn copy(&self) -> Result<Copied> {
         let begun = std::time::Instant::now();
-        let _watched = [
+        let watched = [
             watch_server(&self.board, &self.source, Waiting::Source, &self.brakes.source),
             watch_server(&self.board, &self.target, Waiting::Target, &self.brakes.target),
             watch_disk(&self.board, self.paths.directory(), &self.brakes.disk),
@@ -96,6 +96,8 @@ impl Migration {
             read
         };
         let (read, loaded) = tokio::join!(reading, loading);
+        drop(watched);
+        self.let_go();
         // A reader of the archive that nobody listens to any more must not wait for ever.
         growth.give_up();
         // If one end has failed, the other was only stopped.
@@ -162,9 +164,11 @@ impl Migration {
         let (directory, board) = (self.paths.directory().to_owned(), Arc::clone(&self.board));
         let when_lost = move |entry: &Entry, error: &Error| {
             board.log(Some(&entry.namespace), error.message());
-            // What was dropped or made anew, the changes tell. What has rolled over is the same collection.
-            if catalog::is_capped(&entry.collection.options) {
-                let reason = "it is capped, and has rolled over while it was copied: it is copied anew at the cutover";
+            // What was dropped or made anew, the changes tell. Where the order is that of the documents, and one of them is gone, it
+            // is the same collection.
+            if entry.order == Order::Natural {
+                let reason =
+                    "its documents could not be read to the end in their order: it is copied anew at the cutover";
                 note_of_collection(&directory, &entry.namespace, reason)?;
             }
             Ok(())
@@ -221,6 +225,19 @@ impl Migration {
             index_policy: IndexPolicy::Repair,
             users_and_roles: false,
             parallel: self.options.parallel,
+        }
+    }
+
+    /// Nothing holds what is over.
+    fn let_go(&self) {
+        let brakes = [
+            (Waiting::Source, &self.brakes.source),
+            (Waiting::Target, &self.brakes.target),
+            (Waiting::Disk, &self.brakes.disk),
+        ];
+        for (who, brake) in brakes {
+            brake.hold(false);
+            self.board.is_held(who, None);
         }
     }
 

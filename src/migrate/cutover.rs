@@ -1,19 +1,15 @@
 //! The cutover: the source at rest, everything of it on the target, catalogs alike, both sides compared.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bson::rawdoc;
+use tokio_util::sync::CancellationToken;
 
-use super::{
-    Migration, MigrationReport, Outcome, beginning::still, control::CutoverRequest, state::Stage, status::pair,
-};
+use super::{Migration, MigrationReport, beginning::still, control::CutoverRequest, status::pair};
 use crate::{
     archive::ArchiveFile,
-    catalog::{self, Entry},
-    changes::{
-        replay::{dead_letters, settle},
-        token,
-    },
+    catalog::{self, Catalog},
+    changes::replay::{ReplayReport, dead_letters, settle},
     connect::{Doing, Server, Version},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -32,24 +28,32 @@ impl Migration {
         let stop = self.cancel.child_token();
         let work = async {
             let end = self.end(request).await?;
-            if !self.replay(Some(end), &stop).await?.reached_end {
-                return Err(Error::interrupted());
-            }
-            let mut anew = self.copy_anew(self.not_followed()?).await?;
+            self.drain(end, &stop).await?;
+            let mut anew = self.copy_anew(self.not_followed().await?).await?;
             let mut mended = self.mend().await?;
             // What a collection is cannot be changed once it is there, as its collation.
-            let unlike = self.unlike(&mended)?;
+            let unlike = self.unlike(&mended).await?;
             if !unlike.is_empty() {
                 anew.extend(self.copy_anew(unlike).await?);
                 mended.retain(|one| one.failed.is_none());
                 mended.extend(self.mend().await?);
             }
+            // What an index has refused that is not on the source any more may be there now.
+            let drained = self.drain(end, &stop).await?;
             let mut report = self.report(request, end, anew, mended)?;
+            report.failed.extend(drained.warnings);
             report.cutover_seconds = begun.elapsed().as_secs_f64();
-            self.compare(request, &mut report).await?;
-            if report.outcome_so_far() != Outcome::Clean && !request.fence_source {
-                report.warnings.extend(self.written_since(end).await);
+            let mut writes = self.compare(request, &mut report).await?;
+            // Nobody may have written in the meantime, whatever the comparison says: who still writes, writes on.
+            let last = self.source.reading_primary().operation_time().await?;
+            writes += writes_in(&self.drain(last, &stop).await?);
+            report.point_in_time = pair(last);
+            if writes > 0 {
+                report.failed.push(format!(
+                    "{writes} changes were made on the source after the cutover had begun: stop what writes to it"
+                ));
             }
+            report.dead_letters = dead_letters(&self.paths.dead_letters())?.len() as u64;
             report.ended = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
             report.outcome = report.outcome_so_far();
             Ok(report)
@@ -60,11 +64,14 @@ impl Migration {
         }
     }
 
-    /// The source's time after its last write.
+    /// Applies everything up to a time of the source.
+    async fn drain(&self, end: u64, stop: &CancellationToken) -> Result<ReplayReport> {
+        let drained = self.replay(Some(end), stop).await?;
+        if drained.reached_end { Ok(drained) } else { Err(Error::interrupted()) }
+    }
+
+    /// The source's time after its last write. Never one from before: a fence may have been lifted since.
     async fn end(&self, request: &CutoverRequest) -> Result<u64> {
-        if let Stage::CuttingOver { end: Some(end), .. } = self.state().stage {
-            return Ok(end);
-        }
         let source = self.source.reading_primary();
         if request.fence_source {
             check_fence(&source)?;
@@ -72,11 +79,7 @@ impl Migration {
             source.run("admin", rawdoc! { "setUserWriteBlockMode": 1, "global": true }, &doing).await?;
             self.board.log(None, "the source refuses writes");
         }
-        let end = source.operation_time().await?;
-        self.change_state(|state| {
-            state.stage = Stage::CuttingOver { request: request.clone(), end: Some(end) };
-        })?;
-        Ok(end)
+        source.operation_time().await
     }
 
     /// Makes the catalog of the target what the source's is.
@@ -90,7 +93,9 @@ impl Migration {
         let mend = || catalog::mend(&self.source, &self.target, &selection, &known, parallel, &*progress);
         let mended = still(mend).await?;
         // What a replay could not do to an index or an option is done now, or named among what could not be.
-        settle(self.paths.directory(), |letter| letter.is_of_collection() && !letter.is_of_all())?;
+        settle(self.paths.directory(), |letter| {
+            letter.is_of_collection() && !letter.is_of_all() && !letter.is_unknown()
+        })?;
         mended.iter().for_each(|one| self.board.log(None, &one.to_string()));
         Ok(mended)
     }
@@ -147,25 +152,18 @@ impl Migration {
     }
 
     /// What of the source is compared: what it has now.
-    pub(super) async fn selected_on_source(&self) -> Result<Vec<Entry>> {
+    pub(super) async fn selected_on_source(&self) -> Result<Catalog> {
         let selection = Selection::new(&self.selection)?;
         let source = self.source.reading_primary();
         let takes = |namespace: &Namespace| Ok(selection.takes(namespace));
-        Ok(still(|| catalog::read_those(&source, takes)).await?.entries)
+        still(|| catalog::read_those(&source, takes)).await
     }
+}
 
-    /// A word about writes that came after the end.
-    pub(super) async fn written_since(&self, end: u64) -> Option<String> {
-        let capture = tokio::time::timeout(Duration::from_secs(5), self.source.operation_time()).await.ok()?.ok()?;
-        (capture > end).then(|| {
-            format!(
-                "the source's time is {} now, and the target stands at {}: if anything was written to the source since, it \
-                 is not on the target",
-                token::written(capture),
-                token::written(end)
-            )
-        })
-    }
+/// How many changes a replay has applied that an application makes. What a server deletes because it has expired is none of
+/// them; an application's own deletes cannot be told from that.
+pub(super) fn writes_in(replayed: &ReplayReport) -> u64 {
+    replayed.events.saturating_sub(replayed.deletes) + replayed.barriers
 }
 
 /// Refuses to fence a source that cannot be told to refuse writes.

@@ -174,21 +174,20 @@ impl Paths {
     /// # Errors
     /// What the operating system says.
     pub(crate) fn clear(&self) -> Result<()> {
+        // First: what a kill leaves must not be taken for a migration that can go on.
+        match fs::remove_file(self.state()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(self.state(), error)),
+            _ => {}
+        }
         let entries = fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))?;
-        // Last, so that what a kill leaves is still known to be a migration.
-        let kept = [self.lock(), self.logs(), self.state()];
         for entry in entries {
             let path = entry.map_err(|error| Error::io(&self.0, error))?.path();
-            if kept.contains(&path) || !self.is_ours(&path) {
-                continue;
+            if self.is_ours(&path) {
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(|error| Error::io(&path, error))?;
             }
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|error| Error::io(&path, error))?;
         }
-        match fs::remove_file(self.state()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(self.state(), error)),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether it has the name of something that a migration writes.

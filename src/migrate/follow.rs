@@ -108,7 +108,7 @@ impl Migration {
     /// Follows the source until a cutover has come to its end.
     pub(super) async fn follow_until_cutover(&self) -> Result<MigrationReport> {
         loop {
-            if let Stage::CuttingOver { request, .. } = self.state().stage {
+            if let Stage::CuttingOver { request } = self.state().stage {
                 let automatic = self.options.cutover.is_some();
                 let cut_over = async || {
                     let report = self.patiently(|| self.cut_over(&request)).await?;
@@ -135,7 +135,7 @@ impl Migration {
             let asked = wish(&self.paths)?;
             match asked {
                 Wish::Cutover(request) => {
-                    self.change_state(|state| state.stage = Stage::CuttingOver { request, end: None })?;
+                    self.change_state(|state| state.stage = Stage::CuttingOver { request })?;
                     remove(&self.paths.request())?;
                 }
                 Wish::Pause => {

@@ -104,7 +104,8 @@ impl Parts {
     /// of use.
     pub(crate) fn is_announced(&self, unfinished: &Unfinished) -> bool {
         let contents = &unfinished.contents;
-        contents.checkpoint().is_some() && contents.namespaces().len() == self.namespaces.len()
+        let archived = contents.namespaces().iter().map(|namespace| namespace.collection.namespace.as_str());
+        contents.checkpoint().is_some() && archived.eq(self.namespaces.iter().map(|listed| listed.namespace.as_str()))
     }
 
     /// The namespaces of the archive, as they are read.

@@ -47,12 +47,10 @@ pub(crate) enum Stage {
     Copied,
     /// The target has everything up to the end of the copy, and unique indexes.
     Following,
-    /// A cutover was asked for. Once its end is known, the source is at rest.
+    /// A cutover was asked for.
     CuttingOver {
         /// How.
         request: CutoverRequest,
-        /// The source's cluster time after its last write, once it is known.
-        end: Option<u64>,
     },
     /// The target may take over.
     Done {
@@ -212,7 +210,7 @@ mod tests {
         assert_eq!(State::read(&path).unwrap(), None);
         let pair = Pair { source: id("a"), target: id("b"), target_database: None };
         let mut state = State::beginning(pair, SelectionOptions::default(), false);
-        state.stage = Stage::CuttingOver { request: CutoverRequest::default(), end: Some(7) };
+        state.stage = Stage::CuttingOver { request: CutoverRequest::default() };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));
         let text = std::fs::read(&path).unwrap();

@@ -18,7 +18,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    replace::{replace, sync_folder},
+};
 
 /// How long a block that is loaded may wait for its line.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
@@ -84,14 +87,16 @@ impl LoadJournal {
                 }
             }
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(fail)?;
-        file.set_len(whole as u64).map_err(fail)?;
-        state.file = Some(file);
-        let journal = LoadJournal { path: path.to_owned(), archive, state: Mutex::new(state) };
-        if whole == 0 {
-            journal.put(&[Line::Archive { archive: journal.archive.clone() }])?;
-        }
-        Ok(journal)
+        // Written anew: what is not in the archive any more must not be said of the blocks that will have its numbers.
+        let mut lines = vec![Line::Archive { archive: archive.clone() }];
+        lines.extend(state.loaded.iter().map(|(namespace, blocks)| {
+            let mut blocks: Vec<u64> = blocks.iter().copied().collect();
+            blocks.sort_unstable();
+            Line::Loaded { namespace: *namespace, blocks }
+        }));
+        replace(path, &text(&lines, path)?)?;
+        state.file = Some(OpenOptions::new().append(true).open(path).map_err(fail)?);
+        Ok(LoadJournal { path: path.to_owned(), archive, state: Mutex::new(state) })
     }
 
     /// A number that the archive is known by.
@@ -115,7 +120,7 @@ impl LoadJournal {
         let file = OpenOptions::new().create(true).append(true).open(&self.path);
         self.state().file = Some(file.map_err(|error| Error::io(&self.path, error))?);
         self.put(&[Line::Archive { archive: self.archive.clone() }])?;
-        crate::replace::sync_folder(&self.path).map_err(|error| Error::io(&self.path, error))
+        sync_folder(&self.path).map_err(|error| Error::io(&self.path, error))
     }
 
     /// A collection is about to be made anew. Durable when this returns.
@@ -167,24 +172,35 @@ impl LoadJournal {
     }
 
     fn put(&self, lines: &[Line]) -> Result<()> {
-        let mut bytes = Vec::new();
-        for line in lines {
-            serde_json::to_writer(&mut bytes, line).map_err(|error| {
-                Error::new(ErrorKind::Internal, error.to_string()).at(self.path.display().to_string())
-            })?;
-            bytes.push(b'\n');
-        }
-        match &mut self.state().file {
-            Some(file) => {
-                file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(|error| Error::io(&self.path, error))
+        let bytes = text(lines, &self.path)?;
+        let mut state = self.state();
+        let written = match &mut state.file {
+            Some(file) => file.write_all(&bytes).and_then(|()| file.sync_data()),
+            None => {
+                let message = "the load has not begun, or cannot go on";
+                return Err(Error::new(ErrorKind::Internal, message).at(self.path.display().to_string()));
             }
-            None => Err(Error::new(ErrorKind::Internal, "the load has not begun").at(self.path.display().to_string())),
-        }
+        };
+        // Half a line may stand there: nothing more is written behind it.
+        written.map_err(|error| {
+            state.file = None;
+            Error::io(&self.path, error)
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn text(lines: &[Line], path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut bytes, line)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(path.display().to_string()))?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -211,6 +227,10 @@ mod tests {
         let journal = open(20).unwrap();
         assert!(journal.has_begun() && journal.has(1, 7) && journal.has(2, 8));
         assert!(!journal.has(1, 9) && !journal.has(2, 50));
+        // Nor later, when the archive has grown again.
+        drop(journal);
+        let journal = open(100).unwrap();
+        assert!(!journal.has(2, 50) && journal.has(2, 8));
         journal.anew(2).unwrap();
         drop(journal);
         let journal = open(20).unwrap();

@@ -88,7 +88,8 @@ impl Loaders {
             let done = work.target.load(&batch.documents).await?;
             progress.advance(done.inserted, bytes);
             if let Some(moving) = &moving {
-                moving.loaded(namespace, block, done.inserted, bytes).await?;
+                let is_whole = done.duplicates + done.refused == 0;
+                moving.loaded(namespace, block, done.inserted, bytes, is_whole).await?;
             }
             let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sum) = loaded.get_mut(work.index) {

@@ -42,13 +42,15 @@ pub(crate) struct Moving {
     brake: Brake,
     /// How many blocks each namespace has of which no more come.
     expected: Mutex<HashMap<u32, u64>>,
+    /// How many blocks of each namespace hold documents that the target does not take.
+    refused: Mutex<HashMap<u32, u64>>,
 }
 
 impl Moving {
     /// A load that goes on where `journal` ends.
     pub(crate) fn new(journal: LoadJournal, watch: Arc<dyn LoadWatch>, brake: Brake) -> Self {
         let goes_on = journal.has_begun();
-        Moving { journal, goes_on, watch, brake, expected: Mutex::default() }
+        Moving { journal, goes_on, watch, brake, expected: Mutex::default(), refused: Mutex::default() }
     }
 
     /// Waits until so many bytes may be loaded.
@@ -84,12 +86,24 @@ impl Moving {
         self.watch.loaded(namespace, u64::from(documents), u64::from(bytes));
     }
 
-    /// The target has a block.
-    pub(super) async fn loaded(self: &Arc<Self>, namespace: u32, block: u64, documents: u64, bytes: u64) -> Result<()> {
+    /// The target has a block, or all that it takes of it. Then it is sent again by a load that goes on, and refused again: it
+    /// is not forgotten that it was.
+    pub(super) async fn loaded(
+        self: &Arc<Self>,
+        namespace: u32,
+        block: u64,
+        documents: u64,
+        bytes: u64,
+        is_whole: bool,
+    ) -> Result<()> {
         self.watch.loaded(namespace, documents, bytes);
         let moving = Arc::clone(self);
         blocking(move || {
-            moving.journal.note(namespace, block)?;
+            if is_whole {
+                moving.journal.note(namespace, block)?;
+            } else {
+                *moving.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace).or_default() += 1;
+            }
             moving.look(namespace)
         })
         .await
@@ -105,7 +119,9 @@ impl Moving {
     /// Whether all of a namespace is loaded.
     fn look(&self, namespace: u32) -> Result<()> {
         let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(&namespace).copied();
-        if expected.is_some_and(|blocks| self.journal.blocks(namespace) >= blocks) {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&namespace).copied();
+        let done = self.journal.blocks(namespace) + refused.unwrap_or(0);
+        if expected.is_some_and(|blocks| done >= blocks) {
             self.journal.write_down()?;
             self.watch.complete(namespace);
         }

@@ -104,3 +104,70 @@ async fn a_move_that_cuts_over_by_itself_goes_on_recording_the_target() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("EQUAL"), "{said}");
 }
+
+/// Whatever a comparison says in the middle of it: who still writes, writes on.
+#[tokio::test]
+async fn a_cutover_of_a_source_that_is_still_written_to_is_never_clean() {
+    let set = shared(Release::V6_0_5).await;
+    let (source, target) = (Side::new(set, "still_written"), Side::new(set, "still_written_moved"));
+    let orders = source.open().await.collection("orders");
+    orders.insert_many((0..100).map(|id| doc! { "_id": id })).await.unwrap();
+    let mut migration = Migration::new(source, target);
+    migration.start(&[]);
+    migration.until_following().await;
+    for how in ["full", "counts", "none"] {
+        let writing = async {
+            for number in 0.. {
+                orders.insert_one(doc! { "_id": format!("{how} {number}") }).await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        let flags = ["--yes", "--verify", how];
+        let output = tokio::select! {
+            output = migration.about_later("cutover", &flags) => output,
+            () = writing => unreachable!(),
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!([Some(3), Some(4)].contains(&output.status.code()), "{how}: {said}");
+        assert!(said.contains("changes were made on the source after the cutover had begun"), "{how}: {said}");
+    }
+    migration.until_following().await;
+    migration.cut_over().await;
+    migration.assert_equal().await;
+}
+
+/// The fence may have been lifted since: it takes another order.
+#[tokio::test]
+async fn a_cutover_that_was_killed_is_given_up_and_may_be_asked_for_once_more() {
+    let set = shared(Release::V6_0_5).await;
+    let (source, target) = (Side::new(set, "cut_and_killed"), Side::new(set, "cut_and_killed_moved"));
+    let text = "x".repeat(20_000);
+    let orders = source.open().await.collection("orders");
+    orders.insert_many((0..2000).map(|id| doc! { "_id": id, "text": format!("{id} {text}") })).await.unwrap();
+    let mut migration = Migration::new(source, target);
+    migration.start(&[]);
+    migration.until_following().await;
+    let killed = async {
+        let state = migration.directory().join("migration.json");
+        while !std::fs::read_to_string(&state).unwrap().contains("cutting-over") {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        kill_now(migration.process_id());
+    };
+    let (output, ()) = tokio::join!(migration.about_later("cutover", &["--yes"]), killed);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped before the cutover was over"), "{said}");
+    orders.insert_one(doc! { "_id": "later" }).await.unwrap();
+    migration.start(&[]);
+    migration.until_following().await;
+    assert!(migration.said().contains("is given up"), "{}", migration.said());
+    migration.cut_over().await;
+    migration.assert_equal().await;
+}
+
+/// SIGKILL.
+fn kill_now(process: u32) {
+    let killed = std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
+    assert!(killed.success());
+}

@@ -39,6 +39,7 @@ pub(super) async fn mend(
 ) -> Result<Vec<Mended>> {
     let mut mended = Vec::new();
     for step in steps(&wanted.options, &existing.options) {
+        let is_inborn = step.fields.is_none();
         let failed = match step.fields {
             None => Some("servers give it to a collection when they create it, and change it no more".to_owned()),
             Some(fields) => {
@@ -58,7 +59,11 @@ pub(super) async fn mend(
                 (false, true) => "removed",
                 _ => "changed",
             };
-            mended.push(Mended::new(name, format!("option {option}: {done}"), failed.clone()));
+            let what = format!("option {option}: {done}");
+            mended.push(match &failed {
+                Some(why) if is_inborn => Mended::only_anew(name, what, why.clone()),
+                _ => Mended::new(name, what, failed.clone()),
+            });
         }
     }
     Ok(mended)

@@ -8,7 +8,11 @@ use std::sync::atomic::Ordering;
 use bson::RawDocumentBuf;
 use transload_format::{Collection, CollectionType};
 
-use super::{dead_letter::DeadLetter, dispatch::Dispatch, windows::Standing};
+use super::{
+    dead_letter::{DeadLetter, UNKNOWN},
+    dispatch::Dispatch,
+    windows::Standing,
+};
 use crate::{
     catalog::{
         self,
@@ -53,7 +57,7 @@ impl Dispatch {
             (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &target).await?,
             (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
             (Operation::Unknown, Some(_)) => {
-                return self.not_applied(event, &source, "such an event is not known to this version").await;
+                return self.not_applied(event, &source, UNKNOWN).await;
             }
             _ => return Ok(()),
         }
@@ -112,7 +116,7 @@ impl Dispatch {
         let view_on = document::find(described, b"viewOn");
         if view_on.as_ref().and_then(Element::string).is_some_and(|on| on.starts_with(b"system.buckets.")) {
             // Told as the view that it is, without its options.
-            return self.shared.keep_of_collection(DeadLetter::of_all(source, self.shared.why_no_time_series())).await;
+            return self.shared.no_time_series(source).await;
         }
         let kind = if view_on.is_some() { CollectionType::View } else { CollectionType::Collection };
         let collection = Collection { namespace: source.to_string(), kind, uuid: None, options, indexes: Vec::new() };

@@ -22,6 +22,9 @@ use crate::{
     namespace::Namespace,
 };
 
+/// Why an event is not applied that is of no kind that is known.
+pub(super) const UNKNOWN: &str = "such an event is not known to this version";
+
 /// A change that was not applied.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -79,6 +82,11 @@ impl DeadLetter {
         self.is_of_collection() && self.events.is_empty()
     }
 
+    /// Whether nobody can say what was to be done.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.reason == UNKNOWN
+    }
+
     /// Whether it is not about a document.
     pub(crate) fn is_of_collection(&self) -> bool {
         self.key.is_empty()
@@ -131,6 +139,16 @@ impl DeadLetters {
     pub(super) fn of_documents(&self, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
         let mut letters = read(&self.path)?;
         letters.retain(|letter| letter.namespace == *namespace && !letter.is_of_collection());
+        Ok(letters)
+    }
+
+    /// The letters that say of a collection that it has to be copied anew.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn of_all(&self, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
+        let mut letters = read(&self.path)?;
+        letters.retain(|letter| letter.namespace == *namespace && letter.is_of_all());
         Ok(letters)
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     catalog,
-    changes::{Event, key::Key, log::EventPlace, write::Target},
+    changes::{Event, Operation, key::Key, log::EventPlace, write::Target},
     document::{self},
     error::{Error, Result},
     extjson,
@@ -182,11 +182,12 @@ impl Lane {
         self.record.time = self.record.time.max(last);
         self.write_down().await?;
         let applied = run.events.len() as u64;
+        let deletes = run.events.iter().filter(|event| event.operation == Operation::Delete).count() as u64;
         let failed = self.apply(&run).await?;
         let mut letters = run.letters;
         letters.extend(failed.iter().map(|failed| self.letter_of(&run.events, failed)));
         shared.keep(letters).await?;
-        shared.counts.add(applied, run.skipped);
+        shared.counts.add(applied, deletes, run.skipped);
         self.record.next = self.record.end;
         self.record.computed.clear();
         self.record.parked.clear();

@@ -15,6 +15,8 @@ pub struct ReplayReport {
     pub target: String,
     /// Events that were applied.
     pub events: u64,
+    /// How many of them were deletes.
+    pub deletes: u64,
     /// Events that the copy held already.
     pub skipped: u64,
     /// Documents that were fetched from the source.
@@ -50,14 +52,16 @@ impl ReplayReport {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) events: AtomicU64,
+    pub(super) deletes: AtomicU64,
     pub(super) skipped: AtomicU64,
     pub(super) refetched: AtomicU64,
     pub(super) barriers: AtomicU64,
 }
 
 impl Counts {
-    pub(super) fn add(&self, events: u64, skipped: u64) {
+    pub(super) fn add(&self, events: u64, deletes: u64, skipped: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);
+        self.deletes.fetch_add(deletes, Ordering::Relaxed);
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
     }
 

@@ -119,6 +119,15 @@ impl Shared {
         blocking(move || shared.dead_letters.of_documents(&namespace)).await
     }
 
+    /// The dead letters that say of a collection that it has to be copied anew.
+    pub(super) async fn letters_of_all(self: &Arc<Self>, namespace: &Namespace) -> Result<Vec<DeadLetter>> {
+        if self.dead_letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (shared, namespace) = (Arc::clone(self), namespace.clone());
+        blocking(move || shared.dead_letters.of_all(&namespace)).await
+    }
+
     /// Keeps what could not be done to a collection, once, so that no replay of the directory looks whole any more.
     pub(super) async fn keep_of_collection(self: &Arc<Self>, letter: DeadLetter) -> Result<()> {
         if self.dead_letters.has(&letter.namespace, &from_hex(&letter.id)) {
@@ -128,9 +137,13 @@ impl Shared {
         self.keep(vec![letter]).await
     }
 
-    /// Why the target has not all of a time series.
-    pub(super) fn why_no_time_series(&self) -> &'static str {
-        if self.until_cutover { TIME_SERIES_LATER } else { TIME_SERIES }
+    /// Says that the target has not all of a time series.
+    pub(super) async fn no_time_series(self: &Arc<Self>, namespace: &Namespace) -> Result<()> {
+        if self.until_cutover {
+            self.progress.warn(&format!("{namespace}: {TIME_SERIES_LATER}"));
+            return Ok(());
+        }
+        self.keep_of_collection(DeadLetter::of_all(namespace, TIME_SERIES)).await
     }
 
     /// A log is applied up to this time.

@@ -18,6 +18,9 @@ use crate::{
 
 use super::GONE;
 
+/// Why a collection is copied anew.
+const RENAMED: &str = "it was renamed while it was copied: it is copied anew at the cutover";
+
 impl Dispatch {
     pub(super) async fn rename(
         &mut self,
@@ -32,6 +35,7 @@ impl Dispatch {
         let to = Namespace::new(database, collection)?;
         let new = self.shared.target_of(&to)?;
         let is_copied = self.is_copied(&to, event.time);
+        let mut letter = None;
         match (old, new) {
             (None, None) => {}
             // It leaves what is selected.
@@ -49,27 +53,28 @@ impl Dispatch {
                 return self.shared.keep_of_collection(DeadLetter::of_all(&to, &reason)).await;
             }
             (None, Some(new)) => {
-                let letter = if self.shared.until_cutover {
+                letter = Some(if self.shared.until_cutover {
                     let reason = format!("it was {from}, which is not selected: it is copied anew at the cutover");
                     DeadLetter::of_all(&to, &reason)
                 } else {
                     let reason = format!("it was {from}, which is not selected: its documents are not on the target");
                     DeadLetter::of_collection(event, &to, &reason)
-                };
-                self.shared.keep_of_collection(letter).await?;
+                });
                 catalog::drop(&self.shared.target, &new).await?;
             }
             (Some(old), Some(new)) => {
                 if self.shared.until_cutover && self.was_being_read(from, event.time) {
                     // Its documents were read by its name.
-                    let letter =
-                        DeadLetter::of_all(&to, "it was renamed while it was copied: it is copied anew at the cutover");
-                    self.shared.keep_of_collection(letter).await?;
+                    letter = Some(DeadLetter::of_all(&to, RENAMED));
                 }
                 self.rename_on_target(from, &old, &new, after).await?;
             }
         }
         self.readdress(from, &to).await?;
+        // Behind those that are of no consequence any more.
+        if let Some(letter) = letter {
+            self.shared.keep_of_collection(letter).await?;
+        }
         // What was fetched under the old name may have been of another collection that has it now.
         let mut owed = Vec::new();
         if let Some(record) = self.records.get_mut(&from.to_string()) {
@@ -86,7 +91,10 @@ impl Dispatch {
     /// The dead letters about documents that have come under another name. Those about the ones that had it are of no
     /// consequence any more.
     async fn readdress(&self, from: &Namespace, to: &Namespace) -> Result<()> {
-        let (moved, gone) = (self.shared.letters_of(from).await?, self.shared.letters_of(to).await?);
+        let (mut moved, mut gone) = (self.shared.letters_of(from).await?, self.shared.letters_of(to).await?);
+        // What has to be copied anew, has to be so under its new name; what had that name is gone.
+        moved.extend(self.shared.letters_of_all(from).await?);
+        gone.extend(self.shared.letters_of_all(to).await?);
         let mut letters: Vec<DeadLetter> = gone.into_iter().map(DeadLetter::healed).collect();
         letters.extend(moved.iter().cloned().map(|letter| DeadLetter { namespace: to.clone(), ..letter }));
         letters.extend(moved.into_iter().map(DeadLetter::healed));
