@@ -7,15 +7,16 @@ mod completions;
 mod cutover;
 mod demo;
 mod dump;
-mod holding;
 mod indexes;
 mod inspect;
 mod migrate;
 mod output;
+mod pause;
 mod recover;
 mod replay;
 mod reporter;
 mod restore;
+mod resume;
 mod status;
 mod table;
 mod usage;
@@ -65,8 +66,8 @@ enum Command {
     Migrate(migrate::MigrateCommand),
     Cutover(cutover::CutoverCommand),
     Status(status::StatusCommand),
-    Pause(holding::PauseCommand),
-    Resume(holding::ResumeCommand),
+    Pause(pause::PauseCommand),
+    Resume(resume::ResumeCommand),
     Capture(capture::CaptureCommand),
     Replay(replay::ReplayCommand),
     Inspect(inspect::InspectCommand),

@@ -28,6 +28,7 @@ mod parts;
 mod pressure;
 mod recording;
 mod report;
+mod role;
 mod state;
 mod status;
 

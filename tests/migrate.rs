@@ -7,6 +7,7 @@ mod kills;
 mod live;
 mod old_scripts;
 mod refusals;
+mod status;
 
 use std::{
     path::{Path, PathBuf},

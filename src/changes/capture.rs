@@ -57,6 +57,8 @@ pub use since::{Moment, Since};
 
 /// Bytes of replies that may be in memory between the streams and the disk.
 const MEMORY: usize = 64 << 20;
+/// The stage that begins when the streams are open: whatever happens from then on is recorded.
+pub const CAPTURING: &str = "capturing";
 /// Bytes of events after which a log is synced, whatever the interval.
 const SYNC_BYTES: usize = 16 << 20;
 
@@ -168,7 +170,7 @@ pub async fn capture(
     };
     let Prepared { work, manifest, warnings } = prepared;
     warnings.iter().for_each(|warning| progress.warn(warning));
-    progress.stage("capturing", None, None);
+    progress.stage(CAPTURING, None, None);
     let place = |watch: &Watch| Place { watch: watch.clone(), time: AtomicU64::new(0), waits: AtomicBool::new(false) };
     let shared = Arc::new(Shared {
         server: server.clone(),

@@ -19,7 +19,6 @@ use crate::{
 /// The parts of all collections, in the order in which they are to be read.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Parts {
-    version: u32,
     namespaces: Vec<Listed>,
     parts: Vec<Part>,
     /// What the catalog had to say.
@@ -63,7 +62,6 @@ impl Parts {
             weight: job.weight,
         };
         Parts {
-            version: 1,
             namespaces: catalog.entries.iter().map(listed).collect(),
             parts: jobs.iter().map(part).collect(),
             left_out: catalog.left_out.iter().map(|left| format!("{}: {}", left.namespace, left.reason)).collect(),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     changes::{
-        capture::{CaptureOptions, capture},
+        capture::{CAPTURING, CaptureOptions, capture},
         log::LogOptions,
     },
     error::{Error, ErrorKind, Result},
@@ -86,7 +86,7 @@ struct Opened {
 
 impl Progress for Opened {
     fn stage(&self, name: &str, _: Option<u64>, _: Option<u64>) {
-        if name == "capturing" {
+        if name == CAPTURING {
             self.board.waits_for(Waiting::Capture, None);
             self.opened.send_replace(true);
         }

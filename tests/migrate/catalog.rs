@@ -113,7 +113,7 @@ async fn a_rename_across_the_selection_joins_or_leaves_and_the_rest_is_not_touch
 /// No server gives change events of time series: they are copied anew while nothing is written to them.
 #[tokio::test]
 async fn a_time_series_that_is_written_to_meanwhile_arrives() {
-    let (source, target) = sides(Release::V6_0_5, "series").await;
+    let (source, target) = sides(Release::V6_0_5, "written_series").await;
     let create = doc! { "create": "weather", "timeseries": { "timeField": "at", "metaField": "place" } };
     source.run(create.clone()).await;
     let database = source.open().await;

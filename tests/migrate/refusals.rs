@@ -36,7 +36,7 @@ async fn two_migrations_in_one_directory_are_refused_and_the_first_goes_on() {
 
 #[tokio::test]
 async fn other_servers_another_selection_and_half_a_state_are_refused() {
-    let mut migration = small("changed", "changed_moved").await;
+    let mut migration = small("altered", "altered_moved").await;
     migration.start(&[]);
     migration.until_following().await;
     migration.kill();
@@ -132,7 +132,7 @@ async fn a_cutover_with_writes_since_is_not_clean_and_gives_nothing_up() {
 
 #[tokio::test]
 async fn commands_about_a_directory_without_a_migration_say_so() {
-    let migration = small("nowhere", "nowhere_moved").await;
+    let migration = small("no_migration", "no_migration_moved").await;
     for (what, more) in [("status", &[][..]), ("pause", &[]), ("resume", &[]), ("cutover", &["--yes"])] {
         let output = migration.about(what, more);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -52,7 +52,7 @@ impl Dispatch {
             {
                 return Ok(());
             }
-            (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target).await?,
+            (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target, after).await?,
             (Operation::CreateIndexes, Some(target)) => self.create_indexes(event, &source, &target).await?,
             (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &target).await?,
             (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
@@ -97,11 +97,32 @@ impl Dispatch {
         self.shared.keep(letters.into_iter().map(DeadLetter::healed).collect()).await
     }
 
-    async fn create(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
-        let server = &self.shared.target;
-        if catalog::found(server, target).await?.is_some() {
+    async fn create(
+        &mut self,
+        event: &Event<'_>,
+        source: &Namespace,
+        target: &Namespace,
+        after: EventPlace,
+    ) -> Result<()> {
+        let is_there = catalog::found(&self.shared.target, target).await?.is_some();
+        let record = self.records.entry(source.to_string()).or_default();
+        let is_known = record.end == after || !self.shared.until_cutover;
+        if is_there && !is_known && catalog::is_filled(&self.shared.target, target).await? {
+            let message = format!(
+                "{source} was created on the source, and the target has {target}, which is none of this migration's"
+            );
+            return Err(Error::new(ErrorKind::AlreadyExists, message)
+                .with_hint("drop it there, if it is of no use, and start the same command again")
+                .at(self.shared.target.place()));
+        }
+        if is_there {
             return Ok(());
         }
+        // Written down before, so that what is found after a kill is known to be its own.
+        record.end = after;
+        let record = record.clone();
+        self.shared.journal.lane(self.log, &source.to_string(), &record).await?;
+        let server = &self.shared.target;
         let described = description(event);
         let mut options = RawBuilder::new();
         for element in document::elements(described).map_while(std::result::Result::ok) {
