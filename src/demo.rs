@@ -102,7 +102,7 @@ async fn show(options: DemoOptions, tell: Narrator) -> Result<DemoReport> {
             "It has a database 'shop', and an index with `safe: null`, as Mongoose once made them: mongorestore fails on it.",
         );
     }
-    let application = Application::start(&source, DATABASE).await?;
+    let application = Application::start(&source, DATABASE);
     tell("An application writes to it all the while, and does not know what is going on.");
 
     let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;

@@ -157,6 +157,13 @@ impl<'a> Migration<'a> {
         assert_eq!(self.end().await, 0, "{}", self.said());
     }
 
+    /// Waits until the target has everything, cuts over, and holds both sides against each other.
+    pub(crate) async fn arrives(&mut self) {
+        self.until_following().await;
+        self.cut_over().await;
+        self.assert_equal().await;
+    }
+
     /// By the servers' own hashes, options and indexes.
     pub(crate) async fn assert_equal(&self) {
         assert_same(&self.source, &self.target).await;

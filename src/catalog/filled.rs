@@ -8,7 +8,7 @@ use crate::{
     namespace::Namespace,
 };
 
-/// Whether a collection has a document. One that is not there has none.
+/// Whether a collection has a document: looked for, as counts may be wrong after a crash. One that is not there has none.
 ///
 /// # Errors
 /// What the server says.

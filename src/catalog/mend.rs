@@ -14,7 +14,7 @@ mod options;
 mod sides;
 mod views;
 
-use bson::{RawDocumentBuf, rawdoc};
+use bson::RawDocumentBuf;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use transload_format::CollectionType;
@@ -23,7 +23,10 @@ use self::{
     indexes::Plan,
     sides::{Pair, Sides},
 };
-use super::{apply, build::reason, meaning::meant_indexes, read::kind_name, truth::index_specs, watch::BuildWatch};
+use super::{
+    apply, build::reason, filled::is_filled, meaning::meant_indexes, read::kind_name, truth::index_specs,
+    watch::BuildWatch,
+};
 use crate::{
     connect::{Doing, Server},
     document::RawBuilder,
@@ -140,8 +143,8 @@ async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
     };
     // Whether it was made now, or by a call before this one that did not come to its end.
     let on_target = pair.existing.as_ref().map_or(&pair.target, |existing| &existing.data);
-    let is_lost =
-        (pair.existing.is_none() || is_empty(target, on_target).await?) && !is_empty(source, &pair.source.data).await?;
+    let is_lost = (pair.existing.is_none() || !is_filled(target, on_target).await?)
+        && is_filled(source, &pair.source.data).await?;
     if is_lost {
         let reason = "its documents are not on the target".to_owned();
         mended.push(Mended::only_anew(name, "documents", reason));
@@ -182,14 +185,6 @@ async fn build_indexes(
             std::future::pending().await
         } => never,
     }
-}
-
-/// Whether a collection has no document: looked for, as counts may be wrong after a crash.
-async fn is_empty(server: &Server, namespace: &Namespace) -> Result<bool> {
-    let doing = Doing::new(format!("look for documents of {namespace}"), "find", namespace.database());
-    let command =
-        rawdoc! { "find": namespace.collection(), "limit": 1, "singleBatch": true, "projection": { "_id": 1 } };
-    Ok(server.documents(namespace.database(), command, &doing).await?.is_empty())
 }
 
 /// The server's reason, where it would not do something; other errors are errors.

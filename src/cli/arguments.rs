@@ -48,6 +48,22 @@ impl SelectionArguments {
     }
 }
 
+/// What is to be moved from one server to another.
+#[derive(Args, Clone, Debug)]
+pub(super) struct MoveArguments {
+    #[command(flatten)]
+    selection: SelectionArguments,
+    /// What gets another name: FROM=TO, globs with as many `*` on both sides (repeatable)
+    #[arg(long, help_heading = "Selecting", value_name = "FROM=TO", env = "TRANSLOAD_RENAME", hide_env_values = true)]
+    rename: Vec<String>,
+}
+
+impl MoveArguments {
+    pub(super) fn options(self, default_database: Option<String>) -> SelectionOptions {
+        self.selection.options(self.rename, default_database)
+    }
+}
+
 /// How a command speaks to its server.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct ConnectionArguments {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, SelectionArguments, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, work_directory},
 };
 use crate::{
     error::Result,
@@ -27,10 +27,7 @@ pub(super) struct CheckCommand {
     /// The server to move to
     target: Option<String>,
     #[command(flatten)]
-    selection: SelectionArguments,
-    /// What gets another name: FROM=TO, globs with as many `*` on both sides (repeatable)
-    #[arg(long, help_heading = "Selecting", value_name = "FROM=TO", env = "TRANSLOAD_RENAME", hide_env_values = true)]
-    rename: Vec<String>,
+    moved: MoveArguments,
     /// A move would drop collections that the target has already
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
     drop: bool,
@@ -49,8 +46,7 @@ impl CheckCommand {
             Some(target) => Some(self.connection.server("TARGET", target, 4, output, &cancel).await?),
             None => None,
         };
-        let options =
-            CheckOptions { selection: self.selection.options(self.rename, None), directory, replaces: self.drop };
+        let options = CheckOptions { selection: self.moved.options(None), directory, replaces: self.drop };
         let report = tokio::select! {
             report = check(&source, target.as_ref(), &options) => report?,
             () = cancel.cancelled() => return Err(crate::error::Error::interrupted()),

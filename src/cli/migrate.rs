@@ -9,7 +9,7 @@ use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, SelectionArguments, bytes, interval, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, bytes, interval, work_directory},
     check,
 };
 use crate::{
@@ -44,10 +44,7 @@ pub(super) struct MigrateCommand {
     #[arg(long, value_name = "DIR", env = "TRANSLOAD_DIR", hide_env_values = true)]
     dir: String,
     #[command(flatten)]
-    selection: SelectionArguments,
-    /// What gets another name: FROM=TO, globs with as many `*` on both sides (repeatable)
-    #[arg(long, help_heading = "Selecting", value_name = "FROM=TO", env = "TRANSLOAD_RENAME", hide_env_values = true)]
-    rename: Vec<String>,
+    moved: MoveArguments,
     /// Drop collections that the target has already under the names to be written; which, is shown first
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
     drop: bool,
@@ -117,7 +114,7 @@ impl MigrateCommand {
         let request = CutoverRequest { id: 0, fence_source, verify };
         let options = MigrateOptions {
             directory,
-            selection: self.selection.options(self.rename, default_database),
+            selection: self.moved.options(default_database),
             replaces: self.drop,
             restart: self.restart,
             cutover: when_caught_up.then_some(request),

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use bson::{Document, doc};
-use mongodb::Collection;
+use bson::{RawDocumentBuf, rawdoc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -23,35 +22,25 @@ pub(super) struct Application {
 
 impl Application {
     /// Lets it write to the shop's orders, and to a collection of its own.
-    pub(super) async fn start(server: &Server, database: &str) -> Result<Self> {
+    pub(super) fn start(server: &Server, database: &'static str) -> Self {
         let (server, stop) = (server.clone(), CancellationToken::new());
-        let orders: Collection<Document> = server.database(database).collection("orders");
-        let visits: Collection<Document> = server.database(database).collection("visits");
         let stopped = stop.clone();
         let writing = tokio::spawn(async move {
+            let doing = Doing::new("write as the application does", "update", database);
             let mut writes = 0;
             while !stopped.is_cancelled() {
-                let number = i64::try_from(writes).unwrap_or(i64::MAX);
-                let done = match writes % 4 {
-                    0 => visits.insert_one(doc! { "_id": number, "page": number % 17 }).await.map(drop),
-                    1 => {
-                        let changed =
-                            doc! { "$set": { "status": "paid", "changed": number }, "$inc": { "revision": 1 } };
-                        orders.update_one(doc! { "status": { "$ne": "paid" } }, changed).await.map(drop)
-                    }
-                    2 => {
-                        let seen = doc! { "$push": { "seen": number } };
-                        visits.update_one(doc! { "page": number % 17 }, seen).await.map(drop)
-                    }
-                    _ => visits.delete_one(doc! { "page": number % 13 }).await.map(drop),
-                };
-                done.map_err(|error| server.failure(error, &Doing::unprivileged("write as the application does")))?;
+                let reply = server.run(database, write(writes), &doing).await?;
+                if reply.contains_key("writeErrors") {
+                    return Err(
+                        Error::new(ErrorKind::Server, "a write of the application was refused").at(server.place())
+                    );
+                }
                 writes += 1;
                 tokio::time::sleep(PAUSE).await;
             }
             Ok(writes)
         });
-        Ok(Application { stop, writing })
+        Application { stop, writing }
     }
 
     /// Stops it. Gives how often it has written.
@@ -59,5 +48,29 @@ impl Application {
         self.stop.cancel();
         let died = |panic| Err(Error::new(ErrorKind::Internal, format!("the application died: {panic}")));
         self.writing.await.unwrap_or_else(died)
+    }
+}
+
+/// The write with this number: an insert, a change of an order, a change of a visit, a delete, in turns.
+fn write(number: u64) -> RawDocumentBuf {
+    let (turn, number) = (number % 4, i64::try_from(number).unwrap_or(i64::MAX));
+    match turn {
+        0 => {
+            let visit = rawdoc! { "_id": number, "page": number % 17 };
+            rawdoc! { "insert": "visits", "documents": [visit] }
+        }
+        1 => {
+            let changed = rawdoc! { "$set": { "status": "paid", "changed": number }, "$inc": { "revision": 1 } };
+            let unpaid = rawdoc! { "q": { "status": { "$ne": "paid" } }, "u": changed };
+            rawdoc! { "update": "orders", "updates": [unpaid] }
+        }
+        2 => {
+            let seen = rawdoc! { "q": { "page": number % 17 }, "u": { "$push": { "seen": number } } };
+            rawdoc! { "update": "visits", "updates": [seen] }
+        }
+        _ => {
+            let old = rawdoc! { "q": { "page": number % 13 }, "limit": 1 };
+            rawdoc! { "delete": "visits", "deletes": [old] }
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! `report.json`: what a cutover has come to, for who has asked for it in another process.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Migration, MigrationReport,
     control::{CutoverRequest, LOOK},
-    directory::Paths,
+    directory::{Paths, read_json},
     state::{Stage, State},
 };
 use crate::{
@@ -33,7 +33,7 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
     let paths = Paths::of(directory);
     loop {
         let alive = paths.is_alive()?;
-        if let Some(answer) = read(&paths)?.filter(|answer| answer.id == id) {
+        if let Some(answer) = read_json(&paths.report())?.filter(|answer: &Answer| answer.id == id) {
             return match answer {
                 Answer { report: Some(report), .. } => Ok(report),
                 Answer { error, hint, .. } => {
@@ -57,18 +57,6 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
                 .at(directory.display().to_string()));
         }
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn read(paths: &Paths) -> Result<Option<Answer>> {
-    match fs::read(paths.report()) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Error::new(ErrorKind::Damaged, "is not what a migration has written")
-                .with_source(error)
-                .at(paths.report().display().to_string())
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(paths.report(), error)),
     }
 }
 

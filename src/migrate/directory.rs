@@ -25,6 +25,8 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
+
 use crate::{
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -225,6 +227,24 @@ impl Paths {
 /// The right to write into a work directory. Given back by the system when the process ends, however it does.
 #[derive(Debug)]
 pub(crate) struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+
+/// What a file of the directory says; none where it is not there.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(path, error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        Error::new(ErrorKind::Damaged, "is not what a migration has written")
+            .with_source(error)
+            .with_hint("put it back from a backup, or begin anew with --restart")
+            .at(path.display().to_string())
+    })
+}
 
 /// The name of a namespace as a part of a file's: what a file system does not take is written as `%` and two digits.
 pub(crate) fn file_name(namespace: &Namespace) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use transload_format::CollectionType;
 
+use super::directory::read_json;
 use crate::{
     archive::Unfinished,
     catalog::{self, Catalog, Entry},
@@ -75,17 +76,7 @@ impl Parts {
     /// # Errors
     /// When they cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(path, error)),
-        };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::new(ErrorKind::Damaged, "is not what a migration has written")
-                .with_source(error)
-                .with_hint("begin anew with --restart")
-                .at(path.display().to_string())
-        })
+        read_json(path)
     }
 
     /// Writes them in one step, durably.

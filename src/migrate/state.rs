@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CutoverRequest, MigrateOptions, MigrationReport};
+use super::{CutoverRequest, MigrateOptions, MigrationReport, directory::read_json};
 use crate::{
     changes::capture::SourceId,
     error::{Error, ErrorKind, Result},
@@ -114,25 +114,13 @@ impl State {
     /// # Errors
     /// When it cannot be read or understood.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let place = || path.display().to_string();
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(path, error)),
-        };
-        let version = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-        let version = version.and_then(|value| value.get("version")?.as_u64());
+        let version = read_json::<serde_json::Value>(path)?.and_then(|value| value.get("version")?.as_u64());
         if version.is_some_and(|version| version > u64::from(VERSION)) {
             return Err(Error::new(ErrorKind::NewerVersion, "was written by a newer version of transload")
                 .with_hint("go on with that version")
-                .at(place()));
+                .at(path.display().to_string()));
         }
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::new(ErrorKind::Damaged, "is not what a migration has written")
-                .with_source(error)
-                .with_hint("put it back from a backup, or begin anew with --restart")
-                .at(place())
-        })
+        read_json(path)
     }
 
     /// Writes it in one step, durably.

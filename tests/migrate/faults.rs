@@ -62,9 +62,7 @@ async fn a_source_that_is_gone_for_a_while_is_waited_for() {
     workload.steps(100).await;
     outage(migration.source.set).await;
     workload.steps(100).await;
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 /// With a copy under way, and again while the changes are followed.
@@ -86,9 +84,7 @@ async fn members_that_step_down_on_both_sides_cost_nothing() {
     migration.source.set.step_down().await.unwrap();
     migration.target.set.step_down().await.unwrap();
     workload.steps(50).await;
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 /// Half-way: it ends with the reason, and the same command goes on when they are given back.
@@ -121,9 +117,7 @@ async fn privileges_that_are_withdrawn_end_it_and_it_goes_on_when_they_are_back(
     admin.run_command(doc! { "grantRolesToUser": "mover", "roles": read }).await.unwrap();
     source_writes(&migration.source).await;
     migration.start(&[]);
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 async fn source_writes(source: &Side<'_>) {

@@ -47,9 +47,7 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
     migration.start(&rate);
     workload.steps(100).await;
     workload.expire().await;
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 #[tokio::test]

@@ -25,9 +25,7 @@ async fn nothing_is_written_to_the_source() {
     let last: Timestamp = last.get_timestamp("ts").unwrap();
     let mut migration = Migration::new(source, Side::new(shared(Release::V6_0_5).await, "untouched"));
     migration.start(&[]);
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
     // A server notes now and then that there is nothing to note, and counts its own sessions.
     let by_others = doc! { "ts": { "$gt": last }, "op": { "$ne": "n" }, "ns": { "$not": { "$regex": "^config\\." } } };
     let written: Vec<Document> = oplog.find(by_others).await.unwrap().try_collect().await.unwrap();
@@ -49,9 +47,7 @@ async fn an_empty_collection_is_moved_with_its_options_its_indexes_and_what_come
     migration.start(&[]);
     migration.until_following().await;
     migration.source.open().await.collection("empty").insert_one(doc! { "_id": 1, "a": 1 }).await.unwrap();
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 /// Their list of collections is taken as it is; a slip in it was an "empty collection", and skipped.

@@ -63,9 +63,7 @@ async fn other_servers_another_selection_and_half_a_state_are_refused() {
     assert!(said.contains("migration.json: is not what a migration has written"), "{said}");
     std::fs::write(&state, whole).unwrap();
     migration.start(&[]);
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 #[tokio::test]
@@ -107,9 +105,7 @@ async fn a_restart_begins_anew_after_it_was_allowed_to() {
     // What cannot begin anew is not given up.
     assert!(has(&migration.directory(), "migration.json") && has(&migration.directory(), "copy.tlz"));
     migration.start(&["--restart", "--yes", "--drop"]);
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 #[tokio::test]
@@ -125,9 +121,7 @@ async fn a_cutover_with_writes_since_is_not_clean_and_gives_nothing_up() {
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("1 documents differ"), "{said}");
     stray.delete_one(doc! { "_id": "stray" }).await.unwrap();
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
 }
 
 #[tokio::test]

@@ -67,9 +67,7 @@ async fn a_status_never_lies_and_keeps_nobody_waiting() {
     let held = migration.status().unwrap();
     assert!(held["lag_seconds"].as_u64().is_some_and(|lag| lag >= 1) && time(&held) >= applied, "{held}");
     migration.about("resume", &[]);
-    migration.until_following().await;
-    migration.cut_over().await;
-    migration.assert_equal().await;
+    migration.arrives().await;
     let over = migration.status().unwrap();
     assert!(over["stage"] == "done" && over["running"] == false && over["documents"].as_u64().unwrap() > 0, "{over}");
 }
