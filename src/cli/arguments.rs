@@ -139,7 +139,7 @@ pub(super) fn archive_path(argument: &str) -> Result<&Path> {
 pub(super) fn work_directory(argument: &str) -> Result<PathBuf> {
     if is_connection_string(argument) {
         return Err(Error::new(ErrorKind::Usage, "is a connection string, and not the path of a directory")
-            .with_hint("the order is: transload capture SOURCE DIR")
+            .with_hint("'transload COMMAND --help' shows the order; DIR is a directory on this machine")
             .at("DIR"));
     }
     Ok(argument.into())

@@ -166,12 +166,12 @@ pub(crate) async fn build_unique(
     server: &Server,
     options: &RestoreOptions,
     moving: &Moving,
-    restore: &dyn Progress,
+    progress: &dyn Progress,
 ) -> Result<Vec<IndexFailure>> {
     let sidecar = indexes::sidecar(&options.indexes, Some(archive), archive.contents())?;
     let plan = Plan::new(server, archive.contents(), &sidecar, options, Some(moving)).await?;
     let mut failures = Vec::new();
-    restore.stage("building unique indexes", None, None);
+    progress.stage("building unique indexes", None, None);
     for planned in plan.collections() {
         let specs: Vec<Vec<u8>> = planned
             .indexes
