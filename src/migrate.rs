@@ -44,12 +44,14 @@ use transload_format::Codec;
 pub use answer::answer;
 pub use control::{CutoverRequest, Verify, pause, request_cutover, resume};
 pub use report::{MigrationReport, Outcome};
+pub use state::EventsTo;
 pub use status::{NamespaceStatus, Status, status};
 
 use self::{
     beginning::Beginning,
     board::{Board, Waiting},
     directory::{Lock, Paths},
+    recording::Recording,
     state::{Pair, Stage, State},
 };
 use crate::{
@@ -88,6 +90,8 @@ pub struct MigrateOptions {
     pub cutover: Option<CutoverRequest>,
     /// Whether the replay is held once the copy is there.
     pub pause_after_copy: bool,
+    /// Where the source's changes are kept, if it is said. A migration that goes on has its own.
+    pub events_to: Option<EventsTo>,
     /// Whether the target's changes are recorded after the cutover.
     pub reverse_capture: bool,
     /// How the archive and the log are compressed.
@@ -124,6 +128,13 @@ struct Migration {
     listener: Arc<dyn Listener>,
     cancel: CancellationToken,
     _lock: Lock,
+}
+
+/// What a migration has come to.
+struct Ended<'a> {
+    report: MigrationReport,
+    /// The recording of the target's changes, if it is wanted.
+    reverse: Option<Recording<'a>>,
 }
 
 /// Moves what the options select from `source` to `target`. `listener` is told what is found on the way.
@@ -217,6 +228,7 @@ impl Migration {
     async fn stages(&self) -> Result<MigrationReport> {
         if let Stage::Done { report } = self.state().stage {
             self.listener.reported(&report);
+            self.drop_events().await;
             if self.options.reverse_capture {
                 self.capture_target().await?.await?;
             }
@@ -230,27 +242,35 @@ impl Migration {
             // Nothing is read before what changes it is recorded.
             let open = is_open.wait_for(|open| *open).await;
             open.map_err(|_| Error::interrupted())?;
-            let report = self.work().await;
+            let ended = self.work().await;
             // What is recorded from here on is of no use to this migration any more, or will be recorded again.
             stop_capture.cancel();
-            report
+            ended
         };
         let mut capture = std::pin::pin!(capture);
         let mut work = std::pin::pin!(work);
-        tokio::select! {
-            report = &mut work => {
+        let ended = tokio::select! {
+            ended = &mut work => {
                 // It commits what it has.
                 let _ = capture.await;
-                report
+                ended?
             }
             captured = &mut capture => match captured {
-                Err(error) => Err(error),
-                Ok(()) => Err(Error::interrupted()),
+                Err(error) => return Err(error),
+                Ok(()) => return Err(Error::interrupted()),
             },
+        };
+        if ended.report.outcome == Outcome::Clean {
+            self.drop_events().await;
         }
+        if let Some(reverse) = ended.reverse {
+            self.board.write_down();
+            reverse.await?;
+        }
+        Ok(ended.report)
     }
 
-    async fn work(&self) -> Result<MigrationReport> {
+    async fn work(&self) -> Result<Ended<'_>> {
         self.give_up_cutover()?;
         if self.state().stage == Stage::Copying {
             self.board.stage("copying");

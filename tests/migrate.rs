@@ -2,6 +2,7 @@
 //! hashes, options and indexes.
 
 mod catalog;
+mod events;
 mod faults;
 mod kills;
 mod live;

@@ -54,6 +54,7 @@ pub use manifest::{EventsTarget, Manifest, SourceId, State};
 pub use opening::Scope;
 pub(crate) use opening::try_streams;
 pub use since::{Moment, Since};
+pub(crate) use target::{check_events_target, drop_events, events_of};
 
 /// Bytes of replies that may be in memory between the streams and the disk.
 const MEMORY: usize = 64 << 20;

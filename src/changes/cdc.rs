@@ -32,6 +32,7 @@ use tokio::runtime::Handle;
 
 use super::log::LogPlace;
 use crate::{
+    catalog,
     connect::{Doing, Server, command_text, is_out_of_space, retry_code},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -107,6 +108,22 @@ impl Cdc {
             )
             .with_hint("name another database in --target, or drop the collection if nobody needs it")
             .at(format!("{}: {}", self.server.place(), self.database)));
+        }
+        Ok(())
+    }
+
+    /// Drops the events of all streams of the capture, and their positions; what is another's stays.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn drop(&self) -> Result<()> {
+        match self.check_free().await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+            free => free?,
+        }
+        // What is left of a kill in between is known by its positions.
+        for name in [EVENTS, POSITIONS] {
+            catalog::drop(&self.server, &self.namespace(name)?).await?;
         }
         Ok(())
     }

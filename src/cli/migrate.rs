@@ -15,7 +15,7 @@ use super::{
 use crate::{
     changes::token::in_words,
     error::{Error, ErrorKind, Result},
-    migrate::{self, CutoverRequest, Listener, MigrateOptions, MigrationReport, Verify},
+    migrate::{self, CutoverRequest, EventsTo, Listener, MigrateOptions, MigrationReport, Verify},
     namespace::printable,
     preflight::{self, CheckReport},
 };
@@ -69,6 +69,10 @@ pub(super) struct MigrateCommand {
     /// After the cutover, go on recording the target's changes in DIR/reverse, until stopped: the way back
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_REVERSE_CAPTURE", hide_env_values = true)]
     reverse_capture: bool,
+    /// Where the changes are kept until they are applied: `log`, which is in DIR, or `target`, the collection `_cdc` of TARGET:
+    /// for hosts without a durable disk. It is dropped after a clean cutover [default: log]
+    #[arg(long, value_name = "log|target", env = "TRANSLOAD_EVENTS_TO", hide_env_values = true)]
+    events_to: Option<EventsTo>,
     /// How to compress the archive and the log: none, deflate[:0-9], zstd[:1-22]
     #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
     codec: Codec,
@@ -119,6 +123,7 @@ impl MigrateCommand {
             restart: self.restart,
             cutover: when_caught_up.then_some(request),
             pause_after_copy: self.pause_after_copy,
+            events_to: self.events_to,
             reverse_capture: self.reverse_capture,
             codec: self.codec,
             parallel,

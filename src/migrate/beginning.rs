@@ -7,10 +7,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Listener, MigrateOptions,
     directory::Paths,
-    state::{Pair, State},
+    state::{EventsTo, Pair, State},
 };
 use crate::{
-    changes::capture::{Scope, try_streams},
+    catalog,
+    changes::{
+        capture::{Scope, check_events_target, drop_events, try_streams},
+        cdc,
+    },
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -57,9 +61,11 @@ impl Beginning<'_> {
             () = cancel.cancelled() => return Err(Error::interrupted()),
         }
         if is_known {
+            drop_events(self.paths.directory(), self.target).await?;
             self.paths.clear()?;
         }
-        let state = State::beginning(self.pair, selection, self.options.replaces);
+        let state =
+            State::beginning(self.pair, selection, self.options.replaces, self.options.events_to.unwrap_or_default());
         state.write(&self.paths.state())?;
         Ok(state)
     }
@@ -96,6 +102,9 @@ impl Beginning<'_> {
         if self.options.cutover.as_ref().is_some_and(|request| request.fence_source) {
             super::cutover::check_fence(self.source)?;
         }
+        if self.options.events_to == Some(EventsTo::Target) {
+            self.check_events(selection).await.map_err(|error| error.at("--events-to target"))?;
+        }
         if self.options.reverse_capture {
             // Found out now, and not when everything is on the target.
             let all = Selection::new(&SelectionOptions {
@@ -104,6 +113,21 @@ impl Beginning<'_> {
             })?;
             let opened = try_streams(self.target, Scope::of(self.target), &all).await;
             opened.map_err(|error| error.at("--reverse-capture"))?;
+        }
+        Ok(())
+    }
+
+    /// Finds out now whether the target takes the events, and nothing that is moved takes their place.
+    async fn check_events(&self, selection: &SelectionOptions) -> Result<()> {
+        let database = check_events_target(self.source, self.target, self.paths.directory()).await?;
+        let selection = Selection::new(selection)?;
+        for name in [cdc::EVENTS, cdc::POSITIONS] {
+            let taken = Namespace::new(database.as_str(), name)?;
+            let Some(origin) = selection.origin(&taken)? else { continue };
+            if catalog::is_copied(origin.collection()) && catalog::found(self.source, &origin).await?.is_some() {
+                let message = format!("{origin} is to be moved to {taken}, which is the place of the events");
+                return Err(Error::new(ErrorKind::Usage, message).with_hint("leave --events-to out, or --exclude it"));
+            }
         }
         Ok(())
     }

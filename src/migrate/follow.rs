@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Migration, MigrationReport,
+    Ended, Migration, MigrationReport,
     control::{CutoverRequest, Wish, another_wish, wish},
     report::Outcome,
     state::Stage,
@@ -106,7 +106,7 @@ impl Migration {
     }
 
     /// Follows the source until a cutover has come to its end.
-    pub(super) async fn follow_until_cutover(&self) -> Result<MigrationReport> {
+    pub(super) async fn follow_until_cutover(&self) -> Result<Ended<'_>> {
         loop {
             if let Stage::CuttingOver { request } = self.state().stage {
                 let automatic = self.options.cutover.is_some();
@@ -116,8 +116,8 @@ impl Migration {
                 };
                 match cut_over().await {
                     // After one that is not clean, whoever has asked for it may put things right, and ask again.
-                    Ok(report) if report.outcome != Outcome::Clean && !automatic => {}
-                    Ok(report) => return Ok(report),
+                    Ok(ended) if ended.report.outcome != Outcome::Clean && !automatic => {}
+                    Ok(ended) => return Ok(ended),
                     Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
                     Err(error) => {
                         if matches!(self.state().stage, Stage::Done { .. }) {
@@ -151,12 +151,12 @@ impl Migration {
     }
 
     /// Tells what a cutover has come to. A clean one is the end; after another, the same migration may go on.
-    async fn has_cut_over(&self, request: &CutoverRequest, report: MigrationReport) -> Result<MigrationReport> {
+    async fn has_cut_over(&self, request: &CutoverRequest, report: MigrationReport) -> Result<Ended<'_>> {
         if report.outcome != Outcome::Clean {
             self.change_state(|state| state.stage = Stage::Following)?;
             self.answer(request, &Ok(&report))?;
             self.listener.reported(&report);
-            return Ok(report);
+            return Ok(Ended { report, reverse: None });
         }
         // Before anybody hears that the target may take over, and writes to it.
         let reverse = if self.options.reverse_capture { Some(self.capture_target().await?) } else { None };
@@ -164,11 +164,7 @@ impl Migration {
         self.answer(request, &Ok(&report))?;
         self.board.stage("done");
         self.listener.reported(&report);
-        if let Some(reverse) = reverse {
-            self.board.write_down();
-            reverse.await?;
-        }
-        Ok(report)
+        Ok(Ended { report, reverse })
     }
 
     /// Follows the source until something else is asked for.

@@ -1,6 +1,6 @@
 //! The captures beside the stages: of the source until the cutover, of the target after it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -8,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Migration,
     board::{Board, Waiting},
+    state::EventsTo,
 };
 use crate::{
     changes::{
-        capture::{CAPTURING, CaptureOptions, capture},
+        capture::{CAPTURING, CaptureOptions, capture, drop_events, events_of},
+        cdc,
         log::LogOptions,
     },
+    connect::Server,
     error::{Error, ErrorKind, Result},
     progress::Progress,
     selection::SelectionOptions,
@@ -24,13 +27,50 @@ const SYNC_EVERY: Duration = Duration::from_millis(200);
 /// How often a position without an event is written: a cutover waits for one.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// A capture that goes on until the migration is stopped.
+pub(super) type Recording<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
 impl Migration {
-    /// Records the source's changes until `stop`, over whatever can be waited for. Tells `opened` when they are recorded.
+    /// Records the source's changes until `stop`. Tells `opened` when they are recorded.
     pub(super) async fn capture_source(&self, opened: watch::Sender<bool>, stop: CancellationToken) -> Result<()> {
+        let target = (self.state().events_to == EventsTo::Target).then(|| self.target.clone());
+        let options = CaptureOptions {
+            target,
+            ..self.capture_options(self.paths.directory().to_owned(), self.selection.clone())
+        };
+        self.record(&self.source, options, opened, stop).await
+    }
+
+    /// Begins to record the target's changes; what is given back goes on with it until the migration is stopped.
+    pub(super) async fn capture_target(&self) -> Result<Recording<'_>> {
+        let exclude = match events_of(self.paths.directory())? {
+            // Of the source's changes nobody wants the changes.
+            Some(events) => [cdc::EVENTS, cdc::POSITIONS].map(|name| format!("{}.{name}", events.database)).to_vec(),
+            None => Vec::new(),
+        };
+        let default_database = self.target.default_database().map(str::to_owned);
+        let selection = SelectionOptions { default_database, exclude, ..SelectionOptions::default() };
+        let options = self.capture_options(self.paths.reverse(), selection);
+        let (opened, mut is_open) = watch::channel(false);
+        let mut recording: Recording<'_> = Box::pin(self.record(&self.target, options, opened, self.cancel.clone()));
+        tokio::select! {
+            // It has ended before it was open, and says why.
+            ended = &mut recording => Err(ended.err().unwrap_or_else(Error::interrupted)),
+            _ = is_open.wait_for(|open| *open) => Ok(recording),
+        }
+    }
+
+    /// Records changes, over whatever can be waited for.
+    async fn record(
+        &self,
+        server: &Server,
+        options: CaptureOptions,
+        opened: watch::Sender<bool>,
+        stop: CancellationToken,
+    ) -> Result<()> {
         let listener: Arc<dyn Progress> = Arc::new(Opened { opened, board: Arc::clone(&self.board) });
         loop {
-            let options = self.capture_options(self.paths.directory().to_owned(), self.selection.clone());
-            match capture(&self.source, options, Arc::clone(&listener), stop.clone()).await {
+            match capture(server, options.clone(), Arc::clone(&listener), stop.clone()).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Unreachable => {
                     self.wait_for(Waiting::Capture, &error, &stop).await?;
@@ -40,24 +80,10 @@ impl Migration {
         }
     }
 
-    /// Begins to record the target's changes; what is given back goes on with it until the migration is stopped.
-    pub(super) async fn capture_target(&self) -> Result<impl Future<Output = Result<()>>> {
-        let default_database = self.target.default_database().map(str::to_owned);
-        let selection = SelectionOptions { default_database, ..SelectionOptions::default() };
-        let options = self.capture_options(self.paths.reverse(), selection);
-        let (opened, mut is_open) = watch::channel(false);
-        let listener: Arc<dyn Progress> = Arc::new(Opened { opened, board: Arc::clone(&self.board) });
-        let (target, cancel) = (self.target.clone(), self.cancel.clone());
-        let recording = tokio::spawn(async move { capture(&target, options, listener, cancel).await });
-        let is_open = is_open.wait_for(|open| *open).await.is_ok();
-        let ended = async move {
-            let died = |panic| Err(Error::new(ErrorKind::Internal, format!("the capture died: {panic}")));
-            recording.await.unwrap_or_else(died).map(drop)
-        };
-        match is_open {
-            true => Ok(ended),
-            // It has ended before it was open, and says why.
-            false => Err(ended.await.err().unwrap_or_else(Error::interrupted)),
+    /// Takes the source's changes out of the target, now that nobody needs them.
+    pub(super) async fn drop_events(&self) {
+        if let Err(error) = drop_events(self.paths.directory(), &self.target).await {
+            self.board.warn(&format!("{error}; '_cdc' and '_cdc_positions' may be dropped by hand"));
         }
     }
 

@@ -27,6 +27,9 @@ pub(crate) struct State {
     target_database: Option<String>,
     /// What is moved.
     pub(crate) selection: SelectionOptions,
+    /// Where the source's changes are kept.
+    #[serde(default)]
+    pub(crate) events_to: EventsTo,
     /// Whether collections that the target had were to be dropped.
     pub(crate) replaces: bool,
     /// When it was begun, as RFC 3339.
@@ -35,6 +38,38 @@ pub(crate) struct State {
     pub(crate) stage: Stage,
     /// What the copy has come to.
     pub(crate) copied: Option<Copied>,
+}
+
+/// Where the source's changes are kept until they are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventsTo {
+    /// In the work directory.
+    #[default]
+    Log,
+    /// In the collection `_cdc` of the target, for hosts without a durable disk.
+    Target,
+}
+
+impl std::fmt::Display for EventsTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            EventsTo::Log => "log",
+            EventsTo::Target => "target",
+        })
+    }
+}
+
+impl std::str::FromStr for EventsTo {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "log" => Ok(EventsTo::Log),
+            "target" => Ok(EventsTo::Target),
+            _ => Err(Error::new(ErrorKind::Usage, "is no place for events: log or target")),
+        }
+    }
 }
 
 /// How far a migration is. Each is durable before the next one begins.
@@ -93,7 +128,7 @@ pub(crate) struct Pair {
 
 impl State {
     /// Of a migration that begins.
-    pub(crate) fn beginning(pair: Pair, selection: SelectionOptions, replaces: bool) -> Self {
+    pub(crate) fn beginning(pair: Pair, selection: SelectionOptions, replaces: bool, events_to: EventsTo) -> Self {
         let begun = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
         let Pair { source, target, target_database } = pair;
         State {
@@ -102,6 +137,7 @@ impl State {
             target,
             target_database,
             selection,
+            events_to,
             replaces,
             begun,
             stage: Stage::Copying,
@@ -175,6 +211,11 @@ impl State {
                 return refuse(what, shown(known), hint);
             }
         }
+        if let Some(given) = options.events_to
+            && given != self.events_to
+        {
+            return refuse("--events-to", self.events_to.to_string(), hint);
+        }
         if given.default_database != known.default_database {
             let database = known.default_database.clone().unwrap_or_else(|| "none".to_owned());
             return refuse("database in the source's connection string", database, hint);
@@ -197,7 +238,7 @@ mod tests {
         let path = folder.path().join("migration.json");
         assert_eq!(State::read(&path).unwrap(), None);
         let pair = Pair { source: id("a"), target: id("b"), target_database: None };
-        let mut state = State::beginning(pair, SelectionOptions::default(), false);
+        let mut state = State::beginning(pair, SelectionOptions::default(), false, EventsTo::Target);
         state.stage = Stage::CuttingOver { request: CutoverRequest::default() };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));

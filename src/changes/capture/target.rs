@@ -29,6 +29,36 @@ impl Manifest {
     }
 }
 
+/// Where the events of the capture in a directory are, if a target has them.
+///
+/// # Errors
+/// When its manifest cannot be read.
+pub(crate) fn events_of(directory: &Path) -> Result<Option<EventsTarget>> {
+    Ok(Manifest::read(directory)?.and_then(|manifest| manifest.events))
+}
+
+/// Takes the events of the capture in a directory out of the target that has them. Nothing of anybody else's.
+///
+/// # Errors
+/// When the manifest cannot be read, or what the server says.
+pub(crate) async fn drop_events(directory: &Path, target: &Server) -> Result<()> {
+    let Some(events) = events_of(directory)? else { return Ok(()) };
+    if !events.target.is(&SourceId::of(target).await?) {
+        return Ok(());
+    }
+    Cdc::new(target, &events.database, &events.capture, 1, directory).drop().await
+}
+
+/// The database of a target that gets the events of a capture that is to begin.
+///
+/// # Errors
+/// When it is the source, is no member of a replica set, or has the events of another capture than that of the directory.
+pub(crate) async fn check_events_target(server: &Server, target: &Server, directory: &Path) -> Result<String> {
+    let source = SourceId::of(server).await?;
+    let events = decide(server, &source, target, events_of(directory)?, directory).await?;
+    Ok(events.database)
+}
+
 /// Decides where the events of a new capture go.
 ///
 /// # Errors
@@ -39,13 +69,25 @@ pub(super) async fn begin(
     work: &WorkDirectory,
     options: &CaptureOptions,
 ) -> Result<Option<EventsTarget>> {
-    let Some(target) = &options.target else { return Ok(None) };
+    match &options.target {
+        None => Ok(None),
+        Some(target) => decide(server, source, target, work.beginning()?, &options.directory).await.map(Some),
+    }
+}
+
+async fn decide(
+    server: &Server,
+    source: &SourceId,
+    target: &Server,
+    known: Option<EventsTarget>,
+    directory: &Path,
+) -> Result<EventsTarget> {
     let id = SourceId::of(target).await?;
     if id.is(source) {
         let message = "the target is the source itself: a capture would record its own writes for ever";
         return Err(Error::new(ErrorKind::Usage, message)
             .with_hint("name the server that the copy goes to, or leave --events-to out")
-            .at("--target"));
+            .at("--events-to target"));
     }
     if !target.replicates() {
         let message = "is not a member of a replica set, so nothing there is safe from the loss of one server";
@@ -54,10 +96,10 @@ pub(super) async fn begin(
             .at(target.place()));
     }
     let database = target.default_database().or(server.default_database()).unwrap_or(cdc::DATABASE);
-    let known = work.beginning()?.filter(|known| known.target.is(&id) && known.database == database);
+    let known = known.filter(|known| known.target.is(&id) && known.database == database);
     let capture = known.map_or_else(random, |known| Ok(known.capture))?;
-    Cdc::new(target, database, &capture, 1, &options.directory).check_free().await?;
-    Ok(Some(EventsTarget { target: id, database: database.to_owned(), capture }))
+    Cdc::new(target, database, &capture, 1, directory).check_free().await?;
+    Ok(EventsTarget { target: id, database: database.to_owned(), capture })
 }
 
 /// Refuses to go on with a capture whose events are somewhere else.
