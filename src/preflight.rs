@@ -8,10 +8,14 @@ mod oplog;
 mod privileges;
 mod source;
 mod target;
+mod wishes;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+pub(crate) use wishes::FENCES;
+pub use wishes::Wishes;
 
 use crate::{
     connect::Server,
@@ -74,6 +78,8 @@ pub struct CheckOptions {
     pub directory: Option<PathBuf>,
     /// Whether collections that the target has already are to be dropped.
     pub replaces: bool,
+    /// What is wanted besides.
+    pub wishes: Wishes,
 }
 
 /// Findings, as they are made.
@@ -113,10 +119,10 @@ impl Findings {
 pub async fn check(source: &Server, target: Option<&Server>, options: &CheckOptions) -> Result<CheckReport> {
     let default_database = source.default_database().map(str::to_owned);
     let selection = Selection::new(&SelectionOptions { default_database, ..options.selection.clone() })?;
-    let checked = source::check(source, &selection).await?;
+    let checked = source::check(source, &selection, options.wishes).await?;
     let mut findings = checked.findings.all;
     if let Some(target) = target {
-        findings.extend(target::check(target, source, &checked.catalog, &selection, options.replaces).await?);
+        findings.extend(target::check(target, source, &checked.catalog, &selection, options).await?);
     }
     findings.extend(disk::check(options.directory.as_deref(), checked.bytes));
     Ok(CheckReport {

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     error::Result,
+    migrate::EventsTo,
     namespace::printable,
-    preflight::{CheckOptions, CheckReport, Verdict, check},
+    preflight::{CheckOptions, CheckReport, Verdict, Wishes, check},
 };
 
 /// Find out whether a move can succeed, without writing anything
@@ -34,6 +35,15 @@ pub(super) struct CheckCommand {
     /// Where the archive and the log of changes are to be [default: here]
     #[arg(long, value_name = "DIR", env = "TRANSLOAD_DIR", hide_env_values = true)]
     dir: Option<String>,
+    /// The cutover is to make the source refuse writes
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
+    fence_source: bool,
+    /// The target's changes are to be recorded after the cutover
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_REVERSE_CAPTURE", hide_env_values = true)]
+    reverse_capture: bool,
+    /// Where the changes are to be kept: log or target
+    #[arg(long, value_name = "log|target", env = "TRANSLOAD_EVENTS_TO", hide_env_values = true)]
+    events_to: Option<EventsTo>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -46,7 +56,12 @@ impl CheckCommand {
             Some(target) => Some(self.connection.server("TARGET", target, 4, output, &cancel).await?),
             None => None,
         };
-        let options = CheckOptions { selection: self.moved.options(None), directory, replaces: self.drop };
+        let wishes = Wishes {
+            fences_source: self.fence_source,
+            records_target: self.reverse_capture,
+            events_to_target: self.events_to == Some(EventsTo::Target),
+        };
+        let options = CheckOptions { selection: self.moved.options(None), directory, replaces: self.drop, wishes };
         let report = tokio::select! {
             report = check(&source, target.as_ref(), &options) => report?,
             () = cancel.cancelled() => return Err(crate::error::Error::interrupted()),

@@ -10,15 +10,11 @@ use super::{
     state::{EventsTo, Pair, State},
 };
 use crate::{
-    catalog,
-    changes::{
-        capture::{Scope, check_events_target, drop_events, try_streams},
-        cdc,
-    },
+    changes::capture::drop_events,
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    preflight::{CheckOptions, Verdict, check},
+    preflight::{CheckOptions, Verdict, Wishes, check},
     progress::Progress,
     selection::{Selection, SelectionOptions},
 };
@@ -87,8 +83,13 @@ impl Beginning<'_> {
     }
 
     async fn check(&self, selection: &SelectionOptions, listener: &dyn Listener) -> Result<()> {
+        let wishes = Wishes {
+            fences_source: self.options.cutover.as_ref().is_some_and(|request| request.fence_source),
+            records_target: self.options.reverse_capture,
+            events_to_target: self.options.events_to == Some(EventsTo::Target),
+        };
         let (directory, replaces) = (Some(self.options.directory.clone()), self.options.replaces);
-        let options = CheckOptions { selection: selection.clone(), directory, replaces };
+        let options = CheckOptions { selection: selection.clone(), directory, replaces, wishes };
         let report = still(|| check(self.source, Some(self.target), &options)).await?;
         listener.checked(&report);
         if report.verdict == Verdict::Refused {
@@ -98,36 +99,6 @@ impl Beginning<'_> {
             let remedies: Vec<&str> = remedies.filter_map(|finding| finding.remedy.as_deref()).collect();
             return Err(Error::new(ErrorKind::Server, format!("the move cannot succeed: {}", refused.join("; ")))
                 .with_hint(format!("{}; nothing was written", remedies.join("; "))));
-        }
-        if self.options.cutover.as_ref().is_some_and(|request| request.fence_source) {
-            super::cutover::check_fence(self.source)?;
-        }
-        if self.options.events_to == Some(EventsTo::Target) {
-            self.check_events(selection).await.map_err(|error| error.at("--events-to target"))?;
-        }
-        if self.options.reverse_capture {
-            // Found out now, and not when everything is on the target.
-            let all = Selection::new(&SelectionOptions {
-                default_database: self.target.default_database().map(str::to_owned),
-                ..SelectionOptions::default()
-            })?;
-            let opened = try_streams(self.target, Scope::of(self.target), &all).await;
-            opened.map_err(|error| error.at("--reverse-capture"))?;
-        }
-        Ok(())
-    }
-
-    /// Finds out now whether the target takes the events, and nothing that is moved takes their place.
-    async fn check_events(&self, selection: &SelectionOptions) -> Result<()> {
-        let database = check_events_target(self.source, self.target, self.paths.directory()).await?;
-        let selection = Selection::new(selection)?;
-        for name in [cdc::EVENTS, cdc::POSITIONS] {
-            let taken = Namespace::new(database.as_str(), name)?;
-            let Some(origin) = selection.origin(&taken)? else { continue };
-            if catalog::is_copied(origin.collection()) && catalog::found(self.source, &origin).await?.is_some() {
-                let message = format!("{origin} is to be moved to {taken}, which is the place of the events");
-                return Err(Error::new(ErrorKind::Usage, message).with_hint("leave --events-to out, or --exclude it"));
-            }
         }
         Ok(())
     }

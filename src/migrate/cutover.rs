@@ -10,15 +10,13 @@ use crate::{
     archive::ArchiveFile,
     catalog::{self, Catalog},
     changes::replay::{ReplayReport, dead_letters, settle},
-    connect::{Doing, Server, Version},
+    connect::{Doing, Server},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
+    preflight::FENCES,
     report::RestoreReport,
     selection::Selection,
 };
-
-/// The first release that can be told to refuse writes.
-const FENCES: Version = Version::new(6, 0, 0);
 
 impl Migration {
     /// Brings the target to where the source is at rest, and compares.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bson::{Bson, Document, rawdoc};
 
-use super::Findings;
+use super::{Findings, wishes::grant};
 use crate::{
     connect::{Doing, Server},
     error::Result,
@@ -46,6 +46,13 @@ pub(super) const OF_A_TARGET: [Need; 2] = [
     Need { actions: &["collMod", "bypassDocumentValidation"], role: "dbAdmin", must: false },
 ];
 
+/// What keeping events in a target takes.
+pub(super) const OF_EVENTS: [Need; 1] = [Need {
+    actions: &["find", "insert", "remove", "createCollection", "createIndex", "dropCollection", "listIndexes"],
+    role: "readWrite",
+    must: true,
+}];
+
 /// What a user may do.
 #[derive(Debug)]
 pub(super) struct Privileges(Vec<(Document, Vec<String>)>);
@@ -79,6 +86,24 @@ impl Privileges {
             resource.get_bool("anyResource").unwrap_or(false) || of_database && text("collection") == Some("")
         };
         self.0.iter().any(|(resource, actions)| is_of(resource) && actions.iter().any(|one| one == action))
+    }
+
+    /// Whether the action is permitted on the deployment as a whole.
+    pub(super) fn allows_of_cluster(&self, action: &str) -> bool {
+        let is_of = |resource: &Document| {
+            let is = |name: &str| resource.get_bool(name).unwrap_or(false);
+            is("anyResource") || is("cluster")
+        };
+        self.0.iter().any(|(resource, actions)| is_of(resource) && actions.iter().any(|one| one == action))
+    }
+
+    /// Says whether the user may see how busy a server is: without, nothing that has too much to do is spared.
+    pub(super) fn check_load(&self, findings: &mut Findings) {
+        if !self.allows_of_cluster("serverStatus") {
+            let found =
+                "the user lacks serverStatus: a server that has too much to do is not seen, and the copy not held back";
+            findings.warn("load", found, format!("{}; or --max-rate", grant("clusterMonitor")));
+        }
     }
 
     /// Says what of the needs is not permitted on these databases.

@@ -8,6 +8,7 @@ use transload_format::CollectionType;
 use super::{
     Findings, oplog,
     privileges::{OF_A_SOURCE, Privileges},
+    wishes::Wishes,
 };
 use crate::{
     catalog::{
@@ -39,7 +40,7 @@ pub(super) struct Checked {
 ///
 /// # Errors
 /// When it cannot be read at all, or the selection takes nothing.
-pub(super) async fn check(server: &Server, selection: &Selection) -> Result<Checked> {
+pub(super) async fn check(server: &Server, selection: &Selection, wishes: Wishes) -> Result<Checked> {
     let mut findings = Findings::of("source");
     release(server, &mut findings);
     features(server, &mut findings);
@@ -49,10 +50,15 @@ pub(super) async fn check(server: &Server, selection: &Selection) -> Result<Chec
     let (documents, bytes) = (sum(|entry| entry.documents), sum(|entry| entry.bytes));
     let databases: BTreeSet<String> =
         catalog.entries.iter().map(|entry| entry.namespace.database().to_owned()).collect();
-    match Privileges::of(server).await? {
-        Some(privileges) => privileges.check(&databases, &OF_A_SOURCE, &mut findings),
+    let privileges = Privileges::of(server).await?;
+    match &privileges {
+        Some(privileges) => {
+            privileges.check(&databases, &OF_A_SOURCE, &mut findings);
+            privileges.check_load(&mut findings);
+        }
         None => findings.ok("privileges", "no user is logged in, and the server asks for none"),
     }
+    wishes.check_source(server, privileges.as_ref(), &mut findings);
     namespaces(&catalog, documents, bytes, &mut findings);
     indexes(&catalog, &mut findings);
     if topology != Topology::Standalone {
@@ -228,7 +234,7 @@ async fn majority(server: &Server, catalog: &Catalog, findings: &mut Findings) {
 }
 
 /// Opens the change streams that a capture would open, and closes them.
-async fn streams(server: &Server, selection: &Selection, findings: &mut Findings) {
+pub(super) async fn streams(server: &Server, selection: &Selection, findings: &mut Findings) {
     let opened = tokio::time::timeout(ANSWERS_WITHIN, try_streams(server, Scope::of(server), selection)).await;
     match opened {
         Ok(Ok((watched, warnings))) => {

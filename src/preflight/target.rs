@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Finding, Findings,
+    CheckOptions, Finding, Findings,
     privileges::{OF_A_TARGET, Privileges},
     source::{Topology, list, release},
 };
@@ -25,7 +25,7 @@ pub(super) async fn check(
     source: &Server,
     catalog: &Catalog,
     selection: &Selection,
-    replaces: bool,
+    options: &CheckOptions,
 ) -> Result<Vec<Finding>> {
     let mut findings = Findings::of("target");
     release(server, &mut findings);
@@ -68,9 +68,13 @@ pub(super) async fn check(
     }
     let databases: BTreeSet<String> = names.iter().map(|(_, target)| target.database().to_owned()).collect();
     match Privileges::of(server).await? {
-        Some(privileges) => privileges.check(&databases, &OF_A_TARGET, &mut findings),
+        Some(privileges) => {
+            privileges.check(&databases, &OF_A_TARGET, &mut findings);
+            privileges.check_load(&mut findings);
+        }
         None => findings.ok("privileges", "no user is logged in"),
     }
+    options.wishes.check_target(source, server, selection, options.directory.as_deref(), &mut findings).await?;
     let same = SourceId::of(server).await?.is(&SourceId::of(source).await?);
     let onto_itself: Vec<String> = names
         .iter()
@@ -83,7 +87,7 @@ pub(super) async fn check(
         return Ok(findings.all);
     }
     let names: Vec<&Namespace> = names.iter().map(|(_, target)| target).collect();
-    existing(server, &names, replaces, &mut findings).await?;
+    existing(server, &names, options.replaces, &mut findings).await?;
     Ok(findings.all)
 }
 

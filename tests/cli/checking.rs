@@ -147,3 +147,31 @@ async fn privileges_that_are_missing_are_named_with_their_roles() {
     let ran = terminal.run(&["check", &open, &empty("cli_check_other").await, "--json"]).ends_with(1);
     assert!(found(&ran, "names").contains("nothing goes to 'cli_check_other'"), "{ran}");
 }
+
+/// What is wanted of the cutover, and of what comes after it.
+#[tokio::test]
+async fn wishes_that_cannot_be_fulfilled_are_refused_before_the_move() {
+    let terminal = Terminal::new();
+    let source = shop("cli_check_wishes").await;
+    let old = uri(shared(Release::V4_2_6).await, "cli_check_wishes");
+    let all = ["--fence-source", "--reverse-capture", "--events-to", "target", "--json"];
+    let ran = terminal.run(&[&["check", &source, &old][..], &all].concat()).ends_with(0);
+    assert!(found(&ran, "fence").contains("it can be told"), "{ran}");
+    assert!(found(&ran, "events").contains("they go to cli_check_wishes._cdc"), "{ran}");
+    let of_target = |one: &&String| one.starts_with("ok target change streams");
+    assert_eq!(verdicts(&ran).iter().filter(of_target).count(), 1, "{ran}");
+    let copy = empty("cli_check_wishes_2").await;
+    let rename = ["--rename", "cli_check_wishes.*=cli_check_wishes_2.*"];
+    let ran = terminal.run(&[&["check", &source, &copy][..], &all, &rename].concat()).ends_with(1);
+    assert!(found(&ran, "events").contains("the target is the source itself"), "{ran}");
+    let set = shared(Release::V4_2_6).await.client().await.unwrap().database("cli_check_unfenced");
+    set.collection("a").insert_one(doc! { "_id": 1 }).await.unwrap();
+    let unfenced = uri(shared(Release::V4_2_6).await, "cli_check_unfenced");
+    let ran = terminal.run(&["check", &unfenced, "--fence-source", "--json"]).ends_with(1);
+    assert!(found(&ran, "fence").contains("MongoDB 4.2.6 cannot be told to refuse writes"), "{ran}");
+    let reader = guarded().await.uri("reader", "/shop");
+    let ran = terminal.run(&["check", &reader, "--fence-source", "--json"]).ends_with(1);
+    let fence = found(&ran, "fence");
+    assert!(fence.contains("lacks setUserWriteBlockMode") && fence.contains("'hostManager' on 'admin'"), "{ran}");
+    assert!(found(&ran, "load").contains("clusterMonitor"), "{ran}");
+}
