@@ -68,6 +68,13 @@ impl<'a> Migration<'a> {
         command
     }
 
+    /// Runs the command to its end: its exit code, and what it says.
+    pub(crate) async fn ends(&self, more: &[&str]) -> (i32, String) {
+        let mut command = self.command(more);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Starts it in the background.
     pub(crate) fn start(&mut self, more: &[&str]) {
         let said = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("said")).unwrap();

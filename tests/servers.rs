@@ -42,7 +42,7 @@ pub(crate) async fn faulty() -> (MutexGuard<'static, ()>, &'static ReplicaSet) {
 
 /// A set with access control, and the users that tests of privileges want. All have the same password.
 pub(crate) struct Guarded {
-    set: ReplicaSet,
+    pub(crate) set: ReplicaSet,
 }
 
 impl Guarded {

@@ -1,6 +1,6 @@
 //! The cutover: the source at rest, everything of it on the target, catalogs alike, both sides compared.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use bson::rawdoc;
 use tokio_util::sync::CancellationToken;
@@ -143,9 +143,15 @@ impl Migration {
                     .push(format!("{refused} documents were refused by the target when they were copied anew"));
             }
         }
-        for letter in letters.iter().take(10) {
-            report.warnings.push(format!("{} {}: {}", letter.namespace, letter.key, letter.reason));
+        // Which documents they are of, the file tells.
+        let mut reasons: BTreeMap<(String, &str), u64> = BTreeMap::new();
+        for letter in &letters {
+            *reasons.entry((letter.namespace.to_string(), &letter.reason)).or_default() += 1;
         }
+        let reasons = reasons.into_iter().take(10);
+        report
+            .warnings
+            .extend(reasons.map(|((namespace, reason), count)| format!("{namespace}, {count} times: {reason}")));
         Ok(report)
     }
 

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     bad_indexes::careless,
-    servers::{binary, guarded, shared},
+    copy::Side,
+    servers::{binary, guarded, own, shared},
 };
 
 /// The findings of a run: `verdict side what`, each once.
@@ -174,4 +175,20 @@ async fn wishes_that_cannot_be_fulfilled_are_refused_before_the_move() {
     let fence = found(&ran, "fence");
     assert!(fence.contains("lacks setUserWriteBlockMode") && fence.contains("'hostManager' on 'admin'"), "{ran}");
     assert!(found(&ran, "load").contains("clusterMonitor"), "{ran}");
+}
+
+/// The scripts' check never sent a thing, and passed against a port that nobody listened on.
+#[tokio::test]
+async fn majority_reads_that_fail_and_ports_that_are_dead_are_refused() {
+    let terminal = Terminal::new();
+    let set = own(Release::V6_0_5).await;
+    let (source, side) = (uri(&set, "cli_check_majority"), Side::new(&set, "cli_check_majority"));
+    side.open().await.collection("orders").insert_one(doc! { "_id": 1 }).await.unwrap();
+    side.fail(&["find"], doc! { "times": 1 }, doc! { "errorCode": 148 }).await;
+    let ran = terminal.run(&["check", &format!("{source}&appName=cli_check_majority"), "--json"]).ends_with(1);
+    assert!(verdicts(&ran).contains(&"refused source majority reads".to_owned()), "{ran}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = format!("mongodb://127.0.0.1:{port}/shop?directConnection=true&serverSelectionTimeoutMS=500");
+    let ran = terminal.run(&["check", &dead, "--retry-for", "0"]).ends_with(1);
+    assert!(ran.stderr.contains(&port.to_string()), "{ran}");
 }

@@ -1,7 +1,5 @@
 //! Events that are kept in the target, for hosts without a durable disk.
 
-use std::process::Stdio;
-
 use bson::doc;
 use transload::sandbox::Release;
 
@@ -13,13 +11,6 @@ use crate::{
 };
 
 const TO_TARGET: [&str; 2] = ["--events-to", "target"];
-
-/// Runs the command to its end: its exit code, and what it says.
-async fn ends(migration: &Migration<'_>, more: &[&str]) -> (i32, String) {
-    let mut command = migration.command(more);
-    let output = tokio::task::spawn_blocking(move || command.stderr(Stdio::piped()).output().unwrap()).await.unwrap();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
-}
 
 async fn names(side: &Side<'_>) -> Vec<String> {
     side.open().await.list_collection_names().await.unwrap()
@@ -43,7 +34,7 @@ async fn events_in_the_target_make_the_same_copy_and_are_gone_after_it() {
     migration.until("recorded", |status| status["stage"] != "checking" && status["stage"] != "starting").await;
     workload.steps(200).await;
     migration.kill();
-    let (code, said) = ends(&migration, &["--events-to", "log"]).await;
+    let (code, said) = migration.ends(&["--events-to", "log"]).await;
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("begun with another --events-to: target"), "{said}");
     workload.steps(200).await;
@@ -93,7 +84,7 @@ async fn events_of_a_migration_that_is_given_up_go_with_it_and_those_of_another_
 async fn a_collection_that_goes_where_the_events_are_is_refused() {
     let migration = from_4_2("events_in_the_way", "events_in_the_way").await;
     let rename = "events_in_the_way.orders=events_in_the_way._cdc";
-    let (code, said) = ends(&migration, &[&["--rename", rename][..], &TO_TARGET].concat()).await;
+    let (code, said) = migration.ends(&[&["--rename", rename][..], &TO_TARGET].concat()).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("events_in_the_way.orders is to be moved to events_in_the_way._cdc"), "{said}");
 }

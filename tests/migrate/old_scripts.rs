@@ -1,17 +1,51 @@
-//! What the scripts got wrong that transload replaces, each by name; the rest of their rows stand in the tests of captures,
-//! replays, restores and refusals.
+//! What the scripts got wrong that transload replaces, each row by name. Here, and in the modules below, stand those that are
+//! about a whole move; the others are tested where the part is that does it right:
+//!
+//! | theirs | the test |
+//! |---|---|
+//! | advice about UUIDs for any failure | `stream::a_stream_that_cannot_go_on_says_what_can_be_done` |
+//! | a check of majority reads that sends nothing | `cli::checking::majority_reads_that_fail_and_ports_that_are_dead_are_refused` |
+//! | a capture that begins after the dump | `cli::replaying::a_log_that_begins_after_the_copy_is_refused`, and every test here |
+//! | one stream for each collection | `capture::a_deployment_is_one_stream_and_collections_are_one_each` |
+//! | times that were made up | `capture::every_kind_of_event_is_recorded_in_its_lane_and_in_order` |
+//! | an event, then its token | `capture::a_capture_that_is_stopped_again_and_again_records_every_event_once`, `migrate::kills` |
+//! | tokens that are pickled | `cli::replaying::a_damaged_directory_is_an_error_and_never_a_new_beginning` |
+//! | whole documents by `updateLookup` | `changes_deltas`, `changes::arriving` |
+//! | a status written per event, and never purged | `migrate::events` |
+//! | drops and renames of no consequence | `migrate::catalog` |
+//! | streams that end without a word | `capture::a_capture_of_a_collection_goes_on_behind_its_drop_and_rename` |
+//! | bad indexes dropped by hand | `migrate::catalog::bad_indexes_of_4_2_are_repaired_and_unique_and_expiring_ones_come_in_the_end` |
+//! | no cutover, no comparison, no status | `migrate::live`, `migrate::status` |
 
-use std::{fs, path::Path, process::Stdio};
+mod changes;
+mod directory;
+
+use std::{fs, path::Path};
 
 use bson::{Document, Timestamp, doc};
 use futures_util::TryStreamExt;
-use transload::sandbox::Release;
+use transload::sandbox::{Release, ReplicaSet};
 
 use super::Migration;
 use crate::{
     copy::Side,
     servers::{own, shared},
 };
+
+/// A small collection on its way to a 6.0 server.
+async fn moving(from: Release, name: &'static str, documents: i32) -> Migration<'static> {
+    moving_from(shared(from).await, name, documents).await
+}
+
+/// The same from a set of the test's own.
+async fn moving_from<'a>(set: &'a ReplicaSet, name: &'static str, documents: i32) -> Migration<'a> {
+    let (source, shared) = (Side::new(set, name), shared(Release::V6_0_5).await);
+    let some = (0..documents).map(|id| doc! { "_id": id, "n": id });
+    source.open().await.collection("orders").insert_many(some).await.unwrap();
+    // Of one server, another database.
+    let target = if std::ptr::eq(set, shared) { format!("{name}_moved").leak() } else { name };
+    Migration::new(source, Side::new(shared, target))
+}
 
 /// They made an event of their own by a field `_tempfield_` in a document of the user's.
 #[tokio::test]
@@ -62,10 +96,8 @@ async fn a_list_of_collections_is_taken_as_it_is_and_a_slip_in_it_is_an_error() 
     let list = migration.directory().with_file_name("db.listed.collections.txt");
     fs::write(&list, "orders\nevnts\n").unwrap();
     let more = ["--collections-file", list.to_str().unwrap()];
-    let mut command = migration.command(&more);
-    let output = tokio::task::spawn_blocking(move || command.stderr(Stdio::piped()).output().unwrap()).await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let (code, said) = migration.ends(&more).await;
+    assert_eq!(code, 1, "{said}");
     assert!(said.contains("evnts") && said.contains("events"), "{said}");
     fs::write(&list, "orders\nevents\n").unwrap();
     migration.start(&more);

@@ -1,7 +1,5 @@
 //! What a migration refuses, and what it says then.
 
-use std::process::Stdio;
-
 use bson::doc;
 use transload::sandbox::Release;
 
@@ -15,19 +13,12 @@ async fn small(name: &'static str, target: &'static str) -> Migration<'static> {
     Migration::new(source, Side::new(set, target))
 }
 
-/// Runs the command to its end: its exit code, and what it says.
-async fn ends(migration: &Migration<'_>, more: &[&str]) -> (i32, String) {
-    let mut command = migration.command(more);
-    let output = tokio::task::spawn_blocking(move || command.stderr(Stdio::piped()).output().unwrap()).await.unwrap();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
 #[tokio::test]
 async fn two_migrations_in_one_directory_are_refused_and_the_first_goes_on() {
     let mut migration = small("two_at_once", "two_at_once_moved").await;
     migration.start(&[]);
     migration.until_following().await;
-    let (code, said) = ends(&migration, &[]).await;
+    let (code, said) = migration.ends(&[]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("another migration is at work in it"), "{said}");
     migration.cut_over().await;
@@ -43,7 +34,7 @@ async fn other_servers_another_selection_and_half_a_state_are_refused() {
     let state = migration.directory().join("migration.json");
     let whole = std::fs::read(&state).unwrap();
     for (what, more) in [("--include", &["--include", "orders"][..]), ("--exclude", &["--exclude", "x*"])] {
-        let (code, said) = ends(&migration, more).await;
+        let (code, said) = migration.ends(more).await;
         assert_eq!(code, 2, "{said}");
         assert!(said.contains(&format!("begun with another {what}")), "{said}");
     }
@@ -58,7 +49,7 @@ async fn other_servers_another_selection_and_half_a_state_are_refused() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("begun with another source"), "{said}");
     std::fs::write(&state, &whole[..whole.len() / 2]).unwrap();
-    let (code, said) = ends(&migration, &[]).await;
+    let (code, said) = migration.ends(&[]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("migration.json: is not what a migration has written"), "{said}");
     std::fs::write(&state, whole).unwrap();
@@ -73,7 +64,7 @@ async fn names_that_are_taken_are_refused_unless_they_are_to_be_dropped() {
     for name in ["orders", "precious"] {
         target.collection(name).insert_one(doc! { "_id": "there before" }).await.unwrap();
     }
-    let (code, said) = ends(&migration, &[]).await;
+    let (code, said) = migration.ends(&[]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("taken_moved.orders") && said.contains("--drop"), "{said}");
     assert!(!has(&migration.directory(), "migration.json"));
@@ -93,13 +84,13 @@ async fn a_restart_begins_anew_after_it_was_allowed_to() {
     migration.until_following().await;
     migration.kill();
     let elsewhere = small("restarted_not", "restarted_not_moved").await;
-    let (code, said) = ends(&elsewhere, &["--restart", "--yes"]).await;
+    let (code, said) = elsewhere.ends(&["--restart", "--yes"]).await;
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("no migration in it that could be given up"), "{said}");
-    let (code, said) = ends(&migration, &["--restart"]).await;
+    let (code, said) = migration.ends(&["--restart"]).await;
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("--yes"), "{said}");
-    let (code, said) = ends(&migration, &["--restart", "--yes"]).await;
+    let (code, said) = migration.ends(&["--restart", "--yes"]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("are there already"), "{said}");
     // What cannot begin anew is not given up.
