@@ -32,7 +32,7 @@ use plan::Plan;
 use sidecar::bad_indexes;
 
 pub(crate) use plan::{Begun, Job, cut};
-pub(crate) use readers::Readers;
+pub(crate) use readers::{MEMORY, Readers};
 pub(crate) use sidecar::write_sidecar;
 
 pub use sidecar::check_sidecar;

@@ -24,6 +24,7 @@ mod copy;
 mod cutover;
 mod directory;
 mod follow;
+mod memory;
 mod parts;
 mod pressure;
 mod recording;

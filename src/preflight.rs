@@ -65,6 +65,8 @@ pub struct CheckReport {
     pub bytes: u64,
     /// The namespaces that would be copied.
     pub namespaces: usize,
+    /// The names to be written that the target has already.
+    pub taken: Vec<String>,
     /// What was looked at.
     pub findings: Vec<Finding>,
 }
@@ -121,8 +123,11 @@ pub async fn check(source: &Server, target: Option<&Server>, options: &CheckOpti
     let selection = Selection::new(&SelectionOptions { default_database, ..options.selection.clone() })?;
     let checked = source::check(source, &selection, options.wishes).await?;
     let mut findings = checked.findings.all;
+    let mut taken = Vec::new();
     if let Some(target) = target {
-        findings.extend(target::check(target, source, &checked.catalog, &selection, options).await?);
+        let checked = target::check(target, source, &checked.catalog, &selection, options).await?;
+        findings.extend(checked.findings);
+        taken = checked.taken;
     }
     findings.extend(disk::check(options.directory.as_deref(), checked.bytes));
     Ok(CheckReport {
@@ -132,6 +137,7 @@ pub async fn check(source: &Server, target: Option<&Server>, options: &CheckOpti
         documents: checked.documents,
         bytes: checked.bytes,
         namespaces: checked.catalog.entries.len(),
+        taken,
         findings,
     })
 }

@@ -50,7 +50,7 @@ use loaders::Loaders;
 use users_and_roles::UsersAndRoles;
 
 /// Bytes of batches that may be in memory between the archive and the server.
-const MEMORY: usize = 32 * 1024 * 1024;
+pub(crate) const MEMORY: usize = 32 * 1024 * 1024;
 
 /// How long an interrupted restore waits for the proofs of index specs that are under way.
 const LAST_PROOFS: Duration = Duration::from_secs(5);

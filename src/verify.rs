@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use counts::Counts;
 pub use finding::Finding;
+pub(crate) use join::WAITING_BYTES as MEMORY;
 pub use report::{Sampled, VerifiedNamespace, VerifyReport};
 pub use side::Side;
 pub use structure::Discrepancy;

@@ -57,7 +57,7 @@ pub use since::{Moment, Since};
 pub(crate) use target::{check_events_target, drop_events, events_of};
 
 /// Bytes of replies that may be in memory between the streams and the disk.
-const MEMORY: usize = 64 << 20;
+pub(crate) const MEMORY: usize = 64 << 20;
 /// The stage that begins when the streams are open: whatever happens from then on is recorded.
 pub const CAPTURING: &str = "capturing";
 /// Bytes of events after which a log is synced, whatever the interval.

@@ -61,7 +61,7 @@ pub use dead_letter::{DeadLetter, read as dead_letters};
 pub use report::ReplayReport;
 
 /// Bytes of events that may be in memory between the log and the target.
-const MEMORY: usize = 96 * 1024 * 1024;
+pub(crate) const MEMORY: usize = 96 * 1024 * 1024;
 /// The same where a cutover will do so.
 const TIME_SERIES_LATER: &str =
     "it is a time-series collection, of which no server gives change events: it is copied at the cutover";

@@ -28,7 +28,7 @@ use crate::{
 /// this size fastest.
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// Bytes of batches that may be in memory between the cursors and the disk.
-const MEMORY: usize = 32 * 1024 * 1024;
+pub(crate) const MEMORY: usize = 32 * 1024 * 1024;
 
 /// What is done about a collection that is not there any more, or not the same, before its part is ended as it is.
 pub(crate) type WhenLost = Arc<dyn Fn(&Entry, &Error) -> Result<()> + Send + Sync>;

@@ -14,7 +14,7 @@ use crate::{
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    preflight::{CheckOptions, Verdict, Wishes, check},
+    preflight::{CheckOptions, CheckReport, Verdict, Wishes, check},
     progress::Progress,
     selection::{Selection, SelectionOptions},
 };
@@ -52,16 +52,15 @@ impl Beginning<'_> {
         progress.stage("checking", None, None);
         let selection = self.options.selection.clone().with_file_read()?;
         check_database(self.target, &selection)?;
-        tokio::select! {
+        let report = tokio::select! {
             checked = self.check(&selection, listener) => checked?,
             () = cancel.cancelled() => return Err(Error::interrupted()),
-        }
+        };
         if is_known {
             drop_events(self.paths.directory(), self.target).await?;
             self.paths.clear()?;
         }
-        let state =
-            State::beginning(self.pair, selection, self.options.replaces, self.options.events_to.unwrap_or_default());
+        let state = State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default());
         state.write(&self.paths.state())?;
         Ok(state)
     }
@@ -82,7 +81,7 @@ impl Beginning<'_> {
         }
     }
 
-    async fn check(&self, selection: &SelectionOptions, listener: &dyn Listener) -> Result<()> {
+    async fn check(&self, selection: &SelectionOptions, listener: &dyn Listener) -> Result<CheckReport> {
         let wishes = Wishes {
             fences_source: self.options.cutover.as_ref().is_some_and(|request| request.fence_source),
             records_target: self.options.reverse_capture,
@@ -100,7 +99,7 @@ impl Beginning<'_> {
             return Err(Error::new(ErrorKind::Server, format!("the move cannot succeed: {}", refused.join("; ")))
                 .with_hint(format!("{}; nothing was written", remedies.join("; "))));
         }
-        Ok(())
+        Ok(report)
     }
 }
 

@@ -191,15 +191,16 @@ impl Migration {
 
     /// What is to become of collections that the target has: those that a load before this one made are its own.
     async fn existing(&self, journal: &LoadJournal, parts: &Parts) -> Result<Existing> {
-        if journal.has_begun() || self.state().replaces {
+        if journal.has_begun() {
             return Ok(Existing::Drop);
         }
-        // None of them was there when the migration was begun, so it has made them; unless somebody else has since.
+        // The others were not there when the migration was begun, so it has made them; unless somebody else has since.
+        let replaced = self.state().replaced;
         let selection = Selection::new(&self.selection)?;
         let mut filled = Vec::new();
         for (name, _) in parts.namespaces() {
             let Some(target) = selection.target(&crate::namespace::Namespace::parse(name)?)? else { continue };
-            if catalog::is_filled(&self.target, &target).await? {
+            if !replaced.contains(&target.to_string()) && catalog::is_filled(&self.target, &target).await? {
                 filled.push(target.to_string());
             }
         }

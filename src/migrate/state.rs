@@ -30,8 +30,9 @@ pub(crate) struct State {
     /// Where the source's changes are kept.
     #[serde(default)]
     pub(crate) events_to: EventsTo,
-    /// Whether collections that the target had were to be dropped.
-    pub(crate) replaces: bool,
+    /// The names to be written that the target had, and that were to be dropped.
+    #[serde(default)]
+    pub(crate) replaced: Vec<String>,
     /// When it was begun, as RFC 3339.
     pub(crate) begun: String,
     /// How far it is.
@@ -128,7 +129,12 @@ pub(crate) struct Pair {
 
 impl State {
     /// Of a migration that begins.
-    pub(crate) fn beginning(pair: Pair, selection: SelectionOptions, replaces: bool, events_to: EventsTo) -> Self {
+    pub(crate) fn beginning(
+        pair: Pair,
+        selection: SelectionOptions,
+        replaced: Vec<String>,
+        events_to: EventsTo,
+    ) -> Self {
         let begun = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
         let Pair { source, target, target_database } = pair;
         State {
@@ -138,7 +144,7 @@ impl State {
             target_database,
             selection,
             events_to,
-            replaces,
+            replaced,
             begun,
             stage: Stage::Copying,
             copied: None,
@@ -238,7 +244,7 @@ mod tests {
         let path = folder.path().join("migration.json");
         assert_eq!(State::read(&path).unwrap(), None);
         let pair = Pair { source: id("a"), target: id("b"), target_database: None };
-        let mut state = State::beginning(pair, SelectionOptions::default(), false, EventsTo::Target);
+        let mut state = State::beginning(pair, SelectionOptions::default(), Vec::new(), EventsTo::Target);
         state.stage = Stage::CuttingOver { request: CutoverRequest::default() };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));

@@ -16,6 +16,13 @@ use crate::{
     selection::Selection,
 };
 
+/// What was found of a target.
+pub(super) struct Checked {
+    pub(super) findings: Vec<Finding>,
+    /// The names to be written that it has already.
+    pub(super) taken: Vec<String>,
+}
+
 /// Checks a target for what `catalog` names.
 ///
 /// # Errors
@@ -26,7 +33,7 @@ pub(super) async fn check(
     catalog: &Catalog,
     selection: &Selection,
     options: &CheckOptions,
-) -> Result<Vec<Finding>> {
+) -> Result<Checked> {
     let mut findings = Findings::of("target");
     release(server, &mut findings);
     if server.version() < source.version() {
@@ -84,11 +91,11 @@ pub(super) async fn check(
     if !onto_itself.is_empty() {
         let found = format!("it is the source, and what would be written is what is read: {}", list(&onto_itself));
         findings.refuse("names", found, "name another server, or --rename 'OLD.*=NEW.*'");
-        return Ok(findings.all);
+        return Ok(Checked { findings: findings.all, taken: Vec::new() });
     }
     let names: Vec<&Namespace> = names.iter().map(|(_, target)| target).collect();
-    existing(server, &names, options.replaces, &mut findings).await?;
-    Ok(findings.all)
+    let taken = existing(server, &names, options.replaces, &mut findings).await?;
+    Ok(Checked { findings: findings.all, taken })
 }
 
 /// A target that takes no writes is found out about before hours of copying.
@@ -102,7 +109,12 @@ async fn writable(server: &Server, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-async fn existing(server: &Server, names: &[&Namespace], replaces: bool, findings: &mut Findings) -> Result<()> {
+async fn existing(
+    server: &Server,
+    names: &[&Namespace],
+    replaces: bool,
+    findings: &mut Findings,
+) -> Result<Vec<String>> {
     let mut there: HashMap<&str, _> = HashMap::new();
     let mut taken = Vec::new();
     for name in names {
@@ -111,12 +123,12 @@ async fn existing(server: &Server, names: &[&Namespace], replaces: bool, finding
                 Err(error) if error.kind() == ErrorKind::Authorization && server.is_nobody() => {
                     let remedy = "name a user in the connection string: mongodb://USER@HOST/ asks for the password";
                     findings.refuse("names", "the server wants a user, and none is named", remedy);
-                    return Ok(());
+                    return Ok(taken);
                 }
                 Err(error) if error.kind() == ErrorKind::Authorization => {
                     let hint = error.hint().unwrap_or_default().to_owned();
                     findings.warn("names", format!("what is there cannot be seen: {}", error.message()), hint);
-                    return Ok(());
+                    return Ok(taken);
                 }
                 existing => existing?,
             };
@@ -135,5 +147,5 @@ async fn existing(server: &Server, names: &[&Namespace], replaces: bool, finding
         let remedy = "--drop drops them first, --rename copies under other names, --exclude leaves them out";
         findings.refuse("names", format!("{} are there already: {}", taken.len(), list(&taken)), remedy);
     }
-    Ok(())
+    Ok(taken)
 }

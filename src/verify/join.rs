@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of documents of one side that wait. Of those above it digests are kept.
-const WAITING_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// A side, of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -155,3 +155,36 @@ async fn bad_indexes_of_4_2_are_repaired_and_unique_and_expiring_ones_come_in_th
     assert!(arrived.contains("3600") && arrived.contains("u_1") && !arrived.contains("safe"), "{arrived}");
     assert!(migration.said().contains("repaired"), "{}", migration.said());
 }
+
+/// A name that is free when the check looks, and somebody's when something is to be written under it: of a collection that is
+/// born, as servers before 6.0 do not tell, and of one that is renamed.
+#[tokio::test]
+async fn what_others_put_under_a_name_meanwhile_is_not_written_into() {
+    for from in [Release::V4_2_6, Release::V6_0_5] {
+        let (source, target) = sides(from, &format!("others_{}", from.version().replace('.', "_"))).await;
+        fill(&source, "stays", 10).await;
+        fill(&source, "renamed", 10).await;
+        let mut migration = Migration::new(source, target);
+        migration.start(&[]);
+        migration.until_following().await;
+        let others = migration.target.open().await;
+        for name in ["born", "under_another_name"] {
+            others.collection(name).insert_one(doc! { "_id": "precious" }).await.unwrap();
+        }
+        let database = migration.source.open().await;
+        database.collection("born").insert_one(doc! { "_id": 1 }).await.unwrap();
+        assert_eq!(migration.end().await, 1, "{}", migration.said());
+        assert!(migration.said().contains("born, which is none of this migration's"), "{}", migration.said());
+        others.collection::<Document>("born").drop().await.unwrap();
+        migration.start(&[]);
+        migration.until_following().await;
+        let [from, to] = ["renamed", "under_another_name"].map(|name| format!("{}.{name}", migration.source.database));
+        let admin = migration.source.set.client().await.unwrap().database("admin");
+        admin.run_command(doc! { "renameCollection": from, "to": to }).await.unwrap();
+        assert_eq!(migration.end().await, 1, "{}", migration.said());
+        assert_eq!(migration.target.documents("under_another_name").await.len(), 1);
+        others.collection::<Document>("under_another_name").drop().await.unwrap();
+        migration.start(&[]);
+        migration.arrives().await;
+    }
+}

@@ -97,6 +97,28 @@ impl Dispatch {
         self.shared.keep(letters.into_iter().map(DeadLetter::healed).collect()).await
     }
 
+    /// Refuses to write into a collection of which neither the copy nor a change has told before, and that has documents on the
+    /// target: servers before 6.0 do not tell that it came into being.
+    pub(super) async fn check_new(&self, source: &Namespace, target: &Namespace) -> Result<()> {
+        if self.has_copy_of(source) || self.records.contains_key(&source.to_string()) {
+            return Ok(());
+        }
+        self.check_nobodys(source, target).await
+    }
+
+    /// Refuses a collection of the target that has documents, which are somebody else's.
+    async fn check_nobodys(&self, source: &Namespace, target: &Namespace) -> Result<()> {
+        if !self.shared.until_cutover || !catalog::is_filled(&self.shared.target, target).await? {
+            return Ok(());
+        }
+        let message = format!(
+            "{source} has come into being on the source, and the target has {target}, which is none of this migration's"
+        );
+        Err(Error::new(ErrorKind::AlreadyExists, message)
+            .with_hint("drop it there, if it is of no use, and start the same command again")
+            .at(self.shared.target.place()))
+    }
+
     async fn create(
         &mut self,
         event: &Event<'_>,
@@ -105,19 +127,14 @@ impl Dispatch {
         after: EventPlace,
     ) -> Result<()> {
         let is_there = catalog::found(&self.shared.target, target).await?.is_some();
-        let record = self.records.entry(source.to_string()).or_default();
-        let is_known = record.end == after || !self.shared.until_cutover;
-        if is_there && !is_known && catalog::is_filled(&self.shared.target, target).await? {
-            let message = format!(
-                "{source} was created on the source, and the target has {target}, which is none of this migration's"
-            );
-            return Err(Error::new(ErrorKind::AlreadyExists, message)
-                .with_hint("drop it there, if it is of no use, and start the same command again")
-                .at(self.shared.target.place()));
+        let is_known = self.records.get(&source.to_string()).is_some_and(|record| record.end == after);
+        if is_there && !is_known {
+            self.check_nobodys(source, target).await?;
         }
         if is_there {
             return Ok(());
         }
+        let record = self.records.entry(source.to_string()).or_default();
         // Written down before, so that what is found after a kill is known to be its own.
         record.end = after;
         let record = record.clone();

@@ -205,6 +205,7 @@ impl Dispatch {
             return Ok(Given::Taken);
         };
         if !self.lanes.contains_key(namespace) {
+            self.check_new(&source, &target).await?;
             self.begin(namespace, source, target);
         }
         let given = match self.lanes.get(namespace) {

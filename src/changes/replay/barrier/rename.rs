@@ -60,6 +60,7 @@ impl Dispatch {
                     let reason = format!("it was {from}, which is not selected: its documents are not on the target");
                     DeadLetter::of_collection(event, &to, &reason)
                 });
+                self.check_new(&to, &new).await?;
                 catalog::drop(&self.shared.target, &new).await?;
             }
             (Some(old), Some(new)) => {
@@ -67,7 +68,7 @@ impl Dispatch {
                     // Its documents were read by its name.
                     letter = Some(DeadLetter::of_all(&to, RENAMED));
                 }
-                self.rename_on_target(from, &old, &new, after).await?;
+                self.rename_on_target(from, &to, &old, &new, after).await?;
             }
         }
         self.readdress(from, &to).await?;
@@ -104,6 +105,7 @@ impl Dispatch {
     async fn rename_on_target(
         &mut self,
         source: &Namespace,
+        to: &Namespace,
         old: &Namespace,
         new: &Namespace,
         after: EventPlace,
@@ -117,6 +119,7 @@ impl Dispatch {
             if record.end == after {
                 return Ok(());
             }
+            self.check_new(to, new).await?;
             // It never had a document, and servers before 6.0 do not tell that it came into being.
             catalog::drop(server, new).await?;
             let collection = Collection {
@@ -128,6 +131,8 @@ impl Dispatch {
             };
             return catalog::create(server, new, &collection).await;
         }
+        self.check_new(to, new).await?;
+        let record = self.records.entry(name.clone()).or_default();
         // Written down before, with everything that the lanes have done: it must not be done again under the old name.
         record.end = after;
         let record = record.clone();
