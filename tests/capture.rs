@@ -55,6 +55,7 @@ impl Capture {
             full_documents: false,
             sync_interval: Duration::from_millis(20),
             until: None,
+            begins_equal: false,
             duration: None,
             log: LogOptions::default(),
             target: None,

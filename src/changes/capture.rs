@@ -84,6 +84,8 @@ pub struct CaptureOptions {
     pub duration: Option<Duration>,
     /// How the logs are written.
     pub log: LogOptions,
+    /// Whether what the changes will be applied to has everything that was there before them, and nothing else.
+    pub begins_equal: bool,
     /// The server whose `_cdc` collection gets the events, in the place of logs.
     pub target: Option<Server>,
 }
@@ -236,7 +238,8 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     };
     let opened = opening::open(server, scope, &understood, &since, stream_options).await?;
     let (streams, positions): (Vec<_>, Vec<_>) = opened.streams.into_iter().unzip();
-    let manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams, events);
+    let mut manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams, events);
+    manifest.equal_at = positions.iter().map(|position| position.time).max().filter(|_| options.begins_equal);
     let manifest = work.begin(manifest, &positions, options).await?;
     Ok(Prepared { work, manifest, warnings: opened.warnings })
 }

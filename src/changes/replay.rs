@@ -113,7 +113,7 @@ pub async fn replay(
     let capture = work::capture_in(&options.directory)?;
     // At a moment that is past, a document may have been another one than when it was looked up.
     let tells_documents = capture.options.full_documents && source.is_none() && options.until.is_none();
-    if options.archive.is_none() && source.is_none() && !tells_documents {
+    if options.archive.is_none() && source.is_none() && !tells_documents && capture.equal_at.is_none() {
         let message = "needs the archive that was restored, or the source, or both";
         return Err(Error::new(ErrorKind::Usage, message).with_hint(
             "--archive ARCHIVE tells which changes the copy holds already; --source SOURCE is where updated documents are fetched from; the log of a capture with --full-documents needs neither, up to its end",
@@ -126,6 +126,7 @@ pub async fn replay(
         Ok::<_, Error>((windows, archive.contents().header().id))
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
+    let windows = windows.or_else(|| capture.equal_at.map(Windows::until));
     let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
     // A migration wants everything up to its time, and may have more.
     if options.until.is_some_and(|until| !options.until_cutover && work.is_beyond(until)) {

@@ -50,7 +50,7 @@ impl Migration {
         };
         let default_database = self.target.default_database().map(str::to_owned);
         let selection = SelectionOptions { default_database, exclude, ..SelectionOptions::default() };
-        let options = self.capture_options(self.paths.reverse(), selection);
+        let options = CaptureOptions { begins_equal: true, ..self.capture_options(self.paths.reverse(), selection) };
         let (opened, mut is_open) = watch::channel(false);
         let mut recording: Recording<'_> = Box::pin(self.record(&self.target, options, opened, self.cancel.clone()));
         tokio::select! {
@@ -97,6 +97,7 @@ impl Migration {
             sync_interval: SYNC_EVERY,
             until: None,
             duration: None,
+            begins_equal: false,
             log: LogOptions { codec: self.options.codec, idle: IDLE, ..LogOptions::default() },
             target: None,
         }

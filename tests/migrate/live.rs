@@ -105,6 +105,40 @@ async fn a_move_that_cuts_over_by_itself_goes_on_recording_the_target() {
     assert!(said.contains("EQUAL"), "{said}");
 }
 
+/// After the cutover the application writes to the target; and somebody finds that it has to go back.
+#[tokio::test]
+async fn the_way_back_leads_back() {
+    for from in [Release::V4_2_6, Release::V6_0_5] {
+        let (name, moved): (&str, &str) = match from {
+            Release::V4_2_6 => ("way_back_4_2", "way_back_4_2_moved"),
+            _ => ("way_back", "way_back_moved"),
+        };
+        let source = Side::new(shared(from).await, name);
+        let target = Side::new(shared(Release::V6_0_5).await, moved);
+        source.open().await.collection("orders").insert_many((0..100).map(|id| doc! { "_id": id })).await.unwrap();
+        let mut migration = Migration::new(source, target);
+        migration.start(&["--cutover", "when-caught-up", "--reverse-capture"]);
+        migration.until("done", |status| status["stage"] == "done").await;
+        let allowed = Allowed { odd_names: from != Release::V4_2_6, catalog: Catalog::of(from), extremes: false };
+        let mut workload = Workload::begin(migration.target.set.client().await.unwrap(), moved, 503, allowed).await;
+        workload.steps(300).await;
+        // Killed and begun again, it goes on.
+        migration.kill();
+        workload.steps(50).await;
+        migration.start(&["--reverse-capture"]);
+        workload.steps(50).await;
+        let reverse = migration.directory().join("reverse");
+        let uri = |side: &Side<'_>| side.set.uri().replace("/?", &format!("/{}?", side.database));
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_transload"));
+        command.arg("replay").arg(&reverse).arg(uri(&migration.source)).args(["--source", &uri(&migration.target)]);
+        command.args(["--rename", &format!("{moved}.*={name}.*"), "--until", "now"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        migration.assert_equal().await;
+    }
+}
+
 /// Whatever a comparison says in the middle of it: who still writes, writes on.
 #[tokio::test]
 async fn a_cutover_of_a_source_that_is_still_written_to_is_never_clean() {

@@ -35,6 +35,9 @@ pub struct Manifest {
     pub options: StreamOptions,
     /// The streams; the log of the first one is `log/1`.
     pub streams: Vec<Watch>,
+    /// The cluster time at which both sides were equal, where that is known: every later event is to be applied, and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equal_at: Option<u64>,
     /// The target that has the events, if they are not in the logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsTarget>,
@@ -135,7 +138,8 @@ impl Manifest {
     ) -> Self {
         let server = server.to_string();
         let version = if events.is_some() { VERSION } else { VERSION_OF_LOGS };
-        Manifest { version, state: State::Beginning, source, server, selection, options, streams, events }
+        let (state, equal_at) = (State::Beginning, None);
+        Manifest { version, state, source, server, selection, options, streams, equal_at, events }
     }
 
     /// The version of the source when the capture began.

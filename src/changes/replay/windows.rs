@@ -82,6 +82,11 @@ impl Windows {
         Ok(Windows { since, namespaces, time_series })
     }
 
+    /// Of a copy that has everything up to a time, and nothing later.
+    pub(super) fn until(time: u64) -> Self {
+        Windows { since: time, namespaces: HashMap::new(), time_series: Vec::new() }
+    }
+
     /// The cluster time from which on changes are needed.
     pub(super) fn since(&self) -> u64 {
         self.since
