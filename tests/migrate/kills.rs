@@ -19,8 +19,8 @@ use crate::{
 /// Bytes of a document of those that make the copy last.
 const BYTES: usize = 20_000;
 
-async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
-    let source = format!("killed_{seed}_{}", from as usize);
+async fn killed_again_and_again(from: Release, seed: u64, kills: u64, more: &[&str]) {
+    let source = format!("killed_{seed}_{}_{}", from as usize, more.len());
     let target = format!("{source}_moved");
     let source = Side::new(shared(from).await, &source);
     let target = Side::new(shared(Release::V6_0_5).await, &target);
@@ -35,16 +35,16 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
     }
     let mut migration = Migration::new(source, target);
     let mut random = Random::new(seed);
-    let rate = ["--max-rate", "20MB"];
+    let more = [&["--max-rate", "20MB"], more].concat();
     for _ in 0..kills {
-        migration.start(&rate);
+        migration.start(&more);
         let until = tokio::time::Instant::now() + Duration::from_millis(150 + random.below(1500));
         while tokio::time::Instant::now() < until {
             workload.step().await;
         }
         migration.kill();
     }
-    migration.start(&rate);
+    migration.start(&more);
     workload.steps(100).await;
     workload.expire().await;
     migration.arrives().await;
@@ -53,11 +53,17 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64) {
 #[tokio::test]
 async fn a_migration_that_is_killed_again_and_again_arrives_exactly() {
     let (kills, seed) = (set_by("TRANSLOAD_TEST_KILLS", 8), set_by("TRANSLOAD_TEST_SEED", 511));
-    killed_again_and_again(Release::V6_0_5, seed, kills).await;
+    killed_again_and_again(Release::V6_0_5, seed, kills, &[]).await;
 }
 
 #[tokio::test]
 async fn a_migration_from_4_2_that_is_killed_again_and_again_arrives_exactly() {
     let (kills, seed) = (set_by("TRANSLOAD_TEST_KILLS", 6), set_by("TRANSLOAD_TEST_SEED", 512));
-    killed_again_and_again(Release::V4_2_6, seed, kills).await;
+    killed_again_and_again(Release::V4_2_6, seed, kills, &[]).await;
+}
+
+#[tokio::test]
+async fn a_migration_with_its_events_in_the_target_that_is_killed_again_and_again_arrives_exactly() {
+    let (kills, seed) = (set_by("TRANSLOAD_TEST_KILLS", 6), set_by("TRANSLOAD_TEST_SEED", 513));
+    killed_again_and_again(Release::V4_2_6, seed, kills, &["--events-to", "target"]).await;
 }
