@@ -18,13 +18,17 @@ mod anew;
 mod answer;
 mod beginning;
 mod board;
+mod collections;
 mod compare;
 mod control;
 mod copy;
 mod cutover;
 mod directory;
 mod follow;
+mod left;
+mod logs;
 mod memory;
+mod meter;
 mod parts;
 mod pressure;
 mod recording;
@@ -52,6 +56,7 @@ use self::{
     beginning::Beginning,
     board::{Board, Waiting},
     directory::{Lock, Paths},
+    parts::Parts,
     recording::Recording,
     state::{Pair, Stage, State},
 };
@@ -175,10 +180,12 @@ pub async fn migrate(
             beginning.begin(paths.state().exists(), &*listener, &progress, &cancel).await?
         }
     };
-    let status = Status::of(&state, &paths, source, target)?;
+    let parts = Parts::read(&paths.parts())?;
+    let status = Status::of(&state, parts.as_ref(), source, target);
+    let collections = left::left(&state, parts.as_ref(), &paths, &target.reading_primary()).await?;
     let brakes = Brakes { source: Brake::new(options.max_rate), target: Brake::new(None), disk: Brake::new(None) };
     let migration = Migration {
-        board: Board::new(paths.clone(), progress, status),
+        board: Board::new(paths.clone(), progress, status, collections),
         paths,
         source: source.clone(),
         target: target.reading_primary(),
@@ -287,6 +294,7 @@ impl Migration {
         if self.state().stage == Stage::Copied {
             self.patiently(|| self.catch_up()).await?;
             self.change_state(|state| state.stage = Stage::Following)?;
+            self.board.log_of_all("caught up with what happened while the copy was made").await;
         }
         self.follow_until_cutover().await
     }

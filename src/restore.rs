@@ -7,6 +7,7 @@
 //! collections get their indexes before their documents already, where that changes nothing but the time it takes.
 
 mod account;
+mod building;
 mod early;
 mod indexes;
 mod load_journal;
@@ -410,7 +411,7 @@ impl Restore<'_> {
             let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
             // What was there before counts too.
             let documents = if planned.create { loaded.inserted } else { u64::MAX };
-            let unbuilt = catalog::create_indexes(self.server, &planned.target, &specs, documents).await?;
+            let unbuilt = building::build(self.server, planned, &specs, documents, &*self.progress).await?;
             watch.done(&planned.target);
             Ok(unbuilt)
         };

@@ -14,6 +14,8 @@ mod options;
 mod sides;
 mod views;
 
+use std::time::Instant;
+
 use bson::RawDocumentBuf;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -32,7 +34,7 @@ use crate::{
     document::RawBuilder,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    progress::Progress,
+    progress::{News, Progress},
     selection::Selection,
 };
 
@@ -103,6 +105,8 @@ pub async fn mend(
 
 /// A collection that is there, with its options.
 struct Made {
+    /// Its name on the source.
+    source: Namespace,
     /// Its name on the target.
     name: Namespace,
     /// How many documents it has there, if that is known.
@@ -117,7 +121,8 @@ struct Made {
 async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
     let (name, wanted) = (&pair.target, &pair.source.collection);
     let documents = pair.existing.as_ref().map_or(Some(0), |existing| existing.documents);
-    let made = |mended, plan| Made { name: name.clone(), documents, mended, plan };
+    let namespace = &pair.source.namespace;
+    let made = |mended, plan| Made { source: namespace.clone(), name: name.clone(), documents, mended, plan };
     let mut mended = Vec::new();
     let indexes_there = match &pair.existing {
         None => {
@@ -171,8 +176,17 @@ async fn build_indexes(
     }
     let watch = &watch;
     let all = stream::iter(made)
-        .map(|Made { name, documents, mut mended, plan }| async move {
+        .map(|Made { source, name, documents, mut mended, plan }| async move {
+            let (begun, builds) = (Instant::now(), plan.builds());
+            if builds {
+                progress.of(&source, &News::Indexing { indexes: &plan.names() });
+            }
             mended.extend(plan.apply(target, &name, documents.unwrap_or(u64::MAX)).await?);
+            if builds {
+                // What was built, and what was not, stands among what was mended.
+                let seconds = begun.elapsed().as_secs_f64();
+                progress.of(&source, &News::Indexed { built: &[], failed: &[], seconds });
+            }
             watch.done(&name);
             Ok::<_, Error>(mended)
         })

@@ -6,21 +6,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::Output;
-use crate::progress::Progress;
+use crate::{
+    namespace::printable,
+    progress::{Moment, Progress},
+};
 
 /// Time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Time between two lines of JSON.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
+/// The bar of what is counted in bytes.
+const OF_BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+/// The same of one of the collections that are at work.
+const OF_ONE: &str = "  {msg} {wide_bar} {bytes}/{total_bytes}";
+
 /// Shows the progress of a verb.
 #[derive(Debug)]
 pub(super) struct Reporter {
     output: Output,
+    /// All lines, on a terminal.
+    lines: MultiProgress,
     bar: ProgressBar,
     state: Mutex<State>,
 }
@@ -34,6 +44,10 @@ struct State {
     bytes: u64,
     /// Seconds behind a source that is followed.
     lag: Option<u64>,
+    /// What is applied to a copy, where that is told.
+    events_per_second: Option<u64>,
+    /// The bars of the collections that are at work, below the one of all; and what there is more.
+    at_work: Vec<ProgressBar>,
     begun: Instant,
     shown: Instant,
 }
@@ -41,8 +55,25 @@ struct State {
 impl State {
     fn new(stage: &str, total_documents: Option<u64>, total_bytes: Option<u64>) -> Self {
         let now = Instant::now();
-        let stage = stage.to_owned();
-        State { stage, total_bytes, total_documents, documents: 0, bytes: 0, lag: None, begun: now, shown: now }
+        State {
+            stage: stage.to_owned(),
+            total_bytes,
+            total_documents,
+            documents: 0,
+            bytes: 0,
+            lag: None,
+            events_per_second: None,
+            at_work: Vec::new(),
+            begun: now,
+            shown: now,
+        }
+    }
+
+    /// How far behind a source, and how fast, if something follows one.
+    fn following(&self) -> String {
+        let Some(lag) = self.lag else { return String::new() };
+        let events = self.events_per_second.map(|events| format!(", {} events/s", HumanCount(events)));
+        format!(", {lag} s behind{}", events.unwrap_or_default())
     }
 
     /// Whether documents are what is counted, as where a server reads them for an index.
@@ -57,16 +88,21 @@ impl State {
             let total = self.total_documents.map(|total| HumanCount(total).to_string());
             return format!("{}{} documents", HumanCount(self.documents), of(total));
         }
-        let lag = self.lag.map_or_else(String::new, |lag| format!(", {lag} s behind"));
-        format!("{}{}{lag}", HumanBytes(self.bytes), of(self.total_bytes.map(|total| HumanBytes(total).to_string())))
+        let total = of(self.total_bytes.map(|total| HumanBytes(total).to_string()));
+        format!("{}{total}{}", HumanBytes(self.bytes), self.following())
     }
 }
 
 impl Reporter {
     pub(super) fn new(output: Output) -> Self {
         let on_terminal = stderr().is_terminal() && !output.is_quiet() && !output.is_json();
-        let bar = if on_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
-        Reporter { output, bar, state: Mutex::new(State::new("", None, None)) }
+        let lines = MultiProgress::with_draw_target(if on_terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        let bar = lines.add(ProgressBar::no_length());
+        Reporter { output, lines, bar, state: Mutex::new(State::new("", None, None)) }
     }
 
     fn show(&self, state: &State) {
@@ -90,18 +126,17 @@ impl Reporter {
 impl Progress for Reporter {
     fn stage(&self, name: &str, documents: Option<u64>, bytes: Option<u64>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State::new(name, documents, bytes);
+        let before = std::mem::replace(&mut *state, State::new(name, documents, bytes));
+        before.at_work.iter().for_each(|bar| self.lines.remove(bar));
         if self.bar.is_hidden() {
             return;
         }
         let template = match (bytes, documents) {
-            (Some(_), _) => "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+            (Some(_), _) => OF_BYTES,
             (None, Some(_)) => "{msg} {wide_bar} {human_pos}/{human_len} {eta}",
             (None, None) => "{msg} {spinner} {bytes} {elapsed}",
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
+        style(&self.bar, template);
         self.bar.reset();
         match bytes.or(documents) {
             Some(length) => self.bar.set_length(length),
@@ -126,7 +161,7 @@ impl Progress for Reporter {
     fn lag(&self, seconds: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.lag = Some(seconds);
-        self.bar.set_message(format!("{}, {seconds} s behind", state.stage));
+        self.bar.set_message(format!("{}{}", state.stage, state.following()));
         // What follows may have nothing to tell for hours, and is alive all the same. Where it has just said something, that will do.
         let every = if self.output.is_json() { JSON_EVERY } else { LINE_EVERY };
         if self.bar.is_hidden() && state.shown.elapsed() >= every / 2 {
@@ -135,13 +170,49 @@ impl Progress for Reporter {
         }
     }
 
+    fn moment(&self, moment: &Moment) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.events_per_second = Some(moment.events_per_second);
+        if self.bar.is_hidden() {
+            return;
+        }
+        // Of a few collections; and a line for all others.
+        let wanted = moment.at_work.len() + usize::from(moment.more > 0);
+        while state.at_work.len() > wanted {
+            state.at_work.pop().iter().for_each(|bar| self.lines.remove(bar));
+        }
+        while state.at_work.len() < wanted {
+            let bar = self.lines.add(ProgressBar::no_length());
+            state.at_work.push(bar);
+        }
+        for (bar, one) in state.at_work.iter().zip(&moment.at_work) {
+            let is_copy = one.stage.starts_with("copying");
+            style(bar, if is_copy && one.total_bytes.is_some() { OF_ONE } else { "  {msg}" });
+            bar.set_message(format!("{} {}", one.stage, printable(&one.namespace)));
+            bar.set_length(one.total_bytes.unwrap_or_default());
+            bar.set_position(one.bytes);
+        }
+        if let Some(bar) = state.at_work.get(moment.at_work.len()) {
+            style(bar, "  {msg}");
+            bar.set_message(format!("and {} more", HumanCount(moment.more as u64)));
+        }
+    }
+
     fn warn(&self, message: &str) {
-        self.bar.suspend(|| self.output.warn(message));
+        self.lines.suspend(|| self.output.warn(message));
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.at_work.iter().for_each(ProgressBar::finish_and_clear);
         self.bar.finish_and_clear();
+    }
+}
+
+fn style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Outcome, Output,
     arguments::{interval, work_directory},
-    table::Table,
+    table::{Table, short},
 };
 use crate::{
     error::Result,
-    migrate::{Status, status},
+    migrate::{NamespaceStatus, Status, status},
     namespace::printable,
 };
 
@@ -45,8 +45,14 @@ impl StatusCommand {
             if output.is_json() {
                 output.summary(&status, Outcome::Done, String::new)?;
             } else {
-                let clear = if self.watch && stdout().is_terminal() { "\u{1b}[2J\u{1b}[H" } else { "" };
-                output.data(&format!("{clear}{}", text(&status).trim_end()))?;
+                let on_terminal = stdout().is_terminal();
+                let clear = if self.watch && on_terminal { "\u{1b}[2J\u{1b}[H" } else { "" };
+                let room = match on_terminal {
+                    true => Room { width: WIDTH, rows: if self.watch { ROWS } else { usize::MAX } },
+                    // Whoever reads it with a program wants whole names.
+                    false => Room { width: usize::MAX, rows: usize::MAX },
+                };
+                output.data(&format!("{clear}{}", text(&status, room).trim_end()))?;
             }
             if !self.watch {
                 return Ok(Outcome::Done);
@@ -59,19 +65,40 @@ impl StatusCommand {
     }
 }
 
-fn text(status: &Status) -> String {
-    let mut table = Table::new(&["namespace", "stage", "documents", "of about", "bytes"]);
-    for one in &status.namespaces {
+/// Columns of a terminal that a table keeps to.
+const WIDTH: usize = 100;
+/// Rows of a table that is told again and again on a terminal.
+const ROWS: usize = 30;
+/// Characters of the last column, and the least that is left of a name.
+const NOW: usize = 24;
+const NAME: usize = 16;
+
+/// How large a table may be.
+#[derive(Clone, Copy)]
+struct Room {
+    width: usize,
+    rows: usize,
+}
+
+fn text(status: &Status, room: Room) -> String {
+    let mut table = Table::new(&["namespace", "stage", "documents", "of about", "bytes", "now"]);
+    let (shown, more) = shown(&status.namespaces, room.rows);
+    for one in shown {
         table.row(vec![
             printable(&one.namespace),
             one.stage.clone(),
             HumanCount(one.documents).to_string(),
-            one.total_documents.map_or_else(|| "?".to_owned(), |total| HumanCount(total).to_string()),
+            one.total_documents.map_or_else(String::new, |total| HumanCount(total).to_string()),
             HumanBytes(one.bytes).to_string(),
+            short(&now(one), NOW),
         ]);
     }
+    table.shorten_first(room.width, NAME);
     let mut text = if status.namespaces.is_empty() { String::new() } else { table.to_string() };
     let mut line = |words: String| text.push_str(&format!("{}\n", printable(&words)));
+    if more > 0 {
+        line(format!("and {} more, of {}", HumanCount(more as u64), HumanCount(status.namespaces.len() as u64)));
+    }
     for repaired in &status.repaired_indexes {
         line(format!("repaired: {repaired}"));
     }
@@ -84,8 +111,8 @@ fn text(status: &Status) -> String {
     if let Some(error) = &status.error {
         line(format!("{}: {error}", if status.running { "waits" } else { "stopped" }));
     }
+    let left = status.seconds_left.map_or_else(String::new, |left| format!(", about {} left", span(left)));
     if status.copy_end.is_none() && status.total_bytes > 0 {
-        let left = status.seconds_left.map_or_else(String::new, |left| format!(", about {left} s left"));
         line(format!(
             "{} of about {} documents, {} of {}, {}/s{left}",
             HumanCount(status.documents),
@@ -97,13 +124,15 @@ fn text(status: &Status) -> String {
     }
     if let Some((seconds, increment)) = status.applied {
         let lag = match status.lag_seconds {
+            Some(lag) if status.copy_end.is_some() => format!("{lag} s behind the source{left}"),
             Some(lag) => format!("{lag} s behind the source"),
             None if status.running => "the source does not tell its time".to_owned(),
             None => "how far behind the source now, nobody knows".to_owned(),
         };
         line(format!(
-            "applied up to {seconds},{increment}, {lag}; {} events, {} dead letters",
+            "applied up to {seconds},{increment}, {lag}; {} events, {}/s, {} dead letters",
             HumanCount(status.events),
+            HumanCount(status.events_per_second),
             HumanCount(status.dead_letters)
         ));
     }
@@ -116,6 +145,72 @@ fn text(status: &Status) -> String {
     let servers =
         if status.source.is_empty() { String::new() } else { format!("{} to {}: ", status.source, status.target) };
     let updated = if status.updated.is_empty() { String::new() } else { format!(" ({})", status.updated) };
-    line(format!("{servers}{}{paused}; {running}{updated}", status.stage));
+    let step = status.step.as_ref().map_or_else(String::new, |step| format!(" ({step})"));
+    line(format!("{servers}{}{step}{paused}; {running}{updated}", status.stage));
     text
+}
+
+/// The first collections, those that are at work before those at rest; and how many are left out.
+fn shown(all: &[NamespaceStatus], rows: usize) -> (Vec<&NamespaceStatus>, usize) {
+    let mut shown: Vec<&NamespaceStatus> = all.iter().collect();
+    if all.len() <= rows {
+        return (shown, 0);
+    }
+    let is_at_rest =
+        |one: &NamespaceStatus| ["waiting", "copied", "following", "paused", "done"].contains(&one.stage.as_str());
+    shown.sort_by_key(|one| is_at_rest(one));
+    shown.truncate(rows);
+    (shown, all.len() - rows)
+}
+
+/// What is going on with a collection, besides its stage.
+fn now(one: &NamespaceStatus) -> String {
+    if let Some(index) = &one.index {
+        return printable(index);
+    }
+    if one.bytes_per_second > 0 {
+        let left = one.seconds_left.map_or_else(String::new, |left| format!(", {} left", span(left)));
+        return format!("{}/s{left}", HumanBytes(one.bytes_per_second));
+    }
+    if one.events > 0 { format!("{} events", HumanCount(one.events)) } else { String::new() }
+}
+
+/// Seconds, in the two largest units.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(namespace: &str, stage: &str) -> NamespaceStatus {
+        NamespaceStatus { namespace: namespace.to_owned(), stage: stage.to_owned(), ..NamespaceStatus::default() }
+    }
+
+    #[test]
+    fn a_table_fits_a_terminal_whatever_stands_in_it() {
+        let mut large = one(&"shop.collection".repeat(9), "copying anew");
+        (large.documents, large.total_documents, large.bytes) = (9_123_456_789, Some(9_123_456_789), 12 << 40);
+        large.index = Some("an_index_1, another_index_1, one_more_1".to_owned());
+        let mut fast = one("shop.orders", "copying");
+        (fast.bytes_per_second, fast.seconds_left) = (123_456_789, Some(7384));
+        let status = Status { namespaces: vec![large, fast], ..Status::default() };
+        let text = text(&status, Room { width: WIDTH, rows: usize::MAX });
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains("117.74 MiB/s, 2h3m left") && text.contains("copying anew"), "{text}");
+    }
+
+    #[test]
+    fn of_thousands_those_at_work_are_shown() {
+        let mut namespaces: Vec<_> = (0..5000).map(|number| one(&format!("shop.c{number}"), "following")).collect();
+        namespaces.push(one("shop.large", "indexing"));
+        let text = text(&Status { namespaces, ..Status::default() }, Room { width: WIDTH, rows: ROWS });
+        assert!(text.contains("shop.large") && text.contains("and 4,971 more, of 5,001"), "{text}");
+        assert!(text.lines().count() < ROWS + 5, "{text}");
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     catalog::Entry,
     connect::Server,
     error::{Error, ErrorKind, Result},
-    progress::Progress,
+    progress::{News, Progress},
     scan::{PartScan, check_identity},
 };
 
@@ -187,7 +187,7 @@ impl Shared {
                 None => scan.at_any_time(),
             };
         }
-        let mut block = Vec::new();
+        let (mut block, mut count) = (Vec::new(), 0);
         loop {
             let delivered = match scan.next().await {
                 Ok(delivered) => delivered,
@@ -196,6 +196,7 @@ impl Shared {
             };
             let Some(delivered) = delivered else { break };
             for document in delivered.documents()? {
+                count += 1;
                 if !block.is_empty() && block.len() + document.len() > MAX_BLOCK_LEN as usize {
                     self.hand_over(id, part, &mut block).await?;
                 }
@@ -211,6 +212,7 @@ impl Shared {
         if !block.is_empty() {
             self.hand_over(id, part, &mut block).await?;
         }
+        readers.progress.of(&entry.namespace, &News::PartRead { documents: count });
         Ok(scan.is_of_one_time())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use transload_format::CollectionType;
 
-use super::Migration;
+use super::{Migration, collections::Now};
 use crate::{
     archive::{ArchiveFile, Destination},
     catalog::{self, Entry, sidecar::sidecar_path},
@@ -75,11 +75,13 @@ impl Migration {
                 there.push(namespace.clone());
             }
         }
+        self.board.step("copying anew");
+        self.board.now(&there, || Now::CopyingAnew);
         let mut reports = Vec::new();
         if !there.is_empty() {
             let selection = self.selection.only(&there)?;
             let path = self.paths.again();
-            let progress = self.board.of_cutover();
+            let progress = self.board.of_copying_anew();
             let options = DumpOptions {
                 selection: Selection::new(&selection)?,
                 destination: Destination::File { path: path.clone(), replace: true },
@@ -94,8 +96,14 @@ impl Migration {
                 return Err(Error::new(ErrorKind::Server, format!("not all can be copied anew: {missing}")));
             }
             let options = RestoreOptions { selection, ..self.restore_options(Existing::Drop) };
-            let archive = Source::File(ArchiveFile::open_whole(&path)?);
+            let archive = ArchiveFile::open_whole(&path)?;
+            let archived = archive.contents().namespaces().iter();
+            let archived: Vec<_> = archived.map(|one| (one.collection.namespace.clone(), one.totals)).collect();
+            let archive = Source::File(archive);
             reports.push(restore(archive, &self.target, options, progress, self.cancel.clone()).await?);
+            for (name, totals) in archived {
+                self.board.copied_anew(&Namespace::parse(&name)?, totals.documents, totals.bytes);
+            }
             for used in [sidecar_path(&path), path] {
                 std::fs::remove_file(&used).map_err(|error| Error::io(&used, error))?;
             }

@@ -1,38 +1,41 @@
 //! What all stages of a migration tell of their work, kept in one place and written down for whoever asks.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    fs::OpenOptions,
-    io::Write,
+    collections::BTreeMap,
+    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    directory::{Paths, file_name},
+    collections::{Collections, Now, moment},
+    directory::Paths,
+    logs,
+    meter::Meter,
     parts::Parts,
     state::Copied,
-    status::{NamespaceStatus, Status, pair},
+    status::{Status, pair},
 };
 use crate::{
     changes::{replay::dead_letters, token},
     connect::Server,
     error::{Error, ErrorKind},
-    namespace::{Namespace, printable},
-    progress::Progress,
+    namespace::Namespace,
+    progress::{News, Progress},
     restore::LoadWatch,
 };
 
 /// How many warnings a status keeps.
 const WARNINGS: usize = 50;
-/// Over how long a rate is measured.
-const RATE_OVER: Duration = Duration::from_secs(10);
 /// How often the source is asked for its time.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long it may take to answer.
 const ANSWER_IN: Duration = Duration::from_secs(5);
+/// From so many collections on, writing the status down must not take more than a share of the time: one in so many.
+const MANY: usize = 2000;
+const SHARE: u32 = 20;
 
 /// Who waits for something to be put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,21 +59,27 @@ pub(crate) struct Board {
     /// Where people look.
     pub(super) outer: Arc<dyn Progress>,
     state: Mutex<State>,
+    /// What was written down last.
+    written: Mutex<Option<Status>>,
 }
 
 /// What is on the board now.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) status: Status,
+    pub(super) collections: Collections,
     pub(super) applied: u64,
     errors: BTreeMap<Waiting, String>,
-    /// Moments, and the bytes that were copied until then.
-    copied: VecDeque<(Instant, u64)>,
+    /// The bytes that were copied, the events that were applied, the seconds behind the source.
+    copied: Meter,
+    events: Meter,
+    lag: Meter,
 }
 
 impl Board {
-    pub(crate) fn new(paths: Paths, outer: Arc<dyn Progress>, status: Status) -> Arc<Self> {
-        Arc::new(Board { paths, outer, state: Mutex::new(State { status, ..State::default() }) })
+    pub(super) fn new(paths: Paths, outer: Arc<dyn Progress>, status: Status, collections: Collections) -> Arc<Self> {
+        let state = Mutex::new(State { status, collections, ..State::default() });
+        Arc::new(Board { paths, outer, state, written: Mutex::default() })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -79,9 +88,26 @@ impl Board {
 
     /// A stage begins.
     pub(crate) fn stage(&self, name: &str) {
-        self.state().status.stage = name.to_owned();
+        self.stage_of(name, None);
+    }
+
+    /// The same, of so many documents.
+    pub(super) fn stage_of(&self, name: &str, documents: Option<u64>) {
+        {
+            let mut state = self.state();
+            (state.status.stage, state.status.step) = (name.to_owned(), None);
+            (state.status.bytes_per_second, state.status.seconds_left) = (0, None);
+            state.collections.rest();
+            state.lag.clear();
+        }
         self.log(None, name);
-        self.outer.stage(name, None, None);
+        self.outer.stage(name, documents, None);
+    }
+
+    /// What of a stage is under way.
+    pub(crate) fn step(&self, name: &str) {
+        self.state().status.step = Some(name.to_owned());
+        self.log(None, name);
     }
 
     /// The copy begins, or goes on: of these collections.
@@ -91,13 +117,8 @@ impl Board {
             let mut state = self.state();
             (state.status.documents, state.status.bytes) = (0, 0);
             (state.status.total_documents, state.status.total_bytes) = (documents, bytes);
-            let waiting = |(namespace, total_documents): (&str, Option<u64>)| NamespaceStatus {
-                namespace: namespace.to_owned(),
-                stage: "waiting".to_owned(),
-                total_documents,
-                ..NamespaceStatus::default()
-            };
-            state.status.namespaces = parts.namespaces().map(waiting).collect();
+            (state.status.stage, state.status.step) = ("copying".to_owned(), None);
+            state.collections = Collections::of(parts, false);
             state.copied.clear();
         }
         self.outer.stage("copying", Some(documents), Some(bytes));
@@ -110,8 +131,57 @@ impl Board {
         state.status.copy_complete = true;
         state.status.repaired_indexes = copied.repaired.clone();
         state.status.failed_indexes = copied.failed.clone();
-        state.status.seconds_left = None;
-        state.status.bytes_per_second = 0;
+    }
+
+    /// What becomes of a collection.
+    pub(super) fn hear(&self, namespace: &Namespace, news: &News<'_>) {
+        let is_news = {
+            let mut state = self.state();
+            if let News::Applied { events } = news {
+                state.status.events += events;
+            }
+            state.collections.hear(namespace, news)
+        };
+        if is_news {
+            self.tell(namespace, news);
+        }
+    }
+
+    /// Puts news of a collection into its log, whatever is done to it besides.
+    pub(super) fn tell(&self, namespace: &Namespace, news: &News<'_>) {
+        if let Some(words) = logs::words(news) {
+            self.log(Some(namespace), &words);
+        }
+        if let News::Renamed { to } = news {
+            self.log(Some(to), &format!("it was {namespace} before"));
+        }
+    }
+
+    /// What is done to some collections now.
+    pub(super) fn now(&self, namespaces: &[Namespace], now: impl Fn() -> Now) {
+        self.state().collections.set(namespaces, now);
+    }
+
+    /// A collection was copied anew, and its changes are followed from there.
+    pub(super) fn copied_anew(&self, namespace: &Namespace, documents: u64, bytes: u64) {
+        {
+            let collections = &mut self.state().collections;
+            collections.copied(namespace.clone(), documents, bytes);
+            collections.follow_again(std::slice::from_ref(namespace));
+            collections.set(std::slice::from_ref(namespace), Now::default);
+        }
+        self.log(Some(namespace), &format!("copied anew, {documents} documents, {bytes} bytes"));
+    }
+
+    /// A line for the logs of all collections: there may be thousands.
+    pub(super) async fn log_of_all(self: &Arc<Self>, line: &'static str) {
+        self.log(None, line);
+        let board = Arc::clone(self);
+        let write = move || {
+            let names = board.state().collections.names();
+            names.iter().for_each(|namespace| logs::of_collection(&board.paths, namespace, line));
+        };
+        let _ = tokio::task::spawn_blocking(write).await;
     }
 
     /// Indexes that are still missing.
@@ -171,34 +241,31 @@ impl Board {
         self.outer.warn(message);
     }
 
-    /// Writes a line to the log, and to that of a collection. A log that cannot be written stops nothing.
+    /// Writes a line to the log, and to that of a collection.
     pub(crate) fn log(&self, namespace: Option<&Namespace>, line: &str) {
-        let moment = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
-        let append = |name: &str, line: &str| {
-            let file = OpenOptions::new().create(true).append(true).open(self.paths.logs().join(name));
-            // Names may hold anything.
-            let line = format!("{moment} {}\n", printable(line));
-            let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
-        };
-        match namespace {
-            None => append("migrate.log", line),
-            Some(namespace) => {
-                append("migrate.log", &format!("{namespace}: {line}"));
-                append(&format!("{}.log", file_name(namespace)), line);
-            }
-        }
+        logs::log(&self.paths, namespace, line);
     }
 
-    /// Writes the status down now. A disk that is full shows elsewhere: nothing relies on it.
-    pub(crate) fn write_down(&self) {
-        let text = {
-            let mut state = self.state();
-            state.measure();
-            serde_json::to_vec(&state.status).unwrap_or_default()
-        };
+    /// Writes the status down now. A disk that is full shows elsewhere: nothing relies on it. Gives the number of collections.
+    pub(crate) fn write_down(&self) -> usize {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.state().told(Instant::now());
+        let collections = status.namespaces.len();
+        self.outer.moment(&moment(&status.namespaces, status.events_per_second));
+        let path = self.paths.status();
+        if written.as_ref() == Some(&status) && touch(&path).is_ok() {
+            return collections;
+        }
+        *written = Some(status.clone());
+        status.updated = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
+        let text = serde_json::to_vec(&status).unwrap_or_default();
         // Whoever reads it sees all of it; that it outlives a crash of the machine is of no use.
-        let (path, staged) = (self.paths.status(), self.paths.directory().join(".status.json"));
-        let _ = std::fs::write(&staged, text).and_then(|()| std::fs::rename(&staged, &path));
+        let staged = self.paths.directory().join(".status.json");
+        let done = std::fs::write(&staged, text).and_then(|()| std::fs::rename(&staged, &path));
+        if done.is_err() {
+            *written = None;
+        }
+        collections
     }
 
     /// Writes the status down again and again, and asks the source for its time.
@@ -208,8 +275,11 @@ impl Board {
             let mut tick = tokio::time::interval(every);
             loop {
                 tick.tick().await;
-                let board = Arc::clone(&board);
-                let _ = tokio::task::spawn_blocking(move || board.write_down()).await;
+                let (board, begun) = (Arc::clone(&board), Instant::now());
+                let written = tokio::task::spawn_blocking(move || board.write_down()).await;
+                if written.is_ok_and(|collections| collections > MANY) {
+                    tokio::time::sleep((begun.elapsed() * SHARE).saturating_sub(every)).await;
+                }
             }
         };
         let board = Arc::clone(self);
@@ -236,6 +306,10 @@ impl Board {
         let behind = |time| if applied < time { token::seconds_behind(applied, time).max(1) } else { 0 };
         let lag = time.filter(|_| applied > 0).map(behind);
         state.status.lag_seconds = lag;
+        if ["catching up", "following"].contains(&state.status.stage.as_str()) {
+            let left = lag.and_then(|lag| state.lag.ends_in(Instant::now(), lag));
+            state.status.seconds_left = left.filter(|_| lag > Some(1));
+        }
         drop(state);
         if let Some(lag) = lag {
             self.outer.lag(lag);
@@ -244,58 +318,52 @@ impl Board {
 }
 
 impl State {
-    /// How fast the copy goes.
-    fn measure(&mut self) {
-        let now = Instant::now();
-        self.status.updated = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
-        self.copied.push_back((now, self.status.bytes));
-        while self.copied.front().is_some_and(|(then, _)| now - *then > RATE_OVER) {
-            self.copied.pop_front();
+    /// Where everything stands now.
+    fn told(&mut self, now: Instant) -> Status {
+        self.status.events_per_second = self.events.grows(now, self.status.events);
+        if self.status.stage == "copying" {
+            let rate = self.copied.grows(now, self.status.bytes);
+            self.status.bytes_per_second = rate;
+            let left = self.status.total_bytes.saturating_sub(self.status.bytes);
+            self.status.seconds_left = left.checked_div(rate);
         }
-        if self.status.copy_end.is_some() {
-            return;
-        }
-        let Some((then, bytes)) = self.copied.front() else { return };
-        let milliseconds = (now - *then).as_millis().max(1);
-        let rate = u128::from(self.status.bytes.saturating_sub(*bytes)) * 1000 / milliseconds;
-        self.status.bytes_per_second = u64::try_from(rate).unwrap_or(u64::MAX);
-        let left = self.status.total_bytes.saturating_sub(self.status.bytes);
-        self.status.seconds_left = left.checked_div(self.status.bytes_per_second);
+        let namespaces = self.collections.told(&self.status.stage, now);
+        Status { namespaces, ..self.status.clone() }
     }
 }
 
 impl LoadWatch for Board {
     fn loaded(&self, namespace: u32, documents: u64, bytes: u64) {
-        let mut state = self.state();
-        state.status.documents += documents;
-        state.status.bytes += bytes;
-        let index = usize::try_from(namespace).unwrap_or(0).wrapping_sub(1);
-        if let Some(one) = state.status.namespaces.get_mut(index) {
-            one.documents += documents;
-            one.bytes += bytes;
-            if one.stage == "waiting" {
-                one.stage = "copying".to_owned();
-            }
+        let first = {
+            let mut state = self.state();
+            state.status.documents += documents;
+            state.status.bytes += bytes;
+            state.collections.loaded(namespace, documents, bytes)
+        };
+        if let Some(namespace) = first {
+            self.log(Some(&namespace), "its copy arrives on the target");
         }
-        drop(state);
         self.waits_for(Waiting::Stage, None);
         self.outer.advance(documents, bytes);
     }
 
-    fn complete(&self, namespace: u32) {
-        let index = usize::try_from(namespace).unwrap_or(0).wrapping_sub(1);
-        let named = {
-            let mut state = self.state();
-            let one = state.status.namespaces.get_mut(index).filter(|one| one.stage != "copied");
-            one.map(|one| {
-                one.stage = "copied".to_owned();
-                (one.namespace.clone(), one.documents)
-            })
-        };
-        let Some((name, documents)) = named else { return };
-        let Ok(namespace) = Namespace::parse(&name) else { return };
-        // For scripts that wait for it, as those did that this replaces; nothing here relies on it.
-        let _ = std::fs::write(self.paths.done(&namespace), format!("{documents}\n"));
-        self.log(Some(&namespace), &format!("copied, {documents} documents"));
+    fn anew(&self, namespace: u32) {
+        let Some(namespace) = self.state().collections.name(namespace) else { return };
+        // There or not: what stands there is of a copy that does not count any more.
+        let _ = std::fs::remove_file(self.paths.done(&namespace));
     }
+
+    fn complete(&self, namespace: u32) {
+        let Some(whole) = self.state().collections.whole(namespace) else { return };
+        // For scripts that wait for it, as those did that this replaces; nothing here relies on it.
+        let _ = std::fs::write(self.paths.done(&whole.namespace), format!("{}\n", whole.documents));
+        let (documents, bytes, seconds) = (whole.documents, whole.bytes, whole.took.as_secs_f64());
+        let line = format!("copied, {documents} documents, {bytes} bytes, in {seconds:.1} s");
+        self.log(Some(&whole.namespace), &line);
+    }
+}
+
+/// Says of a file that it is as good as written now.
+fn touch(path: &std::path::Path) -> std::io::Result<()> {
+    File::options().write(true).open(path)?.set_modified(SystemTime::now())
 }

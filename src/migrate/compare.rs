@@ -7,6 +7,7 @@ use transload_format::CollectionType;
 
 use super::{
     Migration, MigrationReport,
+    collections::Now,
     control::{CutoverRequest, Verify},
     cutover::writes_in,
 };
@@ -45,12 +46,18 @@ impl Migration {
             return Ok(0);
         }
         let sample = Sampled { documents: SAMPLE, seed: SEED };
+        let names: Vec<Namespace> = entries.iter().map(|entry| entry.namespace.clone()).collect();
+        if request.verify != Verify::None {
+            self.board.step("comparing");
+            self.board.now(&names, || Now::Comparing);
+        }
         let writes = match request.verify {
             Verify::None => 0,
             Verify::Counts => self.compare_counts(&entries, report).await.map(|()| 0)?,
             Verify::Full => self.compare_documents(&entries, None, report).await?,
             Verify::Sample => self.compare_documents(&entries, Some(sample), report).await?,
         };
+        self.board.now(&names, Now::default);
         report.verify_seconds = begun.elapsed().as_secs_f64();
         Ok(writes)
     }
@@ -85,6 +92,9 @@ impl Migration {
         let (compared, writes) = compared.await?;
         report.compared = compared.documents.left.max(compared.documents.right);
         report.documents_different = compared.documents.differences();
+        for one in &compared.namespaces {
+            self.has_compared(&Namespace::parse(&one.namespace)?, one.documents.left, one.documents.differences());
+        }
         report.differences.extend(compared.discrepancies.iter().take(NAMED).map(ToString::to_string));
         let differing = compared.namespaces.iter().filter(|one| one.documents.differences() > 0);
         report.differences.extend(differing.take(NAMED).map(|one| {
@@ -118,6 +128,10 @@ impl Migration {
         done.map(|done| (done, writes_in(&followed)))
     }
 
+    fn has_compared(&self, namespace: &Namespace, documents: u64, different: u64) {
+        self.board.log(Some(namespace), &format!("compared, {documents} documents, {different} differ"));
+    }
+
     async fn compare_counts(&self, entries: &[Entry], report: &mut MigrationReport) -> Result<()> {
         let selection = Selection::new(&self.selection)?;
         for entry in entries.iter().filter(|entry| entry.collection.kind != CollectionType::View) {
@@ -125,6 +139,7 @@ impl Migration {
             let (left, right) =
                 futures_util::try_join!(count(&self.source, &entry.namespace), count(&self.target, &target))?;
             report.compared += left.max(right);
+            self.has_compared(&entry.namespace, left, left.abs_diff(right));
             if left != right {
                 report.documents_different += left.abs_diff(right);
                 report

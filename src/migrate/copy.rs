@@ -26,6 +26,8 @@ use crate::{
     changes::replay::note_of_collection,
     dump::{self, Job, Readers},
     error::{Error, ErrorKind, Result},
+    namespace::Namespace,
+    progress::News,
     report::RestoreReport,
     restore::{Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
     scan::PART_BYTES,
@@ -106,6 +108,7 @@ impl Migration {
             (Err(error), _) => return Err(error),
             (Ok(()), loaded) => loaded?,
         };
+        self.log_repairs(&report)?;
         let archive = ArchiveFile::open(&path)?;
         dump::write_sidecar(&Destination::File { path, replace: false }, archive.contents())?;
         Ok(copied(&report, archive.contents(), parts, begun.elapsed().as_secs_f64()))
@@ -170,6 +173,7 @@ impl Migration {
                 let reason =
                     "its documents could not be read to the end in their order: it is copied anew at the cutover";
                 note_of_collection(&directory, &entry.namespace, reason)?;
+                board.hear(&entry.namespace, &News::NotFollowed);
             }
             Ok(())
         };
@@ -198,8 +202,8 @@ impl Migration {
         let replaced = self.state().replaced;
         let selection = Selection::new(&self.selection)?;
         let mut filled = Vec::new();
-        for (name, _) in parts.namespaces() {
-            let Some(target) = selection.target(&crate::namespace::Namespace::parse(name)?)? else { continue };
+        for (name, ..) in parts.namespaces() {
+            let Some(target) = selection.target(&Namespace::parse(name)?)? else { continue };
             if !replaced.contains(&target.to_string()) && catalog::is_filled(&self.target, &target).await? {
                 filled.push(target.to_string());
             }
@@ -227,6 +231,25 @@ impl Migration {
             users_and_roles: false,
             parallel: self.options.parallel,
         }
+    }
+
+    /// Puts what was changed of indexes into the logs of their collections.
+    fn log_repairs(&self, report: &RestoreReport) -> Result<()> {
+        let selection = Selection::new(&self.selection)?;
+        let log = |target: &Namespace, line: String| {
+            let source = selection.origin(target)?;
+            self.board.log(source.as_ref().or(Some(target)), &line);
+            Ok::<_, Error>(())
+        };
+        for index in &report.repaired_indexes {
+            for repair in index.repairs.iter().filter(|repair| !repair.kind.is_routine()) {
+                log(&index.namespace, format!("the index {} is repaired: {repair}", index.index))?;
+            }
+        }
+        for index in &report.merged_indexes {
+            log(&index.namespace, format!("the index {} is not built: {}", index.index, index.reason))?;
+        }
+        Ok(())
     }
 
     /// Nothing holds what is over.

@@ -64,6 +64,7 @@ impl Migration {
 
     /// Applies everything up to a time of the source.
     async fn drain(&self, end: u64, stop: &CancellationToken) -> Result<ReplayReport> {
+        self.board.step("draining");
         let drained = self.replay(Some(end), stop).await?;
         if drained.reached_end { Ok(drained) } else { Err(Error::interrupted()) }
     }
@@ -94,7 +95,12 @@ impl Migration {
         settle(self.paths.directory(), |letter| {
             letter.is_of_collection() && !letter.is_of_all() && !letter.is_unknown()
         })?;
-        mended.iter().for_each(|one| self.board.log(None, &one.to_string()));
+        for one in &mended {
+            match selection.origin(&one.namespace)? {
+                Some(source) => self.board.log(Some(&source), &one.to_string()),
+                None => self.board.log(None, &one.to_string()),
+            }
+        }
         Ok(mended)
     }
 

@@ -152,6 +152,12 @@ impl Migration {
 
     /// Tells what a cutover has come to. A clean one is the end; after another, the same migration may go on.
     async fn has_cut_over(&self, request: &CutoverRequest, report: MigrationReport) -> Result<Ended<'_>> {
+        let line = match report.outcome {
+            Outcome::Clean => "the cutover is clean",
+            Outcome::Incomplete => "the cutover is incomplete",
+            Outcome::Different => "the cutover has found differences",
+        };
+        self.board.log_of_all(line).await;
         if report.outcome != Outcome::Clean {
             self.change_state(|state| state.stage = Stage::Following)?;
             self.answer(request, &Ok(&report))?;

@@ -153,8 +153,8 @@ impl Parts {
         (sum(|listed| listed.documents), sum(|listed| listed.bytes))
     }
 
-    /// The namespaces in the order of their ids, each with its number of documents.
-    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
-        self.namespaces.iter().map(|listed| (listed.namespace.as_str(), listed.documents))
+    /// The namespaces in the order of their ids, each with its documents and their bytes, about.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, Option<u64>, Option<u64>)> {
+        self.namespaces.iter().map(|listed| (listed.namespace.as_str(), listed.documents, listed.bytes))
     }
 }

@@ -18,8 +18,12 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// `checking`, `starting`, `copying`, `catching up`, `building unique indexes`, `following`, `paused`, `cutting over`, `done`.
+    /// `checking`, `starting`, `copying`, `building indexes`, `catching up`, `building unique indexes`, `following`, `paused`,
+    /// `cutting over`, `done`.
     pub stage: String,
+    /// What of it is under way, where there is more to say: at a cutover `draining`, `copying anew`, `comparing the catalogs`,
+    /// `building indexes`, `comparing`.
+    pub step: Option<String>,
     /// Whether a process is at work.
     pub running: bool,
     /// Whether the replay is held.
@@ -30,7 +34,7 @@ pub struct Status {
     pub target: String,
     /// When the migration was begun, as RFC 3339.
     pub begun: String,
-    /// When this was written.
+    /// When this was true, as the process at work has said last.
     pub updated: String,
     /// Whether the target has the whole copy. It is consistent once the changes up to its end are applied, too.
     pub copy_complete: bool,
@@ -46,10 +50,13 @@ pub struct Status {
     pub total_bytes: u64,
     /// Bytes a second that the copy goes at.
     pub bytes_per_second: u64,
-    /// Seconds until the copy is complete, at this rate.
+    /// Seconds until the copy is complete, at this rate; then until the source is caught up with, at the rate at which it has
+    /// come nearer lately. None where that cannot be told.
     pub seconds_left: Option<u64>,
     /// Change events that this process has applied.
     pub events: u64,
+    /// Events a second, of the last seconds.
+    pub events_per_second: u64,
     /// The source's cluster time up to which everything is applied, of all lanes, durably.
     pub applied: Option<(u32, u32)>,
     /// Seconds that this is behind the source's own time, and no less than one as long as it is behind at all; none as long as
@@ -75,7 +82,8 @@ pub struct Status {
 pub struct NamespaceStatus {
     /// Its name on the source.
     pub namespace: String,
-    /// `waiting`, `copying`, `copied`.
+    /// `waiting`, `copying`, `copied`: the target has its copy, and its changes are not applied, or not yet; `indexing`, `catching
+    /// up`, `following`, `paused`; at the cutover `copying anew` and `comparing`; `done`.
     pub stage: String,
     /// Documents that the target has of its copy.
     pub documents: u64,
@@ -83,14 +91,23 @@ pub struct NamespaceStatus {
     pub bytes: u64,
     /// Documents that it had when the copy was begun, about.
     pub total_documents: Option<u64>,
+    /// Their bytes.
+    pub total_bytes: Option<u64>,
+    /// Bytes a second that its copy goes at.
+    pub bytes_per_second: u64,
+    /// Seconds until its copy is complete, at this rate.
+    pub seconds_left: Option<u64>,
+    /// Change events that this process has applied to it.
+    pub events: u64,
+    /// The indexes that are being built.
+    pub index: Option<String>,
 }
 
 impl Status {
     /// As far as that is durable, before anything else is known.
     ///
-    /// # Errors
-    /// When it cannot be read how the copy was cut.
-    pub(crate) fn of(state: &State, paths: &Paths, source: &Server, target: &Server) -> Result<Self> {
+    /// `parts` is how the copy was cut.
+    pub(crate) fn of(state: &State, parts: Option<&Parts>, source: &Server, target: &Server) -> Self {
         let is_copied = state.stage != Stage::Copying;
         let mut status = Status {
             stage: if matches!(state.stage, Stage::Done { .. }) { "done" } else { "starting" }.to_owned(),
@@ -100,16 +117,8 @@ impl Status {
             copy_complete: is_copied,
             ..Status::default()
         };
-        if let Some(parts) = Parts::read(&paths.parts())? {
+        if let Some(parts) = parts {
             (status.total_documents, status.total_bytes) = parts.sums();
-            let stage = if is_copied { "copied" } else { "waiting" };
-            let one = |(namespace, total_documents): (&str, Option<u64>)| NamespaceStatus {
-                namespace: namespace.to_owned(),
-                stage: stage.to_owned(),
-                total_documents,
-                ..NamespaceStatus::default()
-            };
-            status.namespaces = parts.namespaces().map(one).collect();
         }
         if let Some(copied) = &state.copied {
             (status.documents, status.bytes) = (copied.documents, copied.bytes);
@@ -117,7 +126,7 @@ impl Status {
             status.repaired_indexes = copied.repaired.clone();
             status.failed_indexes = copied.failed.clone();
         }
-        Ok(status)
+        status
     }
 }
 
@@ -131,8 +140,8 @@ pub fn status(directory: &Path) -> Result<Status> {
     let path = paths.status();
     // It has just been begun, or the machine has crashed while it was written.
     let unknown = || Status { stage: "checking".to_owned(), ..Status::default() };
-    let mut status: Status = match std::fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| unknown()),
+    let mut status = match known(&path) {
+        Ok(known) => known.unwrap_or_else(unknown),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => unknown(),
         Err(error) => return Err(Error::io(path, error)),
     };
@@ -140,7 +149,25 @@ pub fn status(directory: &Path) -> Result<Status> {
     status.paused = paths.paused().exists();
     if !running {
         // How it was when the process ended says nothing of now.
-        (status.lag_seconds, status.seconds_left, status.bytes_per_second) = (None, None, 0);
+        (status.lag_seconds, status.seconds_left) = (None, None);
+        (status.bytes_per_second, status.events_per_second) = (0, 0);
+        for one in &mut status.namespaces {
+            (one.bytes_per_second, one.seconds_left) = (0, None);
+        }
+    }
+    Ok(status)
+}
+
+/// What was written down last; none if that is no status.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn known(path: &Path) -> std::io::Result<Option<Status>> {
+    // As long as nothing changes, it is only touched.
+    let moment = std::fs::metadata(path)?.modified()?;
+    let mut status: Option<Status> = serde_json::from_slice(&std::fs::read(path)?).ok();
+    if let Some(status) = &mut status {
+        status.updated = bson::DateTime::from_system_time(moment).try_to_rfc3339_string().unwrap_or_default();
     }
     Ok(status)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{LoadJournal, RestoreOptions, Source, indexes, plan::Plan, run};
+use super::{LoadJournal, RestoreOptions, Source, building::build, indexes, plan::Plan, run};
 use crate::{
     archive::ArchiveFile,
     brake::Brake,
@@ -27,6 +27,8 @@ use crate::{
 pub(crate) trait LoadWatch: std::fmt::Debug + Send + Sync {
     /// The target has this much more of a namespace.
     fn loaded(&self, namespace: u32, documents: u64, bytes: u64);
+    /// A namespace is about to be loaded from its beginning: what was loaded of it before does not count.
+    fn anew(&self, namespace: u32);
     /// The target has all of a namespace, which is written down.
     fn complete(&self, namespace: u32);
 }
@@ -73,7 +75,10 @@ impl Moving {
 
     /// Forgets what was loaded of collections that are about to be made.
     pub(super) fn forget(&self, plan: &Plan) -> Result<()> {
-        plan.collections().filter(|planned| planned.create).try_for_each(|planned| self.journal.anew(planned.id))
+        plan.collections().filter(|planned| planned.create).try_for_each(|planned| {
+            self.watch.anew(planned.id);
+            self.journal.anew(planned.id)
+        })
     }
 
     /// The collections are made.
@@ -183,7 +188,7 @@ pub(crate) async fn build_unique(
         if specs.is_empty() || catalog::found(server, &planned.target).await?.is_none() {
             continue;
         }
-        let reasons = catalog::create_indexes(server, &planned.target, &specs, u64::MAX).await?;
+        let reasons = build(server, planned, &specs, u64::MAX, progress).await?;
         for (spec, reason) in specs.iter().zip(reasons) {
             let Some(reason) = reason else { continue };
             let text = spec_value(spec).map_or_else(|_| "(malformed)".to_owned(), |spec| spec.to_string());

@@ -96,6 +96,11 @@ impl Plan {
         !self.build.is_empty()
     }
 
+    /// The names of the indexes that will be built.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.build.iter().map(|index| index.name.clone()).collect()
+    }
+
     /// Does it to a collection of about so many documents.
     ///
     /// # Errors

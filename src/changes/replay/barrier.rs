@@ -3,7 +3,7 @@
 
 mod rename;
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use bson::RawDocumentBuf;
 use transload_format::{Collection, CollectionType};
@@ -23,6 +23,7 @@ use crate::{
     document::{self, Element, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
+    progress::News,
 };
 
 /// `NamespaceNotFound` and `IndexNotFound`: it is gone already.
@@ -45,6 +46,7 @@ impl Dispatch {
             (_, None) => return Ok(()),
             (Operation::Drop, Some(target)) if !is_copied => {
                 self.drop_on_target(&source, &target).await?;
+                self.shared.progress.of(&source, &News::Dropped);
             }
             // The archive has the catalog of after that; what had the name then may have been another collection.
             (Operation::CreateIndexes | Operation::DropIndexes | Operation::Modify, _)
@@ -54,7 +56,7 @@ impl Dispatch {
             }
             (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target, after).await?,
             (Operation::CreateIndexes, Some(target)) => self.create_indexes(event, &source, &target).await?,
-            (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &target).await?,
+            (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &source, &target).await?,
             (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
             (Operation::Unknown, Some(_)) => {
                 return self.not_applied(event, &source, UNKNOWN).await;
@@ -132,6 +134,7 @@ impl Dispatch {
             self.check_nobodys(source, target).await?;
         }
         if is_there {
+            self.shared.progress.of(source, &News::Created);
             return Ok(());
         }
         let record = self.records.entry(source.to_string()).or_default();
@@ -158,7 +161,9 @@ impl Dispatch {
         }
         let kind = if view_on.is_some() { CollectionType::View } else { CollectionType::Collection };
         let collection = Collection { namespace: source.to_string(), kind, uuid: None, options, indexes: Vec::new() };
-        catalog::create(server, target, &collection).await
+        catalog::create(server, target, &collection).await?;
+        self.shared.progress.of(source, &News::Created);
+        Ok(())
     }
 
     async fn create_indexes(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
@@ -182,8 +187,17 @@ impl Dispatch {
                 continue;
             };
             let held = self.shared.until_cutover.then(|| catalog::without_expiry(clean, server.version()));
-            if let Err(error) = self.build(target, held.as_deref().unwrap_or(clean)).await? {
-                self.not_applied(event, source, &format!("the index {} was not built: {error}", spec.name)).await?;
+            let (begun, names) = (Instant::now(), [spec.name.clone()]);
+            self.shared.progress.of(source, &News::Indexing { indexes: &names });
+            let built = self.build(target, held.as_deref().unwrap_or(clean)).await?;
+            let (built, failed) = match built {
+                Ok(()) => (&names[..], None),
+                Err(reason) => (&names[..0], Some((spec.name.clone(), reason))),
+            };
+            let (seconds, failures) = (begun.elapsed().as_secs_f64(), failed.as_slice());
+            self.shared.progress.of(source, &News::Indexed { built, failed: failures, seconds });
+            if let Some((name, reason)) = &failed {
+                self.not_applied(event, source, &format!("the index {name} was not built: {reason}")).await?;
             }
         }
         Ok(())
@@ -203,13 +217,15 @@ impl Dispatch {
         Ok(again.map_or(Ok(()), Err))
     }
 
-    async fn drop_indexes(&self, event: &Event<'_>, target: &Namespace) -> Result<()> {
+    async fn drop_indexes(&self, event: &Event<'_>, source: &Namespace, target: &Namespace) -> Result<()> {
         let listed = document::find(description(event), b"indexes").filter(|indexes| indexes.kind == kind::ARRAY);
         for spec in
             listed.iter().flat_map(|indexes| document::elements(indexes.value)).map_while(std::result::Result::ok)
         {
             if let Some(name) = document::find(spec.value, b"name").and_then(|name| name.string()) {
                 self.drop_index(target, name).await?;
+                let what = format!("the index {} is dropped", String::from_utf8_lossy(name));
+                self.shared.progress.of(source, &News::Changed { what: &what });
             }
         }
         Ok(())
@@ -243,7 +259,11 @@ impl Dispatch {
                 let reason = format!("the options were not changed as on the source: {}", error.message());
                 self.not_applied(event, source, &reason).await
             }
-            done => done,
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.shared.progress.of(source, &News::Changed { what: "its options are changed" });
+                Ok(())
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     extjson,
     hex::hex,
     namespace::Namespace,
+    progress::News,
 };
 
 /// Why a capped collection is left as it is.
@@ -188,6 +189,9 @@ impl Lane {
         letters.extend(failed.iter().map(|failed| self.letter_of(&run.events, failed)));
         shared.keep(letters).await?;
         shared.counts.add(applied, deletes, run.skipped);
+        if applied > 0 {
+            shared.progress.of(&self.source, &News::Applied { events: applied });
+        }
         self.record.next = self.record.end;
         self.record.computed.clear();
         self.record.parked.clear();

@@ -21,7 +21,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hex::from_hex,
     namespace::Namespace,
-    progress::Progress,
+    progress::{News, Progress},
     selection::Selection,
 };
 
@@ -106,6 +106,12 @@ impl Shared {
         if letters.is_empty() {
             return Ok(());
         }
+        for letter in letters.iter().filter(|letter| !letter.healed) {
+            self.progress.of(&letter.namespace, &News::DeadLetter { reason: &letter.reason });
+            if letter.is_of_all() {
+                self.progress.of(&letter.namespace, &News::NotFollowed);
+            }
+        }
         let shared = Arc::clone(self);
         blocking(move || shared.dead_letters.add(letters)).await
     }
@@ -141,6 +147,7 @@ impl Shared {
     pub(super) async fn no_time_series(self: &Arc<Self>, namespace: &Namespace) -> Result<()> {
         if self.until_cutover {
             self.progress.warn(&format!("{namespace}: {TIME_SERIES_LATER}"));
+            self.progress.of(namespace, &News::NotFollowed);
             return Ok(());
         }
         self.keep_of_collection(DeadLetter::of_all(namespace, TIME_SERIES)).await

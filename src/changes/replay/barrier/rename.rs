@@ -14,6 +14,7 @@ use crate::{
     document,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
+    progress::News,
 };
 
 use super::GONE;
@@ -39,11 +40,17 @@ impl Dispatch {
         match (old, new) {
             (None, None) => {}
             // It leaves what is selected.
-            (Some(old), None) if !self.is_copied(from, event.time) => return self.drop_on_target(from, &old).await,
+            (Some(old), None) if !self.is_copied(from, event.time) => {
+                self.drop_on_target(from, &old).await?;
+                self.shared.progress.of(from, &News::Dropped);
+                return Ok(());
+            }
             (Some(_), None) => return Ok(()),
             // The copy has it under its new name, and perhaps another collection under the old one.
             (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) => {
-                return self.drop_on_target(from, &old).await;
+                self.drop_on_target(from, &old).await?;
+                self.shared.progress.of(from, &News::Dropped);
+                return Ok(());
             }
             (_, Some(_)) if is_copied => return Ok(()),
             (Some(_), Some(_)) if self.has_copy_of(from) && self.is_copied(from, event.time) => {
@@ -62,6 +69,8 @@ impl Dispatch {
                 });
                 self.check_new(&to, &new).await?;
                 catalog::drop(&self.shared.target, &new).await?;
+                self.shared.progress.of(&to, &News::Dropped);
+                self.shared.progress.of(&to, &News::Created);
             }
             (Some(old), Some(new)) => {
                 if self.shared.until_cutover && self.was_being_read(from, event.time) {
@@ -69,6 +78,7 @@ impl Dispatch {
                     letter = Some(DeadLetter::of_all(&to, RENAMED));
                 }
                 self.rename_on_target(from, &to, &old, &new, after).await?;
+                self.shared.progress.of(from, &News::Renamed { to: &to });
             }
         }
         self.readdress(from, &to).await?;
