@@ -8,6 +8,7 @@ mod kills;
 mod live;
 mod old_scripts;
 mod refusals;
+mod stages;
 mod status;
 
 use std::{
@@ -121,14 +122,18 @@ impl<'a> Migration<'a> {
 
     /// Runs a command about the work directory.
     pub(crate) fn about(&self, what: &str, more: &[&str]) -> Output {
+        self.about_command(what, more).output().unwrap()
+    }
+
+    pub(crate) fn about_command(&self, what: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_transload"));
-        command.arg(what).arg(self.directory()).args(more).stdin(Stdio::null()).output().unwrap()
+        command.arg(what).arg(self.directory()).args(more).stdin(Stdio::null());
+        command
     }
 
     /// The same, of a command that takes its time, while others go on.
     pub(crate) async fn about_later(&self, what: &str, more: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_transload"));
-        command.arg(what).arg(self.directory()).args(more).stdin(Stdio::null());
+        let mut command = self.about_command(what, more);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 

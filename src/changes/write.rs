@@ -28,6 +28,8 @@ const COMMAND_BYTES: usize = 2 * 1024 * 1024;
 const COMMAND_STATEMENTS: usize = 5_000;
 /// The code of a server whose unique index refuses a document.
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
+/// `ImmutableField`: a document cannot be replaced by one with another `_id`.
+pub(crate) const IMMUTABLE_FIELD: i32 = 66;
 
 /// One write.
 #[derive(Clone, Debug)]

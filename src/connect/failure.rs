@@ -203,9 +203,14 @@ const CAUSED_BY: &str = " :: caused by :: ";
 /// The text of a server's error, without what may hold data.
 pub(crate) fn command_text(code: i32, name: &str, message: &str) -> String {
     const DUPLICATE_KEY: i32 = 11000;
+    const IMMUTABLE_FIELD: i32 = 66;
     let name = if name.is_empty() { String::new() } else { format!(" {name}") };
     if code == DUPLICATE_KEY || message.is_empty() {
         return format!("error {code}{name}");
+    }
+    if code == IMMUTABLE_FIELD {
+        // Its message ends with the key, in no braces.
+        return format!("error {code}{name}: a field that cannot change would become another one");
     }
     let short: String = without_documents(message).chars().take(400).collect();
     format!("error {code}{name}: {short}")
@@ -251,5 +256,7 @@ mod tests {
         assert_eq!(command_text(2, "", text), "error 2: of {…}, it says");
         assert_eq!(command_text(1, "Cut", "in { name: \"sec"), "error 1 Cut: in {…}");
         assert_eq!(command_text(11000, "DuplicateKey", "dup key: secret"), "error 11000 DuplicateKey");
+        let text = "the (immutable) field '_id' was found to have been altered to _id: \"secret\"";
+        assert!(!command_text(66, "ImmutableField", text).contains("secret"));
     }
 }

@@ -340,7 +340,8 @@ impl LoadWatch for Board {
             state.status.bytes += bytes;
             state.collections.loaded(namespace, documents, bytes)
         };
-        if let Some(namespace) = first {
+        // What a process before this one has copied is counted once more, and is no news.
+        if let Some(namespace) = first.filter(|namespace| !self.paths.done(namespace).exists()) {
             self.log(Some(&namespace), "its copy arrives on the target");
         }
         self.waits_for(Waiting::Stage, None);
@@ -355,8 +356,13 @@ impl LoadWatch for Board {
 
     fn complete(&self, namespace: u32) {
         let Some(whole) = self.state().collections.whole(namespace) else { return };
+        let done = self.paths.done(&whole.namespace);
+        let is_known = done.exists();
         // For scripts that wait for it, as those did that this replaces; nothing here relies on it.
-        let _ = std::fs::write(self.paths.done(&whole.namespace), format!("{}\n", whole.documents));
+        let _ = std::fs::write(done, format!("{}\n", whole.documents));
+        if is_known {
+            return;
+        }
         let (documents, bytes, seconds) = (whole.documents, whole.bytes, whole.took.as_secs_f64());
         let line = format!("copied, {documents} documents, {bytes} bytes, in {seconds:.1} s");
         self.log(Some(&whole.namespace), &line);

@@ -1,12 +1,15 @@
 //! Writes of a run, sent until each of them has succeeded or has no hope.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use super::Failed;
 use crate::{
     changes::{
         replay::lane::Lane,
-        write::{DUPLICATE_KEY, Write, must_be_inserted},
+        write::{DUPLICATE_KEY, IMMUTABLE_FIELD, Write, must_be_inserted},
     },
     error::Result,
 };
@@ -35,7 +38,7 @@ impl Lane {
     /// that then still stand in each other's way are left to be exchanged.
     pub(super) async fn settle(&self, writes: Vec<(Vec<u8>, Write<'_>)>, unsettled: &mut Unsettled) -> Result<usize> {
         let (mut keys, mut pending): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
-        let (mut unmatched, mut refused_before) = (0, usize::MAX);
+        let (mut unmatched, mut refused_before, mut made_anew) = (0, usize::MAX, HashSet::new());
         while !pending.is_empty() {
             let outcome = self.target.send(&pending).await?;
             unmatched += outcome.unmatched;
@@ -53,6 +56,13 @@ impl Lane {
                         Write::Insert(document)
                     }
                     Write::Insert(document) if refused.on_id => Write::Put(document),
+                    // Its `_id` there has other bytes, and is the same one by the collation: a fetched document may be of a time
+                    // after it was deleted and came back so.
+                    Write::Put(document) if refused.code == IMMUTABLE_FIELD && made_anew.insert(key.clone()) => {
+                        again_keys.push(key.clone());
+                        again.push(Write::Delete(Cow::Owned(document.to_vec())));
+                        Write::Insert(document)
+                    }
                     write if refused.code == DUPLICATE_KEY && count < refused_before => write,
                     Write::Put(document) | Write::Insert(document) if refused.code == DUPLICATE_KEY => {
                         unsettled.stuck.push(Failed::new(key, refused.code, refused.reason));
