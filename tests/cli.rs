@@ -12,6 +12,7 @@ mod help;
 mod indexes;
 mod journal;
 mod json;
+mod moving;
 mod point_in_time;
 mod privileges;
 mod refusing;
