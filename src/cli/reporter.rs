@@ -114,6 +114,9 @@ impl Reporter {
             });
             if let (Some(lag), Some(fields)) = (state.lag, line.as_object_mut()) {
                 fields.insert("lag_seconds".to_owned(), lag.into());
+                if let Some(events) = state.events_per_second {
+                    fields.insert("events_per_second".to_owned(), events.into());
+                }
             }
             // Progress that cannot be printed must not stop the work.
             let _ = self.output.json_line(&line);

@@ -24,6 +24,10 @@ use crate::{
 ///
 /// Reads what the migration at work in DIR writes down several times a second. It can be asked at any time, from any
 /// terminal, and is in nobody's way.
+///
+/// Each collection has a line: it is waiting, copying, copied, indexing, catching up, following or paused, and at the cutover copying
+/// anew, comparing and done; with its rate and the time that is left, the indexes that are being built, or the events that this
+/// process has applied to it.
 #[derive(Args, Debug)]
 pub(super) struct StatusCommand {
     /// The work directory of the migration

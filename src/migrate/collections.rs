@@ -29,6 +29,8 @@ struct Collection {
     now: Now,
     /// Whether its changes are not followed.
     is_left: bool,
+    /// Whether the copy has nothing of it.
+    is_born: bool,
     documents: u64,
     bytes: u64,
     total_documents: Option<u64>,
@@ -87,7 +89,7 @@ impl Collections {
 
     /// So much of the copy of a collection is there, as is known from before; one that is not known joins them.
     pub(super) fn copied(&mut self, namespace: Namespace, documents: u64, bytes: u64) {
-        let one = self.all.entry(namespace).or_default();
+        let one = self.all.entry(namespace).or_insert_with(born);
         (one.copy, one.documents, one.bytes) = (CopyState::Whole, documents, bytes);
     }
 
@@ -146,7 +148,7 @@ impl Collections {
     pub(super) fn follow_again(&mut self, namespaces: &[Namespace]) {
         for namespace in namespaces {
             if let Some(one) = self.all.get_mut(namespace) {
-                one.is_left = false;
+                (one.is_left, one.is_born) = (false, false);
             }
         }
     }
@@ -168,6 +170,10 @@ impl Collections {
             }
             News::NotFollowed => {
                 let one = self.known(namespace);
+                // Of what has come into the selection since, the target has nothing.
+                if one.is_born && one.documents + one.events == 0 {
+                    one.copy = CopyState::Waiting;
+                }
                 return !std::mem::replace(&mut one.is_left, true);
             }
             News::PartRead { .. } | News::Changed { .. } | News::DeadLetter { .. } => {}
@@ -188,7 +194,7 @@ impl Collections {
 
 /// A collection that the copy has nothing of, and need not.
 fn born() -> Collection {
-    Collection { copy: CopyState::Whole, ..Collection::default() }
+    Collection { copy: CopyState::Whole, is_born: true, ..Collection::default() }
 }
 
 impl Collection {

@@ -83,7 +83,8 @@ pub struct NamespaceStatus {
     /// Its name on the source.
     pub namespace: String,
     /// `waiting`, `copying`, `copied`: the target has its copy, and its changes are not applied, or not yet; `indexing`, `catching
-    /// up`, `following`, `paused`; at the cutover `copying anew` and `comparing`; `done`.
+    /// up`, `following`, `paused`; at the cutover `copying anew` and `comparing`; `done`. What cannot be followed stays `copied`, or
+    /// `waiting`, until it is copied anew.
     pub stage: String,
     /// Documents that the target has of its copy.
     pub documents: u64,

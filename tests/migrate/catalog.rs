@@ -3,7 +3,7 @@
 use bson::{Document, doc};
 use transload::sandbox::Release;
 
-use super::Migration;
+use super::{Migration, status::stage_of};
 use crate::{bad_indexes::careless, copy::Side, servers::shared};
 
 /// So many documents that a copy at [`SLOWLY`] takes a few seconds.
@@ -126,6 +126,11 @@ async fn a_time_series_that_is_written_to_meanwhile_arrives() {
     let born = doc! { "create": "born", "timeseries": { "timeField": "at" } };
     database.run_command(born).await.unwrap();
     database.collection("born").insert_many((0..10).map(at)).await.unwrap();
+    // Nobody is told that they are followed.
+    let status = migration.until_following().await;
+    for (collection, stage) in [("weather", "copied"), ("born", "waiting"), ("plain", "following")] {
+        assert_eq!(stage_of(&status, &format!("written_series.{collection}")), Some(stage), "{status}");
+    }
     migration.arrives().await;
     assert!(migration.said().contains("copied anew"), "{}", migration.said());
 }

@@ -46,8 +46,8 @@ fn check_collection(now: &Value, one: &Value) {
         "building indexes" => &["copied", "indexing"],
         "catching up" => &["catching up", "copied", "indexing"],
         "building unique indexes" => &["catching up", "copied", "indexing"],
-        "following" => &["following", "copied", "indexing"],
-        "paused" => &["paused", "copied"],
+        "following" => &["following", "copied", "indexing", "waiting"],
+        "paused" => &["paused", "copied", "waiting"],
         "cutting over" => &["following", "copied", "indexing", "copying anew", "comparing"],
         other => panic!("what is {other}?"),
     };
@@ -58,7 +58,7 @@ fn check_collection(now: &Value, one: &Value) {
 }
 
 /// The stage of a collection, if it is told of.
-fn stage_of<'a>(status: &'a Value, name: &str) -> Option<&'a str> {
+pub(super) fn stage_of<'a>(status: &'a Value, name: &str) -> Option<&'a str> {
     let all = status["namespaces"].as_array()?;
     all.iter().find(|one| one["namespace"] == name).and_then(|one| one["stage"].as_str())
 }
@@ -116,6 +116,22 @@ async fn a_status_never_lies_and_keeps_nobody_waiting() {
     assert!(status["events_per_second"].is_u64(), "{status}");
     migration.source.run(doc! { "drop": "young" }).await;
     migration.until("dropped", |status| stage_of(status, "asked.young").is_none()).await;
+    // Another process knows them as well.
+    migration.source.run(doc! { "create": "younger" }).await;
+    migration.until_following().await;
+    migration.kill();
+    migration.start(&["--progress-interval", "50ms"]);
+    let status = migration.until_following().await;
+    let mut there = migration.source.open().await.list_collection_names().await.unwrap();
+    there.sort();
+    let told = status["namespaces"].as_array().unwrap().iter();
+    let told: Vec<&str> = told.map(|one| one["namespace"].as_str().unwrap().trim_start_matches("asked.")).collect();
+    assert_eq!(told, there, "{status}");
+    let documents = |name: &str| {
+        let all = status["namespaces"].as_array().unwrap();
+        all.iter().find(|one| one["namespace"] == name).unwrap()["documents"].as_u64().unwrap()
+    };
+    assert_eq!(documents("asked.large"), 1500, "{status}");
     // While the target takes no writes, nothing is said to be applied that is not.
     let applied = time(&migration.until_following().await);
     migration.about("pause", &[]);

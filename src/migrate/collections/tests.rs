@@ -60,6 +60,12 @@ fn what_is_born_joins_and_what_is_dropped_or_renamed_goes() {
     collections.hear(&name("born"), &News::Applied { events: 7 });
     assert!(collections.hear(&name("empty"), &News::Created));
     assert!(!collections.hear(&name("orders"), &News::Created), "it is known");
+    // What was renamed into the selection, of which the target has nothing.
+    collections.hear(&name("foreign"), &News::Created);
+    assert!(collections.hear(&name("foreign"), &News::NotFollowed));
+    assert!(!collections.hear(&name("foreign"), &News::NotFollowed));
+    assert!(stages(&mut collections, "following").contains(&("foreign".to_owned(), "waiting".to_owned())));
+    collections.hear(&name("foreign"), &News::Dropped);
     assert!(collections.hear(&name("users"), &News::Dropped));
     assert!(!collections.hear(&name("users"), &News::Dropped), "it is gone");
     collections.hear(&name("born"), &News::Renamed { to: &name("orders") });
