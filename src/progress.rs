@@ -63,8 +63,10 @@ pub enum News<'a> {
         /// How, in a few words.
         what: &'a str,
     },
-    /// A change of it could not be applied.
-    DeadLetter {
+    /// Changes of it could not be applied.
+    DeadLetters {
+        /// How many.
+        count: u64,
         /// Why.
         reason: &'a str,
     },

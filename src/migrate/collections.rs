@@ -176,7 +176,7 @@ impl Collections {
                 }
                 return !std::mem::replace(&mut one.is_left, true);
             }
-            News::PartRead { .. } | News::Changed { .. } | News::DeadLetter { .. } => {}
+            News::PartRead { .. } | News::Changed { .. } | News::DeadLetters { .. } => {}
         }
         true
     }

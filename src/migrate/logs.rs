@@ -50,7 +50,7 @@ pub(super) fn words(news: &News<'_>) -> Option<String> {
         News::Dropped => "it is gone from the source, and is dropped".to_owned(),
         News::Renamed { to } => format!("it was renamed on the source to {to}, and is so on the target"),
         News::Changed { what } => format!("as on the source, {what}"),
-        News::DeadLetter { reason } => format!("a change could not be applied: {reason}"),
+        News::DeadLetters { count, reason } => format!("changes could not be applied ({count}): {reason}"),
         News::NotFollowed => "its changes are not followed: it is copied anew at the cutover".to_owned(),
         News::Applied { .. } => return None,
     })

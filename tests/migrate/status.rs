@@ -140,6 +140,9 @@ async fn a_status_never_lies_and_keeps_nobody_waiting() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let held = migration.status().unwrap();
     assert!(held["lag_seconds"].as_u64().is_some_and(|lag| lag >= 1) && time(&held) >= applied, "{held}");
+    // Whoever looks sees that it is alive, though nothing happens.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(migration.status().unwrap()["updated"].as_str() > held["updated"].as_str(), "{held}");
     migration.about("resume", &[]);
     migration.arrives().await;
     let over = migration.status().unwrap();
@@ -189,7 +192,7 @@ async fn the_log_of_a_collection_tells_its_story() {
         "indexes are being built: u_1",
         "indexes are built: u_1; it took ",
         "caught up with what happened",
-        "a change could not be applied: another document has the same key of the unique index on u",
+        "changes could not be applied (1): another document has the same key of the unique index on u",
         "as on the source, its options are changed",
         "indexes are built: b_1; it took ",
         "as on the source, the index a_1 is dropped",

@@ -1,6 +1,6 @@
 //! What all lanes of a replay share, and the questions that they ask it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -106,14 +106,23 @@ impl Shared {
         if letters.is_empty() {
             return Ok(());
         }
+        self.tell_of(&letters);
+        let shared = Arc::clone(self);
+        blocking(move || shared.dead_letters.add(letters)).await
+    }
+
+    /// Tells of dead letters: of those for one reason once, as there may be thousands.
+    fn tell_of(&self, letters: &[DeadLetter]) {
+        let mut counts: BTreeMap<(&Namespace, &str), u64> = BTreeMap::new();
         for letter in letters.iter().filter(|letter| !letter.healed) {
-            self.progress.of(&letter.namespace, &News::DeadLetter { reason: &letter.reason });
+            *counts.entry((&letter.namespace, &letter.reason)).or_default() += 1;
             if letter.is_of_all() {
                 self.progress.of(&letter.namespace, &News::NotFollowed);
             }
         }
-        let shared = Arc::clone(self);
-        blocking(move || shared.dead_letters.add(letters)).await
+        for ((namespace, reason), count) in counts {
+            self.progress.of(namespace, &News::DeadLetters { count, reason });
+        }
     }
 
     /// The dead letters about documents of a collection.
