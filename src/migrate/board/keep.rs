@@ -64,14 +64,21 @@ impl Board {
         let board = Arc::clone(self);
         let asking = async move {
             let source = source.reading_primary().with_patience(Duration::ZERO);
+            let mut known = None;
             loop {
                 tokio::time::sleep(ASK_EVERY).await;
                 let time = tokio::time::timeout(ANSWER_IN, source.operation_time()).await;
                 board.source_is_at(time.ok().and_then(Result::ok));
                 let letters = board.paths.dead_letters();
+                // There may be many: they are only counted when there are others.
+                let now = std::fs::metadata(&letters).ok().map(|file| (file.len(), file.modified().ok()));
+                if now == known {
+                    continue;
+                }
                 let letters = tokio::task::spawn_blocking(move || dead_letters(&letters)).await;
                 if let Ok(Ok(letters)) = letters {
                     board.state().status.dead_letters = letters.len() as u64;
+                    known = now;
                 }
             }
         };
