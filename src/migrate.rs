@@ -181,7 +181,8 @@ pub async fn migrate(
         }
     };
     let parts = Parts::read(&paths.parts())?;
-    let status = Status::of(&state, parts.as_ref(), source, target);
+    let mut status = Status::of(&state, parts.as_ref(), source, target);
+    status.not_followed = paths.not_followed()?.iter().map(ToString::to_string).collect();
     let collections = left::left(&state, parts.as_ref(), &paths, &target.reading_primary()).await?;
     let brakes = Brakes { source: Brake::new(options.max_rate), target: Brake::new(None), disk: Brake::new(None) };
     let migration = Migration {
@@ -228,6 +229,7 @@ impl Migration {
             self.board.stopped(error);
         }
         // The last word, whatever it is.
+        self.board.look_what_is_followed();
         self.board.write_down();
         ended
     }

@@ -263,6 +263,8 @@ pub struct CaptureReport {
     pub streams: Vec<StreamReport>,
     /// What was recorded, by lanes.
     pub namespaces: Vec<LaneReport>,
+    /// Collections that are selected and not recorded, or not any more, and why: `namespace: reason`.
+    pub not_followed: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

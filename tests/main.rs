@@ -30,6 +30,7 @@ mod recover;
 mod restore;
 mod restore_faults;
 mod round_trip;
+mod router;
 mod sandbox;
 mod server_binary;
 mod servers;

@@ -6,6 +6,7 @@ mod events;
 mod faults;
 mod kills;
 mod live;
+mod not_followed;
 mod old_scripts;
 mod refusals;
 mod stages;
@@ -29,8 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Migration<'a> {
     pub(crate) source: Side<'a>,
     pub(crate) target: Side<'a>,
-    /// The connection string of the source, where it is that of a user.
+    /// The connection string of the source, where it is that of a user, or leads through a router.
     pub(crate) source_uri: Option<String>,
+    /// The same of the target.
+    pub(crate) target_uri: Option<String>,
     folder: TempDir,
     process: Option<Child>,
 }
@@ -38,7 +41,7 @@ pub(crate) struct Migration<'a> {
 impl<'a> Migration<'a> {
     pub(crate) fn new(source: Side<'a>, target: Side<'a>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Migration { source, target, source_uri: None, folder, process: None }
+        Migration { source, target, source_uri: None, target_uri: None, folder, process: None }
     }
 
     pub(crate) fn directory(&self) -> PathBuf {
@@ -61,7 +64,8 @@ impl<'a> Migration<'a> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_transload"));
         let rename = format!("{}.*={}.*", self.source.database, self.target.database);
         let from = self.source_uri.clone().unwrap_or_else(|| uri(&self.source));
-        command.args(["migrate", &from, &uri(&self.target), "--dir"]).arg(directory);
+        let to = self.target_uri.clone().unwrap_or_else(|| uri(&self.target));
+        command.args(["migrate", &from, &to, "--dir"]).arg(directory);
         if self.source.database != self.target.database {
             command.args(["--rename", &rename]);
         }

@@ -26,7 +26,7 @@ mod work_directory;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -50,7 +50,7 @@ use crate::{
     selection::{Selection, SelectionOptions},
 };
 
-pub use manifest::{EventsTarget, Manifest, SourceId, State};
+pub use manifest::{EventsTarget, Manifest, NotFollowed, SourceId, State};
 pub use opening::Scope;
 pub(crate) use opening::try_streams;
 pub use since::{Moment, Since};
@@ -105,6 +105,8 @@ struct Shared {
     progress: Arc<dyn Progress>,
     places: Vec<Place>,
     recorded: AtomicU64,
+    directory: PathBuf,
+    manifest: Mutex<Manifest>,
 }
 
 /// Where a stream is.
@@ -130,6 +132,36 @@ impl Shared {
         if let Some(place) = self.places.get(index) {
             place.waits.store(waits, Ordering::Relaxed);
         }
+    }
+
+    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down, durably, that what a stream watches is not followed any more because of `error`; the others go on.
+    ///
+    /// # Errors
+    /// `error` itself where there is no other, or what the operating system says.
+    async fn follow_no_more(self: &Arc<Self>, index: usize, watch: &Watch, error: Error) -> Result<()> {
+        let Watch::Collection(namespace) = watch else { return Err(error) };
+        let lost = NotFollowed { namespace: namespace.clone(), reason: error.message().to_owned() };
+        let shared = Arc::clone(self);
+        let died = |panic| Err(Error::new(ErrorKind::Internal, format!("what writes the manifest died: {panic}")));
+        let noted = tokio::task::spawn_blocking(move || {
+            let mut manifest = shared.manifest();
+            let left = manifest.clone().without(vec![lost.clone()]);
+            if !left.streams.iter().any(|watch| left.follows(watch)) {
+                return Err(error);
+            }
+            left.write(&shared.directory)?;
+            *manifest = left;
+            Ok(lost)
+        });
+        let lost = noted.await.unwrap_or_else(died)?;
+        // It is neither behind nor standing.
+        self.reached(index, 0);
+        self.progress.warn(&not_followed(&lost));
+        Ok(())
     }
 
     /// Where a stream is, unless its disk holds it up or it has not begun.
@@ -173,6 +205,7 @@ pub async fn capture(
     };
     let Prepared { work, manifest, warnings } = prepared;
     warnings.iter().for_each(|warning| progress.warn(warning));
+    manifest.not_followed.iter().for_each(|lost| progress.warn(&not_followed(lost)));
     progress.stage(CAPTURING, None, None);
     let place = |watch: &Watch| Place { watch: watch.clone(), time: AtomicU64::new(0), waits: AtomicBool::new(false) };
     let shared = Arc::new(Shared {
@@ -188,13 +221,15 @@ pub async fn capture(
         progress,
         places: manifest.streams.iter().map(place).collect(),
         recorded: AtomicU64::new(0),
+        directory: options.directory.clone(),
+        manifest: Mutex::new(manifest),
     });
-    let followed = follow_all(&shared, &manifest.streams, options.duration, cancel).await?;
+    let followed = follow_all(&shared, options.duration, cancel).await?;
     // Nobody else may use the directory until everything is on the disk.
     drop(work);
     // The end is the end, whether the server is still there or not.
     let source = tokio::time::timeout(Duration::from_secs(5), server.operation_time()).await.ok().and_then(Result::ok);
-    let mut report = report(&options.directory, server, &manifest, followed, source);
+    let mut report = report(&options.directory, server, &shared.manifest(), followed, source);
     report.seconds = begun.elapsed().as_secs_f64();
     report.retries = server.retries() - retries_before;
     report.warnings = warnings;
@@ -240,20 +275,26 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     let (streams, positions): (Vec<_>, Vec<_>) = opened.streams.into_iter().unzip();
     let mut manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams, events);
     manifest.equal_at = positions.iter().map(|position| position.time).max().filter(|_| options.begins_equal);
+    let manifest = manifest.without(opened.not_followed);
     let manifest = work.begin(manifest, &positions, options).await?;
     Ok(Prepared { work, manifest, warnings: opened.warnings })
 }
 
-/// Follows all streams; the first error stops them all.
+/// What is said of a collection without a stream.
+fn not_followed(lost: &NotFollowed) -> String {
+    format!("{lost}; its changes are not recorded: it has to be copied anew when nobody writes to it")
+}
+
+/// Follows all streams; the first error stops them all. Gives the numbers of the streams with what they have recorded.
 async fn follow_all(
     shared: &Arc<Shared>,
-    streams: &[Watch],
     duration: Option<Duration>,
     cancel: CancellationToken,
-) -> Result<Vec<Followed>> {
+) -> Result<Vec<(usize, Followed)>> {
+    let manifest = shared.manifest().clone();
     let stop = cancel.child_token();
     let mut tasks = JoinSet::new();
-    for (index, watch) in streams.iter().enumerate() {
+    for (index, watch) in manifest.streams.iter().enumerate().filter(|(_, watch)| manifest.follows(watch)) {
         let (shared, watch, stop) = (Arc::clone(shared), watch.clone(), stop.clone());
         tasks.spawn(async move { follow(shared, index, watch, stop).await.map(|followed| (index, followed)) });
     }
@@ -289,25 +330,27 @@ async fn follow_all(
         return Err(error);
     }
     done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, followed)| followed).collect())
+    Ok(done)
 }
 
 fn report(
     directory: &Path,
     server: &Server,
     manifest: &Manifest,
-    followed: Vec<Followed>,
+    followed: Vec<(usize, Followed)>,
     source: Option<u64>,
 ) -> CaptureReport {
     let mut report = CaptureReport {
         directory: directory.display().to_string(),
         server: server.version().to_string(),
+        not_followed: manifest.not_followed.iter().map(ToString::to_string).collect(),
         ..CaptureReport::default()
     };
-    for (number, (watch, followed)) in (1..).zip(manifest.streams.iter().zip(followed)) {
+    for (index, followed) in followed {
+        let Some(watch) = manifest.streams.get(index) else { continue };
         let events = followed.lanes.iter().map(|(_, count)| count.events).sum();
         report.streams.push(StreamReport {
-            stream: number,
+            stream: index + 1,
             watches: watch.to_string(),
             events,
             position: token::written(followed.position.time),

@@ -11,7 +11,8 @@
 //! - What is applied is acknowledged as the write concern wants it (a majority, unless the connection string says otherwise)
 //!   before it counts; the journal knows what was under way, so a replay that was killed at any moment goes on exactly there.
 //! - A change that cannot be applied becomes a dead letter, and the report is not whole.
-//! - The time that is reported as applied is that of the last checkpoint of the log before which all lanes are done.
+//! - The time that is reported as applied is that of the last checkpoint of the log before which all lanes are done; of several
+//!   logs, the least. A collection whose stream the capture has lost has no part in it, and is named instead.
 
 mod barrier;
 mod dead_letter;
@@ -20,6 +21,7 @@ mod effects;
 mod journal;
 mod lag;
 mod lane;
+mod lost;
 mod queue;
 mod reading;
 mod report;
@@ -44,8 +46,8 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
-    dead_letter::DeadLetters, dispatch::Dispatch, lag::Lag, reading::Memory, report::Counts, shared::Shared,
-    windows::Windows, work::Work,
+    dead_letter::DeadLetters, dispatch::Dispatch, lag::Lag, lost::Lost, reading::Memory, report::Counts,
+    shared::Shared, windows::Windows, work::Work,
 };
 use super::token;
 use crate::{
@@ -155,6 +157,7 @@ pub async fn replay(
         dead_letters: DeadLetters::open(&work.dead_letters_path())?,
         counts: Counts::default(),
         lag: Lag::of(work.logs.iter().map(|log| log.number)),
+        lost: Lost::of(options.directory.clone()),
         warnings: std::sync::Mutex::default(),
         slots: Semaphore::new(options.parallel.max(1)),
         memory: Memory::new(MEMORY),
@@ -167,6 +170,7 @@ pub async fn replay(
             shared.no_time_series(namespace).await?;
         }
     }
+    shared.heed(&capture).await?;
     let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
     if options.retry_dead_letters {
         // A run that was under way when a replay was killed comes first.
@@ -279,11 +283,25 @@ async fn run(shared: &Arc<Shared>, work: &mut Work, follow: bool, keep_log: bool
         logs.spawn(dispatch.run(stop.clone()));
     }
     let (mut ends, mut first) = (Ends { applied: u64::MAX, reached: true }, Ok(()));
-    while let Some(ended) = logs.join_next().await {
+    let mut lost = std::pin::pin!(Arc::clone(shared).watch_for_lost(work.logs.clone()));
+    let mut is_watched = follow;
+    loop {
+        let ended = tokio::select! {
+            ended = logs.join_next() => ended,
+            watched = &mut lost, if is_watched => {
+                is_watched = false;
+                if let Err(error) = watched {
+                    first = first.and(Err(error));
+                    stop.cancel();
+                }
+                continue;
+            }
+        };
+        let Some(ended) = ended else { break };
         let ended = ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a log died: {panic}"))));
         match ended {
             Ok(end) => {
-                ends.applied = ends.applied.min(end.applied);
+                ends.applied = ends.applied.min(end.applied.unwrap_or(u64::MAX));
                 ends.reached &= end.reached;
                 work.put_log(end.log, end.record);
                 end.lanes.into_iter().for_each(|(lane, record)| work.put_lane(end.log, &lane, record));
@@ -295,5 +313,6 @@ async fn run(shared: &Arc<Shared>, work: &mut Work, follow: bool, keep_log: bool
             Err(_) => {}
         }
     }
-    first.map(|()| ends)
+    // What has no log that is followed is applied up to no time.
+    first.map(|()| Ends { applied: if ends.applied == u64::MAX { 0 } else { ends.applied }, ..ends })
 }

@@ -58,6 +58,7 @@ pub struct ChangeStream {
     is_open: bool,
     fragments: Fragments,
     patience: Patience,
+    ended_by: Option<StreamFailure>,
 }
 
 impl ChangeStream {
@@ -79,12 +80,18 @@ impl ChangeStream {
             is_open: false,
             fragments: Fragments::default(),
             patience: server.patience(),
+            ended_by: None,
         }
     }
 
     /// What it watches.
     pub fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Why it cannot go on, if that is so.
+    pub fn ended_by(&self) -> Option<StreamFailure> {
+        self.ended_by
     }
 
     /// The next reply. One comes at least every second or so, empty when nothing has happened; its token has moved with
@@ -241,6 +248,7 @@ impl ChangeStream {
     }
 
     async fn explained(&mut self, failure: StreamFailure, error: DriverError) -> Error {
+        self.ended_by = Some(failure);
         let doing = Doing::new(format!("watch {}", self.watch), "changeStream", self.watch.database());
         let Some(explained) = failure.explained(&self.watch) else {
             return self.server.failure(error, &doing);

@@ -35,7 +35,8 @@ const CONNECTIONS: usize = 4;
 #[command(after_help = "\
 Where the connection string names a database, that one is captured, with collections that are created later; else all of \
 them. Where the user may not watch so much, one stream for each database, or for each collection, takes its place, with a \
-warning.
+warning. A collection whose stream a router cannot open, or go on with, because a shard knows the collection by another UUID \
+(SERVER-36154), is left out, with a warning and exit code 3.
 
 Examples:
   transload capture env:SOURCE changes/                     until Ctrl-C
@@ -122,7 +123,8 @@ impl CaptureCommand {
             target,
         };
         let report = capture(&server, options, output.progress(), cancel).await?;
-        output.summary(&report, Outcome::Done, || text(&report))
+        let outcome = if report.not_followed.is_empty() { Outcome::Done } else { Outcome::Incomplete };
+        output.summary(&report, outcome, || text(&report))
     }
 }
 
@@ -139,6 +141,9 @@ fn text(report: &CaptureReport) -> String {
     for stream in &report.streams {
         let lag = stream.lag_seconds.map_or_else(String::new, |lag| format!(", {lag} s behind the source"));
         text.push_str(&format!("stream {} of {}: up to {}{lag}\n", stream.stream, stream.watches, stream.position));
+    }
+    for lost in &report.not_followed {
+        text.push_str(&format!("NOT FOLLOWED {lost}\n"));
     }
     if report.retries > 0 {
         text.push_str(&format!(

@@ -174,10 +174,11 @@ pub(super) fn text(report: &MigrationReport) -> String {
         "copied",
         &format!("{} documents, {}; then every change since", HumanCount(report.documents), HumanBytes(report.bytes)),
     );
-    let lists: [(&str, &Vec<String>); 7] = [
+    let lists: [(&str, &Vec<String>); 8] = [
         ("repaired", &report.repaired),
         ("at the end", &report.mended),
         ("copied anew", &report.copied_anew),
+        ("NOT FOLLOWED", &report.not_followed),
         ("left out", &report.left_out),
         ("warning", &report.warnings),
         ("FAILED", &report.failed),

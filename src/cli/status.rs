@@ -103,6 +103,9 @@ fn text(status: &Status, room: Room) -> String {
     if more > 0 {
         line(format!("and {} more, of {}", HumanCount(more as u64), HumanCount(status.namespaces.len() as u64)));
     }
+    for lost in &status.not_followed {
+        line(format!("not followed, copied anew at the cutover: {lost}"));
+    }
     for repaired in &status.repaired_indexes {
         line(format!("repaired: {repaired}"));
     }

@@ -1,5 +1,5 @@
 //! Collections that are copied once more at the cutover, when nothing changes them any more: those whose changes could not be
-//! followed, and those that the target has as something else than they are.
+//! followed, or whose stream could not be opened, and those that the target has as something else than they are.
 
 use std::sync::Arc;
 
@@ -24,9 +24,10 @@ impl Migration {
     pub(super) async fn not_followed(&self) -> Result<Vec<Namespace>> {
         let letters = dead_letters(&self.paths.dead_letters())?;
         let noted = letters.into_iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace);
+        let lost = self.paths.not_followed()?.into_iter().map(|lost| lost.namespace);
         let entries = self.selected_on_source().await?.entries;
         let series = entries.into_iter().filter(|entry| entry.collection.kind == CollectionType::TimeSeries);
-        Ok(noted.chain(series.map(|entry| entry.namespace)).collect())
+        Ok(noted.chain(lost).chain(series.map(|entry| entry.namespace)).collect())
     }
 
     /// The collections of the source that the target has as something else than they are, so that nothing can mend them.

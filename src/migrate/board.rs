@@ -214,6 +214,13 @@ impl Board {
         self.state().status.lag_seconds
     }
 
+    /// Reads which collections the capture does not follow. A manifest that cannot be read ends the capture itself.
+    pub(crate) fn look_what_is_followed(&self) {
+        if let Ok(lost) = self.paths.not_followed() {
+            self.state().status.not_followed = lost.iter().map(ToString::to_string).collect();
+        }
+    }
+
     /// Something that the user should know.
     pub(crate) fn warn(&self, message: &str) {
         {

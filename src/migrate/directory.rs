@@ -28,6 +28,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    changes::capture::{Manifest, NotFollowed},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -101,6 +102,14 @@ impl Paths {
 
     pub(crate) fn dead_letters(&self) -> PathBuf {
         self.0.join("dead-letters.jsonl")
+    }
+
+    /// The collections that the capture does not follow, or not any more.
+    ///
+    /// # Errors
+    /// When what it has written down cannot be read.
+    pub(crate) fn not_followed(&self) -> Result<Vec<NotFollowed>> {
+        Ok(Manifest::read(&self.0)?.map_or_else(Vec::new, |manifest| manifest.not_followed))
     }
 
     pub(crate) fn logs(&self) -> PathBuf {

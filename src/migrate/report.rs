@@ -45,6 +45,9 @@ pub struct MigrationReport {
     pub mended: Vec<String>,
     /// Collections that were copied anew at the cutover, as their changes could not be followed.
     pub copied_anew: Vec<String>,
+    /// Collections whose changes were not told, or not to the end, and why: `namespace: reason`. They were copied anew at the cutover,
+    /// and nobody knows what was written to them since.
+    pub not_followed: Vec<String>,
     /// What could not be done, or is not there.
     pub failed: Vec<String>,
     /// Changes that could not be applied.
@@ -74,7 +77,7 @@ impl MigrationReport {
     pub(super) fn outcome_so_far(&self) -> Outcome {
         if self.documents_different > 0 || !self.differences.is_empty() {
             Outcome::Different
-        } else if !self.failed.is_empty() || self.dead_letters > 0 {
+        } else if !self.failed.is_empty() || !self.not_followed.is_empty() || self.dead_letters > 0 {
             Outcome::Incomplete
         } else {
             Outcome::Clean

@@ -64,6 +64,8 @@ pub struct Status {
     pub lag_seconds: Option<u64>,
     /// Changes that could not be applied.
     pub dead_letters: u64,
+    /// Collections whose changes are not told, or not any more, and why: `namespace: reason`. They are copied anew at the cutover.
+    pub not_followed: Vec<String>,
     /// Index specs that were changed.
     pub repaired_indexes: Vec<String>,
     /// Indexes that could not be built, so far.

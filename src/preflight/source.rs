@@ -237,10 +237,18 @@ async fn majority(server: &Server, catalog: &Catalog, findings: &mut Findings) {
 pub(super) async fn streams(server: &Server, selection: &Selection, findings: &mut Findings) {
     let opened = tokio::time::timeout(ANSWERS_WITHIN, try_streams(server, Scope::of(server), selection)).await;
     match opened {
-        Ok(Ok((watched, warnings))) => {
-            findings.ok("change streams", format!("opened: {}", list(&watched)));
-            for warning in warnings {
+        Ok(Ok(streams)) => {
+            findings.ok("change streams", format!("opened: {}", list(&streams.watched)));
+            for warning in streams.warnings {
                 findings.warn("change streams", warning, "");
+            }
+            for lost in streams.not_followed {
+                let remedy = format!(
+                    "{{ _flushRoutingTableCacheUpdates: '{}' }} on the primary of each shard cures it; else it is copied without \
+                     its changes, anew at the cutover, and the move ends with exit code 3",
+                    lost.namespace
+                );
+                findings.warn("change streams", format!("not followed: {lost}"), remedy);
             }
         }
         Ok(Err(error)) => {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     batch::Permit,
     changes::{
-        ChangeStream, Store, StoreWriter, Watch,
+        ChangeStream, Store, StoreWriter, StreamFailure, Watch,
         log::Position,
         stream::{Reply, Start},
     },
@@ -40,7 +40,8 @@ pub(super) struct Followed {
 /// A reply with the memory that it is held under.
 type Delivery = (Reply, Permit);
 
-/// Follows the stream `index` from the last checkpoint of its log until `stop`, or the time that was set, has come.
+/// Follows the stream `index` from the last checkpoint of its log until `stop`, or the time that was set, has come. The stream
+/// of a collection that cannot be followed any more ends before that, which is written down.
 ///
 /// # Errors
 /// What the stream or the log says, but for a full disk: that is waited for.
@@ -75,7 +76,10 @@ pub(super) async fn follow(
                 shared.set_waiting(index, false);
             }
             Err(error) => return Err(error),
-            Ok(position) => {
+            Ok((position, ended)) => {
+                if let Some(error) = ended {
+                    shared.follow_no_more(index, &watch, error).await?;
+                }
                 return Ok(Followed { position, lanes });
             }
         }
@@ -94,7 +98,7 @@ async fn once(
     store: Store,
     stop: &CancellationToken,
     lanes: &mut Vec<(String, LaneCount)>,
-) -> Result<Position> {
+) -> Result<(Position, Option<Error>)> {
     let options = shared.log;
     let resumed = spawn_blocking(move || store.resume(options)).await;
     let (log, position) = resumed.map_err(|panic| died(&panic))??;
@@ -112,36 +116,47 @@ async fn once(
     lanes.extend(recorder.counts().map(|(name, count)| (name.to_owned(), count)));
     let position = recorder.committed().clone();
     // Of several errors the writer's is the cause.
-    written.and(read).map(|()| position)
+    written.and(read).map(|ended| (position, ended))
 }
 
 fn died(panic: &tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Internal, format!("the writer of a log died: {panic}"))
 }
 
-/// Reads until it is to stop, or nobody takes the replies any more.
+/// Reads until it is to stop, or nobody takes the replies any more. Gives what has ended the stream of a collection that cannot
+/// be followed any more.
 async fn read(
     shared: &Shared,
     index: usize,
     stream: &mut ChangeStream,
     sender: mpsc::Sender<Delivery>,
     stop: &CancellationToken,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     loop {
         let reply = tokio::select! {
-            reply = stream.next() => reply?,
-            () = stop.cancelled() => return Ok(()),
+            reply = stream.next() => reply,
+            () = stop.cancelled() => return Ok(None),
+        };
+        let reply = match reply {
+            Err(error) if is_lost(stream) => return Ok(Some(error)),
+            reply => reply?,
         };
         let time = reply.time;
         let permit = shared.budget.acquire(reply.bytes()).await?;
         if sender.send((reply, permit)).await.is_err() {
-            return Ok(());
+            return Ok(None);
         }
         shared.reached(index, time);
         if shared.until.is_some_and(|until| time > until) {
-            return Ok(());
+            return Ok(None);
         }
     }
+}
+
+/// Whether a stream has ended for a reason that is of its one collection alone.
+fn is_lost(stream: &ChangeStream) -> bool {
+    let is_of_one = matches!(stream.watch(), Watch::Collection(_));
+    is_of_one && stream.ended_by() == Some(StreamFailure::IdentityDiffers)
 }
 
 /// Records what comes, and commits in time. Whatever ends it, what is complete is committed.

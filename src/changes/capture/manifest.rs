@@ -1,6 +1,9 @@
 //! `capture.json`: what a work directory records, of which source, in which streams.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use bson::{Bson, Document, rawdoc};
 use serde::{Deserialize, Serialize};
@@ -9,19 +12,22 @@ use crate::{
     changes::{StreamOptions, Watch},
     connect::{Doing, Server, Version},
     error::{Error, ErrorKind, Result},
+    namespace::{Namespace, printable},
     replace::replace,
     selection::SelectionOptions,
 };
 
-/// The version of the manifest that is written.
-const VERSION: u32 = 2;
+/// The newest version of a manifest: some collections are not followed, which older versions of this program would not heed.
+const VERSION: u32 = 3;
+/// That of a manifest whose events are in a target.
+const VERSION_OF_TARGET: u32 = 2;
 /// That of a manifest whose events are in logs beside it, which older versions read too.
 const VERSION_OF_LOGS: u32 = 1;
 
 /// What a capture is about, written before its first event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1; 2 where the events are in a target.
+    /// 1; 2 where the events are in a target; 3 where collections are not followed.
     pub version: u32,
     /// Whether the logs have their first positions.
     pub state: State,
@@ -41,6 +47,25 @@ pub struct Manifest {
     /// The target that has the events, if they are not in the logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsTarget>,
+    /// What is selected, and not recorded, or not any more. Once here, it stays here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_followed: Vec<NotFollowed>,
+}
+
+/// A collection without a stream. Nobody knows what happens to it: only a copy that is made anew, while nobody writes to it,
+/// is as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotFollowed {
+    /// The collection.
+    pub namespace: Namespace,
+    /// Why its stream could not be opened, or did not go on.
+    pub reason: String,
+}
+
+impl fmt::Display for NotFollowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", printable(&self.namespace.to_string()), self.reason)
+    }
 }
 
 /// Where events are that go to a target.
@@ -137,9 +162,27 @@ impl Manifest {
         events: Option<EventsTarget>,
     ) -> Self {
         let server = server.to_string();
-        let version = if events.is_some() { VERSION } else { VERSION_OF_LOGS };
-        let (state, equal_at) = (State::Beginning, None);
-        Manifest { version, state, source, server, selection, options, streams, equal_at, events }
+        let version = if events.is_some() { VERSION_OF_TARGET } else { VERSION_OF_LOGS };
+        let (state, equal_at, not_followed) = (State::Beginning, None, Vec::new());
+        Manifest { version, state, source, server, selection, options, streams, equal_at, events, not_followed }
+    }
+
+    /// The same without a stream of these collections.
+    #[must_use]
+    pub(super) fn without(mut self, mut collections: Vec<NotFollowed>) -> Self {
+        if !collections.is_empty() {
+            self.version = VERSION;
+            self.not_followed.append(&mut collections);
+        }
+        self
+    }
+
+    /// Whether what a stream watches is still recorded.
+    pub(crate) fn follows(&self, watch: &Watch) -> bool {
+        match watch {
+            Watch::Collection(namespace) => !self.not_followed.iter().any(|one| one.namespace == *namespace),
+            Watch::Deployment | Watch::Database(_) => true,
+        }
     }
 
     /// The version of the source when the capture began.
@@ -233,10 +276,28 @@ mod tests {
         for (text, kind) in [
             ("{", ErrorKind::Damaged),
             ("{}", ErrorKind::Damaged),
-            (r#"{"version": 3, "state": "new"}"#, ErrorKind::NewerVersion),
+            (r#"{"version": 4, "state": "new"}"#, ErrorKind::NewerVersion),
         ] {
             std::fs::write(path(folder.path()), text).unwrap();
             assert_eq!(Manifest::read(folder.path()).unwrap_err().kind(), kind);
         }
+    }
+
+    #[test]
+    fn a_collection_that_is_not_followed_is_not_followed_for_good() {
+        let watch = |name: &str| Watch::Collection(Namespace::parse(name).unwrap());
+        let streams = vec![watch("shop.a"), watch("shop.b")];
+        let (selection, options) = (SelectionOptions::default(), StreamOptions::default());
+        let whole =
+            Manifest::beginning(id("rs", None, &["a:1"]), Version::new(6, 0, 5), selection, options, streams, None);
+        assert_eq!(whole.clone().without(Vec::new()), whole, "older versions read it as well");
+        let reason = "two UUIDs".to_owned();
+        let lost = NotFollowed { namespace: Namespace::parse("shop.b").unwrap(), reason };
+        assert_eq!(lost.to_string(), "shop.b: two UUIDs");
+        let folder = tempfile::tempdir().unwrap();
+        whole.without(vec![lost.clone()]).write(folder.path()).unwrap();
+        let read = Manifest::read(folder.path()).unwrap().unwrap();
+        assert_eq!((read.version, &read.not_followed), (3, &vec![lost]));
+        assert!(read.follows(&watch("shop.a")) && !read.follows(&watch("shop.b")));
     }
 }

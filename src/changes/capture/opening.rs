@@ -1,14 +1,17 @@
 //! Which streams a capture begins with: one, or as few as the user's privileges allow.
+//!
+//! A router that knows a collection by another UUID than a shard does (SERVER-36154) opens no stream of it, nor any wider one
+//! that it is in. So narrower ones are opened then too, and such a collection alone is left out.
 
 use std::{fmt, str::FromStr};
 
 use bson::rawdoc;
 use serde::{Deserialize, Serialize};
 
-use super::Since;
+use super::{NotFollowed, Since};
 use crate::{
     catalog::{self, Catalog},
-    changes::{ChangeStream, StreamOptions, Watch, log::Position, stream::Start, token},
+    changes::{ChangeStream, StreamFailure, StreamOptions, Watch, log::Position, stream::Start, token},
     connect::{Doing, Server},
     document,
     error::{Error, ErrorKind, Result},
@@ -62,9 +65,21 @@ impl FromStr for Scope {
 pub(super) struct Opened {
     pub(super) streams: Vec<(Watch, Position)>,
     pub(super) warnings: Vec<String>,
+    /// The collections without a stream.
+    pub(super) not_followed: Vec<NotFollowed>,
 }
 
-/// Opens streams of the wanted scope, and narrower ones where the server refuses for lack of a privilege.
+/// What has become of a stream that was to be opened.
+enum Tried {
+    Open,
+    /// The user may not watch it; perhaps something narrower.
+    NotAuthorized(Error),
+    /// A collection in it, or it itself, cannot be followed.
+    IdentityDiffers(Error),
+}
+
+/// Opens streams of the wanted scope, and narrower ones where the server refuses for lack of a privilege, or for the sake of a
+/// collection that cannot be followed.
 ///
 /// # Errors
 /// When a stream cannot be opened, and no narrower ones in its place.
@@ -75,8 +90,8 @@ pub(super) async fn open(
     since: &Since,
     options: StreamOptions,
 ) -> Result<Opened> {
-    let mut opening =
-        Opening { server, selection, since, options, opened: Opened { streams: Vec::new(), warnings: Vec::new() } };
+    let opened = Opened { streams: Vec::new(), warnings: Vec::new(), not_followed: Vec::new() };
+    let mut opening = Opening { server, selection, since, options, opened, last: None };
     match scope {
         Scope::Deployment if server.default_database().is_some() => {
             return Err(Error::new(ErrorKind::Usage, "one database is selected, and the scope is the deployment")
@@ -92,6 +107,9 @@ pub(super) async fn open(
         }
     }
     if opening.opened.streams.is_empty() {
+        if let Some(error) = opening.last {
+            return Err(error);
+        }
         return Err(Error::new(ErrorKind::NotFound, "there is nothing to capture that is selected")
             .with_hint(
                 "with --scope database, or --scope deployment, collections that do not exist yet are captured too",
@@ -101,19 +119,26 @@ pub(super) async fn open(
     Ok(opening.opened)
 }
 
-/// Opens the streams that a capture would begin with now, and closes them: what they watch, and what the user should know.
+/// Which streams a capture would have.
+pub(crate) struct Streams {
+    /// What they watch.
+    pub(crate) watched: Vec<String>,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+    /// The collections without a stream.
+    pub(crate) not_followed: Vec<NotFollowed>,
+}
+
+/// Opens the streams that a capture would begin with now, and closes them.
 ///
 /// # Errors
 /// As a capture would end with.
-pub(crate) async fn try_streams(
-    server: &Server,
-    scope: Scope,
-    selection: &Selection,
-) -> Result<(Vec<String>, Vec<String>)> {
+pub(crate) async fn try_streams(server: &Server, scope: Scope, selection: &Selection) -> Result<Streams> {
     let since = Since::Time(server.operation_time().await?);
     let options = StreamOptions { expanded_events: server.version().tells_of_collections(), full_documents: false };
     let opened = open(server, scope, selection, &since, options).await?;
-    Ok((opened.streams.iter().map(|(watch, _)| watch.to_string()).collect(), opened.warnings))
+    let watched = opened.streams.iter().map(|(watch, _)| watch.to_string()).collect();
+    Ok(Streams { watched, warnings: opened.warnings, not_followed: opened.not_followed })
 }
 
 struct Opening<'a> {
@@ -122,41 +147,40 @@ struct Opening<'a> {
     since: &'a Since,
     options: StreamOptions,
     opened: Opened,
+    /// Why the last collection that cannot be followed cannot.
+    last: Option<Error>,
 }
 
 impl Opening<'_> {
     async fn deployment(&mut self) -> Result<()> {
-        match self.stream(Watch::Deployment).await {
-            Err(error) if error.kind() == ErrorKind::Authorization && !self.server.is_nobody() => {
-                self.opened.warnings.push(format!(
-                    "{}; one stream for each database that this user may see is captured instead, and databases that are \
-                     created later are not",
-                    error.message()
-                ));
-                self.databases().await
-            }
-            opened => opened,
-        }
+        let (error, which) = match self.stream(Watch::Deployment).await? {
+            Tried::Open => return Ok(()),
+            Tried::NotAuthorized(error) => (error, "that this user may see "),
+            Tried::IdentityDiffers(error) => (error, ""),
+        };
+        self.opened.warnings.push(format!(
+            "{}; one stream for each database {which}is captured instead, and databases that are created later are not",
+            error.message()
+        ));
+        self.databases().await
     }
 
     async fn databases(&mut self) -> Result<()> {
-        let databases = self.visible_databases().await?;
-        for database in databases {
-            match self.stream(Watch::Database(database.clone())).await {
-                Err(error) if error.kind() == ErrorKind::Authorization && !self.server.is_nobody() => {
-                    let before = self.opened.streams.len();
-                    self.collections(&database).await?;
-                    if self.opened.streams.len() == before {
-                        return Err(error);
-                    }
-                    self.opened.warnings.push(format!(
-                        "{}; one stream for each collection is captured instead, and collections that are created later \
-                         are not",
-                        error.message()
-                    ));
-                }
-                opened => opened?,
+        for database in self.visible_databases().await? {
+            let tried = self.stream(Watch::Database(database.clone())).await?;
+            let (Tried::NotAuthorized(error) | Tried::IdentityDiffers(error)) = &tried else { continue };
+            let before = self.opened.streams.len();
+            self.collections(&database).await?;
+            let message = error.message().to_owned();
+            if self.opened.streams.len() == before
+                && let Tried::NotAuthorized(error) = tried
+            {
+                return Err(error);
             }
+            self.opened.warnings.push(format!(
+                "{message}; one stream for each collection of {database} is captured instead, and collections that are \
+                 created later are not"
+            ));
         }
         Ok(())
     }
@@ -172,7 +196,15 @@ impl Opening<'_> {
             let (Some(name), Some(kind)) = (text(b"name"), text(b"type")) else { continue };
             let namespace = Namespace::new(database, name)?;
             if kind == "collection" && catalog::is_copied(namespace.collection()) && self.selection.takes(&namespace) {
-                self.stream(Watch::Collection(namespace)).await?;
+                match self.stream(Watch::Collection(namespace.clone())).await? {
+                    Tried::Open => {}
+                    Tried::NotAuthorized(error) => return Err(error),
+                    Tried::IdentityDiffers(error) => {
+                        let reason = error.message().to_owned();
+                        self.opened.not_followed.push(NotFollowed { namespace, reason });
+                        self.last = Some(error);
+                    }
+                }
             }
         }
         Ok(())
@@ -185,19 +217,28 @@ impl Opening<'_> {
         Ok(databases.into_iter().filter(|database| self.selection.takes_of(database)).collect())
     }
 
-    async fn stream(&mut self, watch: Watch) -> Result<()> {
+    async fn stream(&mut self, watch: Watch) -> Result<Tried> {
         let start = match self.since {
             Since::Time(time) => Start::At(*time),
             Since::Token(token) => Start::After(token.clone()),
         };
         // The server says here whether it may be watched, and whether the oplog reaches back that far.
-        let first = ChangeStream::new(self.server, watch.clone(), start, self.options).next().await?;
+        let mut stream = ChangeStream::new(self.server, watch.clone(), start, self.options);
+        let first = match stream.next().await {
+            Err(error) if error.kind() == ErrorKind::Authorization && !self.server.is_nobody() => {
+                return Ok(Tried::NotAuthorized(error));
+            }
+            Err(error) if stream.ended_by() == Some(StreamFailure::IdentityDiffers) => {
+                return Ok(Tried::IdentityDiffers(error));
+            }
+            first => first?,
+        };
         let position = match self.since {
             Since::Time(_) => Position { token: first.token, time: first.time },
             // The reply may hold events already, which are behind the token.
             Since::Token(token) => Position { token: token.clone(), time: token::time(token).unwrap_or(0) },
         };
         self.opened.streams.push((watch, position));
-        Ok(())
+        Ok(Tried::Open)
     }
 }

@@ -44,7 +44,8 @@ pub(super) struct End {
     pub(super) record: LogRecord,
     pub(super) lanes: HashMap<String, LaneRecord>,
     /// The cluster time up to which everything is applied.
-    pub(super) applied: u64,
+    /// None where the stream is not followed any more.
+    pub(super) applied: Option<u64>,
     /// Whether that is the end of the log, or the time that was wanted.
     pub(super) reached: bool,
 }
@@ -116,7 +117,8 @@ impl Dispatch {
         let log =
             Reading { store: self.store.clone(), memory: self.shared.memory.clone(), behind: self.behind.clone() };
         let mut items = log.read(from, stop.clone());
-        let outcome = self.follow(&mut items, &stop).await;
+        let lost = self.shared.lost.end_of(self.log);
+        let outcome = self.follow(&mut items, &stop, &lost).await;
         drop(items);
         // Whatever has been given to the lanes is brought to its end: it is not much.
         let quiet = self.quiesce().await;
@@ -125,22 +127,32 @@ impl Dispatch {
         if reached.is_ok() {
             self.write_down().await?;
         }
+        let is_lost = lost.is_cancelled();
+        if is_lost {
+            self.shared.ended(self.log);
+        }
         Ok(End {
             reached: reached?,
-            applied: self.applied.time,
+            applied: (!is_lost).then_some(self.applied.time),
             log: self.log,
             record: self.applied,
             lanes: self.records,
         })
     }
 
-    /// Whether the end was reached that was wanted.
-    async fn follow(&mut self, items: &mut mpsc::Receiver<Result<Read>>, stop: &CancellationToken) -> Result<bool> {
+    /// Whether the end was reached that was wanted. Nothing more is, once the stream is `lost`.
+    async fn follow(
+        &mut self,
+        items: &mut mpsc::Receiver<Result<Read>>,
+        stop: &CancellationToken,
+        lost: &CancellationToken,
+    ) -> Result<bool> {
         let mut tick = tokio::time::interval(LOOK);
         self.begin_owing()?;
         loop {
             let item = tokio::select! {
                 () = stop.cancelled() => return self.stopped(),
+                () = lost.cancelled() => return Ok(true),
                 _ = tick.tick() => {
                     self.look().await?;
                     continue;

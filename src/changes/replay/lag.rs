@@ -15,6 +15,9 @@ use crate::changes::token;
 /// How often the source is asked for its time.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// What a log counts as that is not followed any more: it holds nobody up.
+const ENDED: u64 = u64::MAX;
+
 /// The cluster times up to which the logs are applied.
 #[derive(Debug)]
 pub(super) struct Lag(BTreeMap<u32, AtomicU64>);
@@ -33,6 +36,11 @@ impl Lag {
         self.hindmost()
     }
 
+    /// A log is of a stream that is not followed any more: how far it was applied says nothing of the others.
+    pub(super) fn ended(&self, log: u32) -> Option<u64> {
+        self.reached(log, ENDED)
+    }
+
     /// Seconds that the hindmost log is behind the source's time; none as long as one has not begun.
     pub(super) fn seconds(&self, source: u64) -> Option<u64> {
         self.hindmost().map(|hindmost| token::seconds_behind(hindmost, source))
@@ -40,7 +48,7 @@ impl Lag {
 
     fn hindmost(&self) -> Option<u64> {
         let hindmost = self.0.values().map(|applied| applied.load(Ordering::Relaxed)).min()?;
-        (hindmost > 0).then_some(hindmost)
+        (hindmost > 0 && hindmost != ENDED).then_some(hindmost)
     }
 }
 
@@ -69,5 +77,14 @@ mod tests {
         assert_eq!(lag.seconds(107 << 32), Some(7));
         lag.reached(1, 108 << 32);
         assert_eq!(lag.seconds(107 << 32), Some(2));
+    }
+
+    #[test]
+    fn a_log_that_is_not_followed_any_more_holds_nobody_up_and_stands_for_nobody() {
+        let lag = Lag::of([1, 2].into_iter());
+        lag.reached(1, 100 << 32);
+        assert_eq!(lag.ended(2), Some(100 << 32));
+        assert_eq!(lag.reached(1, 108 << 32), Some(108 << 32));
+        assert_eq!(lag.ended(1), None, "nothing is followed");
     }
 }

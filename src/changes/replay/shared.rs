@@ -10,6 +10,7 @@ use super::{
     dead_letter::DeadLetters,
     journal::Journal,
     lag::Lag,
+    lost::Lost,
     reading::Memory,
     report::Counts,
     windows::{Standing, Windows},
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub(super) dead_letters: DeadLetters,
     pub(super) counts: Counts,
     pub(super) lag: Lag,
+    /// The logs that are not followed any more.
+    pub(super) lost: Lost,
     pub(super) warnings: std::sync::Mutex<Vec<String>>,
     /// Runs that may be applied at once.
     pub(super) slots: Semaphore,
@@ -165,6 +168,13 @@ impl Shared {
     /// A log is applied up to this time.
     pub(super) fn reached(&self, log: u32, time: u64) {
         if let Some(applied) = self.lag.reached(log, time) {
+            self.progress.applied(applied);
+        }
+    }
+
+    /// The stream of a log is not followed any more, which is written down.
+    pub(super) fn ended(&self, log: u32) {
+        if let Some(applied) = self.lag.ended(log) {
             self.progress.applied(applied);
         }
     }

@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Work {
     directory: PathBuf,
-    /// The logs, by their numbers.
+    /// The logs of the streams that are followed, by their numbers.
     pub(super) logs: Vec<Log>,
     pub(super) journal: Journal,
     recorded: Recorded,
@@ -96,7 +96,9 @@ impl Work {
                 .at(place()));
         }
         let stores = manifest.stores(directory, manifest.events.as_ref().map(|_| target));
-        let logs = (1..).zip(stores).map(|(number, store)| Log { number, store }).collect();
+        // Of a stream that has ended nothing is applied: its collection has to be copied anew, whatever stands in its log.
+        let followed = (1..).zip(stores).zip(&manifest.streams).filter(|(_, watch)| manifest.follows(watch));
+        let logs = followed.map(|((number, store), _)| Log { number, store }).collect();
         let path = directory.join("replay.lock");
         let opened = OpenOptions::new().create(true).append(true).open(&path);
         let lock = opened.map_err(|error| Error::io(&path, error))?;

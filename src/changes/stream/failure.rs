@@ -137,7 +137,12 @@ impl StreamFailure {
                 "only a new copy helps, captured into a new directory",
             ),
             StreamFailure::IdentityDiffers => server(
-                "a shard and the router know a collection by different UUIDs (SERVER-36154)",
+                match watch {
+                    Watch::Collection(_) => {
+                        "a shard and the router know the collection by different UUIDs (SERVER-36154)"
+                    }
+                    _ => "a shard and the router know a collection by different UUIDs (SERVER-36154)",
+                },
                 "run { _flushRoutingTableCacheUpdates: 'DATABASE.COLLECTION' } on the primary of each shard, and start \
                  again; if that does not help, leave the collection out here and copy it while nobody writes to it",
             ),

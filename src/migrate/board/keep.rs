@@ -69,6 +69,8 @@ impl Board {
                 tokio::time::sleep(ASK_EVERY).await;
                 let time = tokio::time::timeout(ANSWER_IN, source.operation_time()).await;
                 board.source_is_at(time.ok().and_then(Result::ok));
+                let asked = Arc::clone(&board);
+                let _ = tokio::task::spawn_blocking(move || asked.look_what_is_followed()).await;
                 let letters = board.paths.dead_letters();
                 // There may be many: they are only counted when there are others.
                 let now = std::fs::metadata(&letters).ok().map(|file| (file.len(), file.modified().ok()));
