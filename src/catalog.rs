@@ -28,6 +28,6 @@ pub(crate) use {
     held::{is_unique, never_expiring, without_expiry},
     meaning::{MeantIndex, is_same, meant_indexes, meant_options},
     prove::{is_scratch, scratch},
-    read::{databases, has_id_index, is_copied, order, read_those},
+    read::{databases, has_id_index, is_copied, is_untold, order, read_those},
     users_and_roles::{ROLES, USERS, is_of_users_or_roles, merge_users_and_roles, users_and_roles},
 };

@@ -73,6 +73,10 @@ use crate::{
 /// How long it is waited before what could not be reached is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// What is said where a cutover ends before the source may be written to again.
+const FENCED: &str =
+    "; the source may still refuse writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
+
 /// Is told what a migration finds, when it finds it.
 pub trait Listener: Send + Sync {
     /// Before anything is written: whether it can succeed.
@@ -160,6 +164,7 @@ pub async fn migrate(
     target.check_acknowledged()?;
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
+    answer::refuse_requests(&paths)?;
     let pair = Pair {
         source: SourceId::of(source).await?,
         target: SourceId::of(target).await?,
@@ -240,6 +245,7 @@ impl Migration {
             self.listener.reported(&report);
             self.drop_events().await;
             if self.options.reverse_capture {
+                self.check_way_back()?;
                 self.capture_target().await?.await?;
             }
             return Ok(*report);
@@ -304,17 +310,11 @@ impl Migration {
     /// A cutover that was under way when the process before this one ended is asked for anew, or not: whoever asked for it may
     /// have lifted the fence since, or let the application write again.
     fn give_up_cutover(&self) -> Result<()> {
-        match std::fs::remove_file(self.paths.request()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(self.paths.request(), error));
-            }
-            _ => {}
-        }
-        if let Stage::CuttingOver { .. } = self.state().stage {
-            self.board.warn("the cutover that was under way is given up: ask for it once more");
-            self.change_state(|state| state.stage = Stage::Following)?;
-        }
-        Ok(())
+        let Stage::CuttingOver { request } = self.state().stage else { return Ok(()) };
+        let fenced = if request.fence_source { FENCED } else { "" };
+        self.board.warn(&format!("the cutover that was under way is given up: ask for it once more{fenced}"));
+        self.change_state(|state| state.stage = Stage::Following)?;
+        self.answer(&request, &Err(&answer::given_up()))
     }
 
     /// Does something until it succeeds, over whatever can be waited for: a server that is not there, a disk that is full.

@@ -163,6 +163,11 @@ impl Selection {
         Ok(Some(source.clone()))
     }
 
+    /// Whether it has another name for anything.
+    pub(crate) fn renames(&self) -> bool {
+        !self.renames.is_empty()
+    }
+
     /// The namespace that goes to `target`, or `None` when nothing that is selected does.
     pub fn origin(&self, target: &Namespace) -> Result<Option<Namespace>> {
         let renamed = self.renames.iter().filter_map(|rename| rename.origin(target));

@@ -55,7 +55,7 @@ impl Capture {
             full_documents: false,
             sync_interval: Duration::from_millis(20),
             until: None,
-            begins_equal: false,
+            moved_here: None,
             duration: None,
             log: LogOptions::default(),
             target: None,

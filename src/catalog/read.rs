@@ -110,6 +110,11 @@ pub async fn read(server: &Server, selection: &Selection) -> Result<Catalog> {
     with_entries(server, catalog, listed).await
 }
 
+/// Whether no server gives change events of a collection, though it may be read.
+pub(crate) fn is_untold(collection: &Collection) -> bool {
+    collection.kind == CollectionType::TimeSeries || collection.namespace.ends_with(".system.js")
+}
+
 /// Reads the catalog of those namespaces that `takes` wants: nothing, if there are none.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ use crate::{
     selection::{Selection, SelectionOptions},
 };
 
-pub use manifest::{EventsTarget, Manifest, NotFollowed, SourceId, State};
+pub use manifest::{EventsTarget, Manifest, NotFollowed, SourceId, State, WayBack};
 pub use opening::Scope;
 pub(crate) use opening::try_streams;
 pub use since::{Moment, Since};
@@ -84,8 +84,8 @@ pub struct CaptureOptions {
     pub duration: Option<Duration>,
     /// How the logs are written.
     pub log: LogOptions,
-    /// Whether what the changes will be applied to has everything that was there before them, and nothing else.
-    pub begins_equal: bool,
+    /// What was moved here, if the changes are to lead back: both sides are equal now.
+    pub moved_here: Option<SelectionOptions>,
     /// The server whose `_cdc` collection gets the events, in the place of logs.
     pub target: Option<Server>,
 }
@@ -274,7 +274,8 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     let opened = opening::open(server, scope, &understood, &since, stream_options).await?;
     let (streams, positions): (Vec<_>, Vec<_>) = opened.streams.into_iter().unzip();
     let mut manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams, events);
-    manifest.equal_at = positions.iter().map(|position| position.time).max().filter(|_| options.begins_equal);
+    let equal_at = positions.iter().map(|position| position.time).max().unwrap_or(present);
+    manifest.way_back = options.moved_here.clone().map(|moved| WayBack { equal_at, moved });
     let manifest = manifest.without(opened.not_followed);
     let manifest = work.begin(manifest, &positions, options).await?;
     Ok(Prepared { work, manifest, warnings: opened.warnings })

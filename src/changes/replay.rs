@@ -52,6 +52,7 @@ use self::{
 use super::token;
 use crate::{
     archive::ArchiveFile,
+    catalog,
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -65,10 +66,10 @@ pub use report::ReplayReport;
 /// Bytes of events that may be in memory between the log and the target.
 pub(crate) const MEMORY: usize = 96 * 1024 * 1024;
 /// The same where a cutover will do so.
-const TIME_SERIES_LATER: &str =
-    "it is a time-series collection, of which no server gives change events: it is copied at the cutover";
+const UNTOLD_LATER: &str =
+    "it is a time series, or of the system, of which no server gives change events: it is copied at the cutover";
 /// Why a replay into a database with such a collection is not whole.
-const TIME_SERIES: &str = "it is a time-series collection, of which no server gives change events: what was written to it since its \
+const UNTOLD: &str = "it is a time series, or of the system, of which no server gives change events: what was written to it since its \
                            copy is not there; copy it anew when nothing is written to it, and take this line out";
 /// Dead letters that a report names.
 const NAMED: usize = 10;
@@ -115,7 +116,7 @@ pub async fn replay(
     let capture = work::capture_in(&options.directory)?;
     // At a moment that is past, a document may have been another one than when it was looked up.
     let tells_documents = capture.options.full_documents && source.is_none() && options.until.is_none();
-    if options.archive.is_none() && source.is_none() && !tells_documents && capture.equal_at.is_none() {
+    if options.archive.is_none() && source.is_none() && !tells_documents && capture.way_back.is_none() {
         let message = "needs the archive that was restored, or the source, or both";
         return Err(Error::new(ErrorKind::Usage, message).with_hint(
             "--archive ARCHIVE tells which changes the copy holds already; --source SOURCE is where updated documents are fetched from; the log of a capture with --full-documents needs neither, up to its end",
@@ -128,7 +129,12 @@ pub async fn replay(
         Ok::<_, Error>((windows, archive.contents().header().id))
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
-    let windows = windows.or_else(|| capture.equal_at.map(Windows::until));
+    let windows = windows.or_else(|| capture.way_back.as_ref().map(|back| Windows::until(back.equal_at)));
+    let back = capture.way_back.as_ref().map(|back| Selection::new(&back.moved)).transpose()?;
+    if back.is_some() && options.selection.renames() {
+        let message = "the changes lead back to where their collections came from, under the names that they had";
+        return Err(Error::new(ErrorKind::Usage, message).with_hint("leave it out").at("--rename"));
+    }
     let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
     // A migration wants everything up to its time, and may have more.
     if options.until.is_some_and(|until| !options.until_cutover && work.is_beyond(until)) {
@@ -152,6 +158,7 @@ pub async fn replay(
         windows,
         until: options.until,
         selection: options.selection,
+        back,
         until_cutover: options.until_cutover,
         journal: work.journal.clone(),
         dead_letters: DeadLetters::open(&work.dead_letters_path())?,
@@ -165,9 +172,17 @@ pub async fn replay(
         cancel,
     });
     shared.progress.stage("replaying", None, None);
-    for namespace in shared.windows.iter().flat_map(Windows::time_series) {
-        if shared.target_of(namespace)?.is_some() {
-            shared.no_time_series(namespace).await?;
+    for namespace in shared.windows.iter().flat_map(Windows::untold) {
+        shared.is_untold(namespace).await?;
+    }
+    if let Some(back) = &shared.back {
+        // Where the changes are from, or else what is known of them where they lead back to.
+        let there = catalog::read_those(source.unwrap_or(target), |_| Ok(true)).await?.entries;
+        for entry in there.iter().filter(|entry| catalog::is_untold(&entry.collection)) {
+            let told_as = if source.is_some() { Some(entry.namespace.clone()) } else { back.target(&entry.namespace)? };
+            if let Some(namespace) = told_as {
+                shared.is_untold(&namespace).await?;
+            }
         }
     }
     shared.heed(&capture).await?;
@@ -203,12 +218,14 @@ pub async fn replay(
     let letters = dead_letters(&work.dead_letters_path())?;
     let counts = &shared.counts;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let deletes_of = counts.deletes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let warnings = std::mem::take(&mut *shared.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     Ok(ReplayReport {
         directory: options.directory.display().to_string(),
         target: target.place(),
         events: count(&counts.events),
-        deletes: count(&counts.deletes),
+        deletes: deletes_of.values().sum(),
+        deletes_of,
         skipped: count(&counts.skipped),
         refetched: count(&counts.refetched),
         barriers: count(&counts.barriers),

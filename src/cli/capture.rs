@@ -117,7 +117,7 @@ impl CaptureCommand {
             full_documents: self.full_documents,
             sync_interval: self.sync_interval,
             until: self.until.map(|Moment(time)| time),
-            begins_equal: false,
+            moved_here: None,
             duration: self.duration,
             log: LogOptions { codec: self.codec, ..LogOptions::default() },
             target,

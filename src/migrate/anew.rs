@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use transload_format::CollectionType;
-
 use super::{Migration, collections::Now};
 use crate::{
     archive::{ArchiveFile, Destination},
@@ -20,14 +18,14 @@ use crate::{
 };
 
 impl Migration {
-    /// The collections whose changes could not be followed; of time series no server tells any.
+    /// The collections whose changes could not be followed; of some no server tells any.
     pub(super) async fn not_followed(&self) -> Result<Vec<Namespace>> {
         let letters = dead_letters(&self.paths.dead_letters())?;
         let noted = letters.into_iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace);
         let lost = self.paths.not_followed()?.into_iter().map(|lost| lost.namespace);
         let entries = self.selected_on_source().await?.entries;
-        let series = entries.into_iter().filter(|entry| entry.collection.kind == CollectionType::TimeSeries);
-        Ok(noted.chain(lost).chain(series.map(|entry| entry.namespace)).collect())
+        let untold = entries.into_iter().filter(|entry| catalog::is_untold(&entry.collection));
+        Ok(noted.chain(lost).chain(untold.map(|entry| entry.namespace)).collect())
     }
 
     /// The collections of the source that the target has as something else than they are, so that nothing can mend them.

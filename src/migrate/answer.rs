@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Migration, MigrationReport,
-    control::{CutoverRequest, LOOK},
+    control::{CutoverRequest, LOOK, Wish, wish},
     directory::{Paths, read_json},
     state::{Stage, State},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    replace::replace,
+    replace::{remove, replace},
 };
 
 /// What a cutover has come to.
@@ -63,16 +63,41 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
 impl Migration {
     /// Writes down what a cutover has come to.
     pub(super) fn answer(&self, request: &CutoverRequest, ended: &Result<&MigrationReport, &Error>) -> Result<()> {
-        let mut answer = Answer { id: request.id, report: None, error: None, hint: None };
-        match ended {
-            Ok(report) => answer.report = Some((*report).clone()),
-            Err(error) => {
-                answer.error = Some(error.to_string());
-                answer.hint = error.hint().map(str::to_owned);
-            }
-        }
-        let text =
-            serde_json::to_vec_pretty(&answer).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        replace(&self.paths.report(), &text)
+        tell(&self.paths, request, ended)
     }
+}
+
+/// Tells whoever asked for a cutover, of a process that is gone, that there will be none.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn refuse_requests(paths: &Paths) -> Result<()> {
+    let asked = match wish(paths) {
+        Ok(Wish::Cutover(request)) => Some(request),
+        // One that cannot be read is taken away.
+        _ => None,
+    };
+    let Some(request) = asked else { return Ok(()) };
+    tell(paths, &request, &Err(&given_up()))?;
+    remove(&paths.request())
+}
+
+/// What becomes of a cutover when the process ends that was to do it.
+pub(super) fn given_up() -> Error {
+    Error::new(ErrorKind::Interrupted, "the process that was to cut over has ended before")
+        .with_hint("ask for the cutover once more")
+}
+
+fn tell(paths: &Paths, request: &CutoverRequest, ended: &Result<&MigrationReport, &Error>) -> Result<()> {
+    let mut answer = Answer { id: request.id, report: None, error: None, hint: None };
+    match ended {
+        Ok(report) => answer.report = Some((*report).clone()),
+        Err(error) => {
+            answer.error = Some(error.to_string());
+            answer.hint = error.hint().map(str::to_owned);
+        }
+    }
+    let text =
+        serde_json::to_vec_pretty(&answer).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+    replace(&paths.report(), &text)
 }

@@ -9,7 +9,6 @@ use super::{
     Migration, MigrationReport,
     collections::Now,
     control::{CutoverRequest, Verify},
-    cutover::writes_in,
 };
 use crate::{
     catalog::Entry,
@@ -125,7 +124,8 @@ impl Migration {
         };
         stop.cancel();
         let followed = following.await?;
-        done.map(|done| (done, writes_in(&followed)))
+        let done = done?;
+        Ok((done, self.writes_in(&followed).await?))
     }
 
     fn has_compared(&self, namespace: &Namespace, documents: u64, different: u64) {
@@ -152,7 +152,7 @@ impl Migration {
 }
 
 /// Whether documents of a collection may expire.
-fn expires(entry: &Entry) -> bool {
+pub(super) fn expires(entry: &Entry) -> bool {
     let is_told = |options: &[u8]| document::find(options, b"expireAfterSeconds").is_some();
     is_told(&entry.collection.options) || entry.collection.indexes.iter().any(|spec| is_told(spec))
 }

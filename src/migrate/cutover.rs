@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, time::Instant};
 use bson::rawdoc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Migration, MigrationReport, beginning::still, control::CutoverRequest, status::pair};
+use super::{Migration, MigrationReport, beginning::still, compare::expires, control::CutoverRequest, status::pair};
 use crate::{
     archive::ArchiveFile,
     catalog::{self, Catalog},
-    changes::replay::{ReplayReport, dead_letters, settle},
+    changes::replay::{ReplayReport, dead_letters, note_of_collection, settle},
     connect::{Doing, Server},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -32,6 +32,10 @@ impl Migration {
             // What a collection is cannot be changed once it is there, as its collation.
             let unlike = self.unlike(&mended).await?;
             if !unlike.is_empty() {
+                // Half of one must not pass for all of it after a kill.
+                for namespace in &unlike {
+                    note_of_collection(self.paths.directory(), namespace, "it is another collection on the target")?;
+                }
                 anew.extend(self.copy_anew(unlike).await?);
                 mended.retain(|one| one.failed.is_none());
                 mended.extend(self.mend().await?);
@@ -44,7 +48,8 @@ impl Migration {
             let mut writes = self.compare(request, &mut report).await?;
             // Nobody may have written in the meantime, whatever the comparison says: who still writes, writes on.
             let last = self.source.reading_primary().operation_time().await?;
-            writes += writes_in(&self.drain(last, &stop).await?);
+            let drained = self.drain(last, &stop).await?;
+            writes += self.writes_in(&drained).await?;
             report.point_in_time = pair(last);
             if writes > 0 {
                 report.failed.push(format!(
@@ -104,6 +109,19 @@ impl Migration {
             }
         }
         Ok(mended)
+    }
+
+    /// How many changes a replay has applied that an application makes. Where documents expire, a delete by the server cannot be
+    /// told from one by an application.
+    pub(super) async fn writes_in(&self, replayed: &ReplayReport) -> Result<u64> {
+        let mut writes = replayed.events + replayed.barriers;
+        if replayed.deletes > 0 {
+            let entries = self.selected_on_source().await?.entries;
+            let expiring = entries.iter().filter(|entry| expires(entry));
+            let expired = expiring.filter_map(|entry| replayed.deletes_of.get(&entry.namespace));
+            writes = writes.saturating_sub(expired.sum());
+        }
+        Ok(writes)
     }
 
     fn report(
@@ -170,12 +188,6 @@ impl Migration {
         let takes = |namespace: &Namespace| Ok(selection.takes(namespace));
         still(|| catalog::read_those(&source, takes)).await
     }
-}
-
-/// How many changes a replay has applied that an application makes. What a server deletes because it has expired is none of
-/// them; an application's own deletes cannot be told from that.
-pub(super) fn writes_in(replayed: &ReplayReport) -> u64 {
-    replayed.events.saturating_sub(replayed.deletes) + replayed.barriers
 }
 
 /// Refuses to fence a source that cannot be told to refuse writes.

@@ -1,11 +1,11 @@
 //! Catching up with the source, and following it until somebody asks for a cutover.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Ended, Migration, MigrationReport,
+    Ended, FENCED, Migration, MigrationReport,
     control::{CutoverRequest, Wish, another_wish, wish},
     report::Outcome,
     state::Stage,
@@ -123,8 +123,9 @@ impl Migration {
                         if matches!(self.state().stage, Stage::Done { .. }) {
                             return Err(error);
                         }
-                        self.answer(&request, &Err(&error))?;
+                        let error = if request.fence_source { still_fenced(error) } else { error };
                         self.change_state(|state| state.stage = Stage::Following)?;
+                        self.answer(&request, &Err(&error))?;
                         if automatic {
                             return Err(error);
                         }
@@ -164,6 +165,8 @@ impl Migration {
             self.listener.reported(&report);
             return Ok(Ended { report, reverse: None });
         }
+        // What an earlier beginning has recorded are this migration's own writes.
+        remove_folder(&self.paths.reverse())?;
         // Before anybody hears that the target may take over, and writes to it.
         let reverse = if self.options.reverse_capture { Some(self.capture_target().await?) } else { None };
         self.change_state(|state| state.stage = Stage::Done { report: Box::new(report.clone()) })?;
@@ -211,6 +214,20 @@ impl Migration {
                 }
             }
         }
+    }
+}
+
+/// Says of a failed cutover what it has left behind.
+fn still_fenced(error: Error) -> Error {
+    let hint = error.hint().unwrap_or("ask for the cutover once more").to_owned();
+    error.with_hint(format!("{hint}{FENCED}"))
+}
+
+/// Removes a folder, if it is there.
+fn remove_folder(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, error)),
+        _ => Ok(()),
     }
 }
 

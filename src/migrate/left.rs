@@ -26,10 +26,13 @@ pub(super) async fn left(state: &State, parts: Option<&Parts>, paths: &Paths, ta
     if !is_copied {
         return Ok(collections);
     }
-    let archive = ArchiveFile::open(&paths.archive())?;
-    for archived in archive.contents().namespaces() {
-        let (namespace, totals) = (Namespace::parse(&archived.collection.namespace)?, archived.totals);
-        collections.copied(namespace, totals.documents, totals.bytes);
+    // When it is over, the archive may be somewhere else.
+    if !matches!(state.stage, Stage::Done { .. }) {
+        let archive = ArchiveFile::open(&paths.archive())?;
+        for archived in archive.contents().namespaces() {
+            let (namespace, totals) = (Namespace::parse(&archived.collection.namespace)?, archived.totals);
+            collections.copied(namespace, totals.documents, totals.bytes);
+        }
     }
     // It is of no consequence where there is none.
     let before = status::known(&paths.status()).ok().flatten();

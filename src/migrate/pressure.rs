@@ -40,6 +40,8 @@ pub(super) fn watch_server(board: &Arc<Board>, server: &Server, who: Waiting, br
                 Ok(status) => busy(&status),
                 Err(error) if error.kind() == ErrorKind::Authorization => {
                     board.log(None, &format!("{error}: its load is not watched"));
+                    brake.hold(false);
+                    board.is_held(who, None);
                     return;
                 }
                 // It is not there, which others find out about.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     changes::{
-        capture::{CAPTURING, CaptureOptions, capture, drop_events, events_of},
+        capture::{CAPTURING, CaptureOptions, Manifest, capture, drop_events, events_of},
         cdc,
         log::LogOptions,
     },
@@ -41,6 +41,18 @@ impl Migration {
         self.record(&self.source, options, opened, stop).await
     }
 
+    /// Refuses to begin a way back after the cutover: what has happened on the target since would be missing.
+    pub(super) fn check_way_back(&self) -> Result<()> {
+        if Manifest::read(&self.paths.reverse())?.is_some_and(|manifest| manifest.way_back.is_some()) {
+            return Ok(());
+        }
+        let message =
+            "the migration is over, and the target's changes since were not recorded: they are in no way back";
+        Err(Error::new(ErrorKind::Usage, message)
+            .with_hint("leave it out; the way back is another migration, from the target to the source")
+            .at("--reverse-capture"))
+    }
+
     /// Begins to record the target's changes; what is given back goes on with it until the migration is stopped.
     pub(super) async fn capture_target(&self) -> Result<Recording<'_>> {
         let exclude = match events_of(self.paths.directory())? {
@@ -50,7 +62,10 @@ impl Migration {
         };
         let default_database = self.target.default_database().map(str::to_owned);
         let selection = SelectionOptions { default_database, exclude, ..SelectionOptions::default() };
-        let options = CaptureOptions { begins_equal: true, ..self.capture_options(self.paths.reverse(), selection) };
+        let options = CaptureOptions {
+            moved_here: Some(self.selection.clone()),
+            ..self.capture_options(self.paths.reverse(), selection)
+        };
         let (opened, mut is_open) = watch::channel(false);
         let mut recording: Recording<'_> = Box::pin(self.record(&self.target, options, opened, self.cancel.clone()));
         tokio::select! {
@@ -97,7 +112,7 @@ impl Migration {
             sync_interval: SYNC_EVERY,
             until: None,
             duration: None,
-            begins_equal: false,
+            moved_here: None,
             log: LogOptions { codec: self.options.codec, idle: IDLE, ..LogOptions::default() },
             target: None,
         }

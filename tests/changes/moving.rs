@@ -103,7 +103,7 @@ impl<'a> Move<'a> {
             full_documents: self.full_documents,
             sync_interval: Duration::from_millis(20),
             until: None,
-            begins_equal: false,
+            moved_here: None,
             duration: None,
             log: LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() },
             target: if self.through_target { Some(self.target_of_events().await) } else { None },

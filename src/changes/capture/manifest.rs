@@ -41,9 +41,9 @@ pub struct Manifest {
     pub options: StreamOptions,
     /// The streams; the log of the first one is `log/1`.
     pub streams: Vec<Watch>,
-    /// The cluster time at which both sides were equal, where that is known: every later event is to be applied, and no other.
+    /// Where the changes lead back to, if this is the recording of a target that has taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub equal_at: Option<u64>,
+    pub way_back: Option<WayBack>,
     /// The target that has the events, if they are not in the logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsTarget>,
@@ -66,6 +66,15 @@ impl fmt::Display for NotFollowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", printable(&self.namespace.to_string()), self.reason)
     }
+}
+
+/// What makes the changes of a target that has taken over the way back to its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayBack {
+    /// The cluster time at which both sides were equal: every later event is to be applied, and no other.
+    pub equal_at: u64,
+    /// What was moved, and under which names it has come: what leads back, and under which.
+    pub moved: SelectionOptions,
 }
 
 /// Where events are that go to a target.
@@ -163,8 +172,8 @@ impl Manifest {
     ) -> Self {
         let server = server.to_string();
         let version = if events.is_some() { VERSION_OF_TARGET } else { VERSION_OF_LOGS };
-        let (state, equal_at, not_followed) = (State::Beginning, None, Vec::new());
-        Manifest { version, state, source, server, selection, options, streams, equal_at, events, not_followed }
+        let (state, way_back, not_followed) = (State::Beginning, None, Vec::new());
+        Manifest { version, state, source, server, selection, options, streams, way_back, events, not_followed }
     }
 
     /// The same without a stream of these collections.

@@ -157,7 +157,7 @@ impl Dispatch {
         let view_on = document::find(described, b"viewOn");
         if view_on.as_ref().and_then(Element::string).is_some_and(|on| on.starts_with(b"system.buckets.")) {
             // Told as the view that it is, without its options.
-            return self.shared.no_time_series(source).await;
+            return self.shared.is_untold(source).await;
         }
         let kind = if view_on.is_some() { CollectionType::View } else { CollectionType::Collection };
         let collection = Collection { namespace: source.to_string(), kind, uuid: None, options, indexes: Vec::new() };

@@ -151,6 +151,7 @@ impl Dispatch {
         self.begin_owing()?;
         loop {
             let item = tokio::select! {
+                biased;
                 () = stop.cancelled() => return self.stopped(),
                 () = lost.cancelled() => return Ok(true),
                 _ = tick.tick() => {
@@ -159,7 +160,9 @@ impl Dispatch {
                 }
                 item = items.recv() => item,
             };
-            match item.ok_or_else(Error::interrupted)?? {
+            // Whoever reads ends when it is to stop.
+            let Some(item) = item else { return self.stopped() };
+            match item? {
                 Read::Events { namespace, place, count, events, permit } => {
                     let block = Block { place, count, events, pending: self.pending.one_more(), permit };
                     match self.give(&namespace, block, stop).await? {

@@ -19,7 +19,7 @@ mod record;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, OnceLock, mpsc},
     thread,
 };
 
@@ -44,6 +44,7 @@ pub(super) struct Recorded {
 pub(super) struct Journal {
     path: PathBuf,
     queue: mpsc::SyncSender<Entry>,
+    failure: Failure,
 }
 
 /// A record to write, and who waits for it to be durable.
@@ -67,11 +68,15 @@ impl Journal {
             record::read(&record, &mut recorded).map_err(|error| error.at(path.display().to_string()))?;
         }
         let (queue, entries) = mpsc::sync_channel(QUEUE);
+        let failure = Failure::default();
         thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(file, &entries))
+            .spawn({
+                let failure = Arc::clone(&failure);
+                move || write(file, &entries, &failure)
+            })
             .map_err(|error| Error::io(path, error))?;
-        Ok((Journal { path: path.to_owned(), queue }, recorded))
+        Ok((Journal { path: path.to_owned(), queue, failure }, recorded))
     }
 
     /// Writes down where a lane is; durable when this returns.
@@ -115,13 +120,22 @@ impl Journal {
         }
     }
 
+    /// Why it is no longer written.
     fn dead(&self) -> Error {
-        Error::new(ErrorKind::Internal, "the journal is no longer written").at(self.path.display().to_string())
+        match self.failure.get() {
+            Some((kind, text)) => Error::new(*kind, text.clone()),
+            None => {
+                Error::new(ErrorKind::Internal, "the journal is no longer written").at(self.path.display().to_string())
+            }
+        }
     }
 }
 
+/// What has ended the writing of a journal: of which kind, and in words.
+type Failure = Arc<OnceLock<(ErrorKind, String)>>;
+
 /// Writes what comes, all that waits with one sync. The first failure ends the journal: everyone behind it hears of it.
-fn write(mut file: JournalFile, entries: &mpsc::Receiver<Entry>) {
+fn write(mut file: JournalFile, entries: &mpsc::Receiver<Entry>, ended: &Failure) {
     while let Ok(first) = entries.recv() {
         let mut waiting = Vec::new();
         let mut written = Ok(());
@@ -135,6 +149,10 @@ fn write(mut file: JournalFile, entries: &mpsc::Receiver<Entry>) {
         }
         let durable = written.and_then(|()| if waiting.is_empty() { Ok(()) } else { file.sync() });
         let failure = durable.as_ref().err().map(|error| (error.kind(), error.to_string()));
+        if let Some(failure) = &failure {
+            // Before anybody hears of it.
+            let _ = ended.set(failure.clone());
+        }
         for sender in waiting {
             let outcome = failure.as_ref().map_or(Ok(()), |(kind, text)| Err(Error::new(*kind, text.clone())));
             // Who no longer waits was stopped.

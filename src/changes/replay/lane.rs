@@ -188,7 +188,7 @@ impl Lane {
         let mut letters = run.letters;
         letters.extend(failed.iter().map(|failed| self.letter_of(&run.events, failed)));
         shared.keep(letters).await?;
-        shared.counts.add(applied, deletes, run.skipped);
+        shared.counts.add(&self.source, applied, deletes, run.skipped);
         if applied > 0 {
             shared.progress.of(&self.source, &News::Applied { events: applied });
         }

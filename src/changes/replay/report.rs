@@ -1,10 +1,17 @@
 //! What a replay has done.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use serde::Serialize;
 
 use super::dead_letter::DeadLetter;
+use crate::namespace::Namespace;
 
 /// What a replay has done.
 #[derive(Clone, Debug, Serialize)]
@@ -17,6 +24,9 @@ pub struct ReplayReport {
     pub events: u64,
     /// How many of them were deletes.
     pub deletes: u64,
+    /// The same of each collection.
+    #[serde(skip)]
+    pub deletes_of: BTreeMap<Namespace, u64>,
     /// Events that the copy held already.
     pub skipped: u64,
     /// Documents that were fetched from the source.
@@ -52,16 +62,19 @@ impl ReplayReport {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) events: AtomicU64,
-    pub(super) deletes: AtomicU64,
+    pub(super) deletes: Mutex<BTreeMap<Namespace, u64>>,
     pub(super) skipped: AtomicU64,
     pub(super) refetched: AtomicU64,
     pub(super) barriers: AtomicU64,
 }
 
 impl Counts {
-    pub(super) fn add(&self, events: u64, deletes: u64, skipped: u64) {
+    pub(super) fn add(&self, namespace: &Namespace, events: u64, deletes: u64, skipped: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);
-        self.deletes.fetch_add(deletes, Ordering::Relaxed);
+        if deletes > 0 {
+            let mut all = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
+            *all.entry(namespace.clone()).or_default() += deletes;
+        }
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
     }
 

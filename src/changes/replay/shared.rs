@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DeadLetter, TIME_SERIES, TIME_SERIES_LATER,
+    DeadLetter, UNTOLD, UNTOLD_LATER,
     dead_letter::DeadLetters,
     journal::Journal,
     lag::Lag,
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) windows: Option<Windows>,
     pub(super) until: Option<u64>,
     pub(super) selection: Selection,
+    /// What was moved before, if the changes lead back.
+    pub(super) back: Option<Selection>,
     /// Whether a cutover will do what no replay can.
     pub(super) until_cutover: bool,
     pub(super) journal: Journal,
@@ -75,7 +77,11 @@ impl Shared {
     /// # Errors
     /// When that is a name of the collections that hold events: a replay would destroy what it reads.
     pub(super) fn target_of(&self, source: &Namespace) -> Result<Option<Namespace>> {
-        let target = self.selection.target(source)?;
+        let target = match &self.back {
+            None => self.selection.target(source)?,
+            Some(moved) if self.selection.takes(source) => moved.origin(source)?,
+            Some(_) => None,
+        };
         match target.as_ref().filter(|target| [cdc::EVENTS, cdc::POSITIONS].contains(&target.collection())) {
             None => Ok(target),
             Some(taken) => Err(Error::new(
@@ -155,14 +161,16 @@ impl Shared {
         self.keep(vec![letter]).await
     }
 
-    /// Says that the target has not all of a time series.
-    pub(super) async fn no_time_series(self: &Arc<Self>, namespace: &Namespace) -> Result<()> {
-        if self.until_cutover {
-            self.progress.warn(&format!("{namespace}: {TIME_SERIES_LATER}"));
-            self.progress.of(namespace, &News::NotFollowed);
+    /// Says that the target has not all of a collection of which no server gives change events.
+    pub(super) async fn is_untold(self: &Arc<Self>, namespace: &Namespace) -> Result<()> {
+        if self.target_of(namespace)?.is_none() {
             return Ok(());
         }
-        self.keep_of_collection(DeadLetter::of_all(namespace, TIME_SERIES)).await
+        if self.until_cutover {
+            self.progress.warn(&format!("{namespace}: {UNTOLD_LATER}"));
+            return Ok(());
+        }
+        self.keep_of_collection(DeadLetter::of_all(namespace, UNTOLD)).await
     }
 
     /// A log is applied up to this time.

@@ -6,9 +6,10 @@
 
 use std::{cmp::Ordering, collections::HashMap};
 
-use transload_format::{CollectionType, Contents};
+use transload_format::Contents;
 
 use crate::{
+    catalog,
     changes::key::compare,
     document::{self, Element, kind},
     error::{Error, ErrorKind, Result},
@@ -33,7 +34,7 @@ pub(super) struct Windows {
     since: u64,
     namespaces: HashMap<Namespace, Parts>,
     /// The collections without change events.
-    time_series: Vec<Namespace>,
+    untold: Vec<Namespace>,
 }
 
 /// The parts of one collection.
@@ -71,20 +72,20 @@ impl Windows {
                 .with_hint("take the dump anew, from a replica set, while the capture runs")
                 .at(archive));
         }
-        let (mut namespaces, mut time_series) = (HashMap::new(), Vec::new());
+        let (mut namespaces, mut untold) = (HashMap::new(), Vec::new());
         for namespace in contents.namespaces() {
             let name = Namespace::parse(&namespace.collection.namespace)?;
-            if namespace.collection.kind == CollectionType::TimeSeries {
-                time_series.push(name.clone());
+            if catalog::is_untold(&namespace.collection) {
+                untold.push(name.clone());
             }
             namespaces.insert(name, Parts::of(namespace, since));
         }
-        Ok(Windows { since, namespaces, time_series })
+        Ok(Windows { since, namespaces, untold })
     }
 
     /// Of a copy that has everything up to a time, and nothing later.
     pub(super) fn until(time: u64) -> Self {
-        Windows { since: time, namespaces: HashMap::new(), time_series: Vec::new() }
+        Windows { since: time, namespaces: HashMap::new(), untold: Vec::new() }
     }
 
     /// The cluster time from which on changes are needed.
@@ -97,9 +98,9 @@ impl Windows {
         self.namespaces.values().map(|parts| parts.widest.1).max().unwrap_or(self.since)
     }
 
-    /// The time-series collections of the archive.
-    pub(super) fn time_series(&self) -> &[Namespace] {
-        &self.time_series
+    /// The collections of the archive of which no server gives change events.
+    pub(super) fn untold(&self) -> &[Namespace] {
+        &self.untold
     }
 
     /// Whether the archive has this collection.
