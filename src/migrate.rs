@@ -181,8 +181,9 @@ pub async fn migrate(
             state
         }
         _ => {
+            let is_known = paths.state().exists() || options.restart && paths.given_up().exists();
             let beginning = Beginning { source, target, pair, options: &options, paths: &paths };
-            beginning.begin(paths.state().exists(), &*listener, &progress, &cancel).await?
+            beginning.begin(is_known, &*listener, &progress, &cancel).await?
         }
     };
     let parts = Parts::read(&paths.parts())?;

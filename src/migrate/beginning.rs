@@ -16,6 +16,7 @@ use crate::{
     namespace::Namespace,
     preflight::{CheckOptions, CheckReport, Verdict, Wishes, check},
     progress::Progress,
+    replace::remove,
     selection::{Selection, SelectionOptions},
 };
 
@@ -57,17 +58,32 @@ impl Beginning<'_> {
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
         if is_known {
-            drop_events(self.paths.directory(), self.target).await?;
+            match drop_events(self.paths.directory(), self.target).await {
+                // What is given up need not be understood.
+                Err(error) if error.kind() == ErrorKind::Damaged => progress.warn(&error.to_string()),
+                dropped => dropped?,
+            }
             self.paths.clear()?;
         }
         let state = State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default());
         state.write(&self.paths.state())?;
+        if is_known {
+            remove(&self.paths.given_up())?;
+        }
         Ok(state)
     }
 
     /// Refuses a directory in which there is something of another kind, and `--restart` where there is nothing.
     fn check_directory(&self) -> Result<()> {
         let place = self.paths.directory().display().to_string();
+        if self.paths.given_up().exists() {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "holds what is left of a migration that was being given up",
+            )
+            .with_hint("--restart begins anew")
+            .at(place));
+        }
         if self.options.restart {
             return Err(Error::new(ErrorKind::Usage, "there is no migration in it that could be given up")
                 .with_hint("leave out --restart")

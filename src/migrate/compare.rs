@@ -27,6 +27,8 @@ const SAMPLE: u64 = 1000;
 const RECHECK: Duration = Duration::from_secs(5);
 /// The same where documents expire: servers look for such once a minute.
 const RECHECK_EXPIRING: Duration = Duration::from_secs(70);
+/// The pause between two counts.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Differences that a report names.
 const NAMED: usize = 20;
 /// The seed of a sample: the same documents each time.
@@ -52,7 +54,7 @@ impl Migration {
         }
         let writes = match request.verify {
             Verify::None => 0,
-            Verify::Counts => self.compare_counts(&entries, report).await.map(|()| 0)?,
+            Verify::Counts => self.while_following(self.compare_counts(&entries, report)).await?.1,
             Verify::Full => self.compare_documents(&entries, None, report).await?,
             Verify::Sample => self.compare_documents(&entries, Some(sample), report).await?,
         };
@@ -79,7 +81,7 @@ impl Migration {
             selection: self.selection.only(&names)?,
             ignore_field_order: false,
             sample,
-            recheck: Some(if entries.iter().any(expires) { RECHECK_EXPIRING } else { RECHECK }),
+            recheck: Some(patience(entries)),
             findings,
             parallel: self.options.parallel,
             part_bytes: PART_BYTES,
@@ -136,10 +138,17 @@ impl Migration {
         let selection = Selection::new(&self.selection)?;
         for entry in entries.iter().filter(|entry| entry.collection.kind != CollectionType::View) {
             let Some(target) = selection.target(&entry.namespace)? else { continue };
-            let (left, right) =
-                futures_util::try_join!(count(&self.source, &entry.namespace), count(&self.target, &target))?;
+            let (begun, patience) = (Instant::now(), patience(std::slice::from_ref(entry)));
+            let (left, right) = loop {
+                let (left, right) =
+                    futures_util::try_join!(count(&self.source, &entry.namespace), count(&self.target, &target))?;
+                // What expires, each server deletes when it looks.
+                if left == right || begun.elapsed() > patience {
+                    break (left, right);
+                }
+                tokio::time::sleep(AGAIN).await;
+            };
             report.compared += left.max(right);
-            self.has_compared(&entry.namespace, left, left.abs_diff(right));
             if left != right {
                 report.documents_different += left.abs_diff(right);
                 report
@@ -149,6 +158,11 @@ impl Migration {
         }
         Ok(())
     }
+}
+
+/// How long differences of some collections are looked at again.
+fn patience(entries: &[Entry]) -> Duration {
+    if entries.iter().any(expires) { RECHECK_EXPIRING } else { RECHECK }
 }
 
 /// Whether documents of a collection may expire.

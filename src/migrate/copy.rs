@@ -7,7 +7,7 @@
 //! on where it was: the reader behind the last document that the archive has of each part, the loader behind the blocks
 //! that its journal has.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 use transload_format::{ArchiveId, Contents};
@@ -28,6 +28,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     progress::News,
+    replace::replace,
     report::RestoreReport,
     restore::{Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
     scan::PART_BYTES,
@@ -36,6 +37,9 @@ use crate::{
 
 /// What messages call the archive.
 const NAME: &str = "the copy";
+
+/// Reasons that are told.
+const REASONS: usize = 10;
 
 /// What is to be read, and where it goes.
 struct Reading {
@@ -111,6 +115,7 @@ impl Migration {
         self.log_repairs(&report)?;
         let archive = ArchiveFile::open(&path)?;
         dump::write_sidecar(&Destination::File { path, replace: false }, archive.contents())?;
+        self.write_refused(&report)?;
         Ok(copied(&report, archive.contents(), parts, begun.elapsed().as_secs_f64()))
     }
 
@@ -233,6 +238,20 @@ impl Migration {
         }
     }
 
+    /// Writes down which documents the target has refused: their `_id`s belong in no log and on no screen.
+    fn write_refused(&self, report: &RestoreReport) -> Result<()> {
+        if report.rejected.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for rejected in &report.rejected {
+            serde_json::to_writer(&mut lines, rejected)
+                .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+            lines.push(b'\n');
+        }
+        replace(&self.paths.refused(), &lines)
+    }
+
     /// Puts what was changed of indexes into the logs of their collections.
     fn log_repairs(&self, report: &RestoreReport) -> Result<()> {
         let selection = Selection::new(&self.selection)?;
@@ -280,6 +299,14 @@ fn lost(path: &std::path::Path) -> Error {
     Error::new(ErrorKind::Damaged, "is missing").with_hint("begin anew with --restart").at(path.display().to_string())
 }
 
+/// Reasons, each once with how often it was one; not the documents that they are of.
+pub(super) fn reasons<'a>(all: impl Iterator<Item = (String, &'a str)>) -> Vec<String> {
+    let mut counts: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    all.for_each(|reason| *counts.entry(reason).or_default() += 1);
+    let told = counts.into_iter().take(REASONS);
+    told.map(|((namespace, reason), count)| format!("{namespace}, {count} times: {reason}")).collect()
+}
+
 fn copied(report: &RestoreReport, contents: &Contents, parts: Parts, seconds: f64) -> Copied {
     let since = contents.checkpoint().map_or(0, |checkpoint| checkpoint.cluster_time);
     let highs = contents.namespaces().iter().flat_map(|namespace| &namespace.parts);
@@ -297,7 +324,7 @@ fn copied(report: &RestoreReport, contents: &Contents, parts: Parts, seconds: f6
         documents: report.inserted,
         bytes: report.bytes,
         refused: report.refused + report.duplicates,
-        rejected: report.rejected.iter().map(|one| format!("{} {}: {}", one.namespace, one.id, one.reason)).collect(),
+        rejected: reasons(report.rejected.iter().map(|one| (one.namespace.to_string(), one.reason.as_str()))),
         repaired: repaired.chain(merged).collect(),
         failed: report
             .failed_indexes

@@ -1,11 +1,18 @@
 //! The cutover: the source at rest, everything of it on the target, catalogs alike, both sides compared.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use bson::rawdoc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Migration, MigrationReport, beginning::still, compare::expires, control::CutoverRequest, status::pair};
+use super::{
+    Migration, MigrationReport,
+    beginning::still,
+    compare::expires,
+    control::{CutoverRequest, Verify},
+    copy::reasons,
+    status::pair,
+};
 use crate::{
     archive::ArchiveFile,
     catalog::{self, Catalog},
@@ -46,6 +53,10 @@ impl Migration {
             report.failed.extend(drained.warnings);
             report.cutover_seconds = begun.elapsed().as_secs_f64();
             let mut writes = self.compare(request, &mut report).await?;
+            // What was wrong with the copy may have been put right since; nothing but a comparison of everything tells.
+            let is_equal = request.verify == Verify::Full && !report.has_differences() && report.failed.is_empty();
+            let list = if is_equal { &mut report.warnings } else { &mut report.failed };
+            list.extend(self.wrong_with_the_copy());
             // Nobody may have written in the meantime, whatever the comparison says: who still writes, writes on.
             let last = self.source.reading_primary().operation_time().await?;
             let drained = self.drain(last, &stop).await?;
@@ -124,6 +135,22 @@ impl Migration {
         Ok(writes)
     }
 
+    /// What the copy lacked when it was made.
+    fn wrong_with_the_copy(&self) -> Vec<String> {
+        let copied = self.state().copied.unwrap_or_default();
+        let missing = copied.missing.into_iter().map(|missing| format!("not read for the copy: {missing}"));
+        let mut wrong: Vec<String> = missing.collect();
+        if copied.refused > 0 {
+            wrong.push(format!(
+                "{} documents of the copy were refused by the target; the first are in {}",
+                copied.refused,
+                self.paths.refused().display()
+            ));
+            wrong.extend(copied.rejected);
+        }
+        wrong
+    }
+
     fn report(
         &self,
         request: &CutoverRequest,
@@ -151,11 +178,6 @@ impl Migration {
             verify: request.verify.to_string(),
             ..MigrationReport::default()
         };
-        if copied.refused > 0 {
-            report.failed.push(format!("{} documents of the copy were refused by the target", copied.refused));
-            report.failed.extend(copied.rejected);
-        }
-        report.failed.extend(copied.missing.into_iter().map(|missing| format!("not read: {missing}")));
         for one in &mended {
             let list = if one.failed.is_some() { &mut report.failed } else { &mut report.mended };
             list.push(one.to_string());
@@ -170,14 +192,7 @@ impl Migration {
             }
         }
         // Which documents they are of, the file tells.
-        let mut reasons: BTreeMap<(String, &str), u64> = BTreeMap::new();
-        for letter in &letters {
-            *reasons.entry((letter.namespace.to_string(), &letter.reason)).or_default() += 1;
-        }
-        let reasons = reasons.into_iter().take(10);
-        report
-            .warnings
-            .extend(reasons.map(|((namespace, reason), count)| format!("{namespace}, {count} times: {reason}")));
+        report.warnings.extend(reasons(letters.iter().map(|one| (one.namespace.to_string(), one.reason.as_str()))));
         Ok(report)
     }
 

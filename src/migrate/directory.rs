@@ -12,6 +12,8 @@
 //! DIR/paused               there while the replay is held
 //! DIR/cutover.json         there when a cutover is wanted
 //! DIR/report.json          what the last cutover has come to
+//! DIR/refused.jsonl        documents of the copy that the target has refused, the first of them
+//! DIR/given-up.json        there while --restart gives a migration up
 //! DIR/again.tlz            collections that are copied anew at the cutover, while it lasts
 //! DIR/findings.jsonl       what the comparison has found, if anything differs
 //! DIR/reverse/             the target's changes since the cutover, with --reverse-capture
@@ -31,6 +33,7 @@ use crate::{
     changes::capture::{Manifest, NotFollowed},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
+    replace::sync_folder,
 };
 
 /// How often a lock is tried that somebody may hold for a look.
@@ -94,6 +97,16 @@ impl Paths {
 
     pub(crate) fn findings(&self) -> PathBuf {
         self.0.join("findings.jsonl")
+    }
+
+    /// The documents of the copy that the target has refused, or the first of them.
+    pub(crate) fn refused(&self) -> PathBuf {
+        self.0.join("refused.jsonl")
+    }
+
+    /// There while a migration is given up: what is left of it may be taken away.
+    pub(crate) fn given_up(&self) -> PathBuf {
+        self.0.join("given-up.json")
     }
 
     pub(crate) fn reverse(&self) -> PathBuf {
@@ -180,20 +193,21 @@ impl Paths {
         Ok(None)
     }
 
-    /// Takes away everything of a migration, but for its logs and its lock.
+    /// Takes away everything of a migration, but for its logs and its lock. When this is killed, what is left is known to be given
+    /// up.
     ///
     /// # Errors
     /// What the operating system says.
     pub(crate) fn clear(&self) -> Result<()> {
         // First: what a kill leaves must not be taken for a migration that can go on.
-        match fs::remove_file(self.state()) {
+        match fs::rename(self.state(), self.given_up()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(self.state(), error)),
-            _ => {}
+            _ => sync_folder(&self.0).map_err(|error| Error::io(&self.0, error))?,
         }
         let entries = fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))?;
         for entry in entries {
             let path = entry.map_err(|error| Error::io(&self.0, error))?.path();
-            if self.is_ours(&path) {
+            if self.is_ours(&path) && path != self.given_up() {
                 let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
                 removed.map_err(|error| Error::io(&path, error))?;
             }
@@ -203,7 +217,7 @@ impl Paths {
 
     /// Whether it has the name of something that a migration writes.
     fn is_ours(&self, path: &Path) -> bool {
-        const NAMES: [&str; 22] = [
+        const NAMES: [&str; 24] = [
             "capture.json",
             "capture.lock",
             "log",
@@ -225,6 +239,8 @@ impl Paths {
             "cutover.json",
             "report.json",
             "findings.jsonl",
+            "refused.jsonl",
+            "given-up.json",
             "reverse",
         ];
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

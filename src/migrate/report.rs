@@ -73,9 +73,14 @@ pub struct MigrationReport {
 }
 
 impl MigrationReport {
+    /// Whether the comparison has found any.
+    pub(super) fn has_differences(&self) -> bool {
+        self.documents_different > 0 || !self.differences.is_empty()
+    }
+
     /// Whether the target may take over, by what is known so far.
     pub(super) fn outcome_so_far(&self) -> Outcome {
-        if self.documents_different > 0 || !self.differences.is_empty() {
+        if self.has_differences() {
             Outcome::Different
         } else if !self.failed.is_empty() || !self.not_followed.is_empty() || self.dead_letters > 0 {
             Outcome::Incomplete

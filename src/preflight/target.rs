@@ -6,6 +6,7 @@ use super::{
     CheckOptions, Finding, Findings,
     privileges::{OF_A_TARGET, Privileges},
     source::{Topology, list, release},
+    wishes::grant,
 };
 use crate::{
     catalog::{self, Catalog},
@@ -69,20 +70,35 @@ pub(super) async fn check(
             );
             findings.refuse("names", format!("nothing goes to '{only}', which the connection string names"), remedy);
         } else if names.len() < all {
-            let found = format!("{} go to other databases than '{only}', and are not copied", all - names.len());
-            findings.warn("names", found, "leave the database out of the connection string, or --rename");
+            let found = format!("{} go to other databases than '{only}'", all - names.len());
+            findings.refuse(
+                "names",
+                found,
+                "leave the database out of the connection string, --exclude them, or --rename",
+            );
         }
     }
     let databases: BTreeSet<String> = names.iter().map(|(_, target)| target.database().to_owned()).collect();
-    match Privileges::of(server).await? {
+    let privileges = Privileges::of(server).await?;
+    match &privileges {
         Some(privileges) => {
             privileges.check(&databases, &OF_A_TARGET, &mut findings);
             privileges.check_load(&mut findings);
+            if server.default_database().is_none() && !privileges.allows_of_cluster("listDatabases") {
+                let found = "the user lacks listDatabases: what is there at the end cannot be compared";
+                let remedy = format!("{}; or name one database in both connection strings", grant("clusterMonitor"));
+                findings.refuse("privileges", found, remedy);
+            }
         }
         None => findings.ok("privileges", "no user is logged in"),
     }
     options.wishes.check_target(source, server, selection, options.directory.as_deref(), &mut findings).await?;
     let same = SourceId::of(server).await?.is(&SourceId::of(source).await?);
+    let may_pass = privileges.is_none_or(|known| known.allows_of_cluster("bypassWriteBlockingMode"));
+    if options.wishes.fences_source && same && !may_pass {
+        let found = "it is the source's own deployment: the fence would keep this move from writing, too";
+        findings.refuse("fence", found, format!("leave --fence-source out, or {}", grant("restore")));
+    }
     let onto_itself: Vec<String> = names
         .iter()
         .filter(|(entry, target)| same && entry.namespace == *target)
