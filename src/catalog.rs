@@ -9,6 +9,7 @@ mod meaning;
 mod mend;
 mod prove;
 mod read;
+pub mod sharding;
 pub mod sidecar;
 mod truth;
 mod users_and_roles;
@@ -27,6 +28,7 @@ pub(crate) use {
     filled::is_filled,
     held::{is_unique, never_expiring, without_expiry},
     meaning::{MeantIndex, is_same, meant_indexes, meant_options},
+    mend::mend_sharded,
     prove::{is_scratch, scratch},
     read::{databases, has_id_index, is_copied, is_untold, order, read_those},
     users_and_roles::{ROLES, USERS, is_of_users_or_roles, merge_users_and_roles, users_and_roles},

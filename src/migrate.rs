@@ -62,12 +62,13 @@ use self::{
 };
 use crate::{
     brake::Brake,
+    catalog::sharding::{ShardKeyOf, Sharding},
     changes::capture::SourceId,
     connect::Server,
     error::{Error, ErrorKind, Result},
     preflight::CheckReport,
     progress::Progress,
-    selection::SelectionOptions,
+    selection::{Selection, SelectionOptions},
 };
 
 /// How long it is waited before what could not be reached is tried again.
@@ -92,6 +93,9 @@ pub struct MigrateOptions {
     pub directory: PathBuf,
     /// What to move, and under which names. A migration that goes on has its own.
     pub selection: SelectionOptions,
+    /// By what collections are to be sharded on the target, besides those that are sharded on the source. A migration that goes on
+    /// has its own.
+    pub shard_keys: Vec<ShardKeyOf>,
     /// Whether collections that the target has are dropped first.
     pub replaces: bool,
     /// Whether a migration that was begun in the directory is given up, and begun anew.
@@ -132,6 +136,8 @@ struct Migration {
     options: MigrateOptions,
     /// What is moved, as the state has it.
     selection: SelectionOptions,
+    /// Which collections of the target are sharded, if any are.
+    sharding: Option<Arc<Sharding>>,
     state: Mutex<State>,
     board: Arc<Board>,
     brakes: Brakes,
@@ -186,6 +192,10 @@ pub async fn migrate(
             beginning.begin(is_known, &*listener, &progress, &cancel).await?
         }
     };
+    let sharding = match state.sharding.as_slice() {
+        [] => None,
+        keys => Some(Arc::new(Sharding::new(source, keys, &Selection::new(&state.selection)?)?)),
+    };
     let parts = Parts::read(&paths.parts())?;
     let mut status = Status::of(&state, parts.as_ref(), source, target);
     status.not_followed = paths.not_followed()?.iter().map(ToString::to_string).collect();
@@ -197,6 +207,7 @@ pub async fn migrate(
         source: source.clone(),
         target: target.reading_primary(),
         selection: state.selection.clone(),
+        sharding,
         options,
         state: Mutex::new(state),
         brakes,

@@ -6,6 +6,7 @@
 mod disk;
 mod oplog;
 mod privileges;
+mod sharding;
 mod source;
 mod target;
 mod wishes;
@@ -17,9 +18,11 @@ use serde::Serialize;
 pub(crate) use wishes::FENCES;
 pub use wishes::Wishes;
 
+use self::sharding::Move;
 use crate::{
+    catalog::sharding::ShardKeyOf,
     connect::Server,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     selection::{Selection, SelectionOptions},
 };
 
@@ -82,6 +85,8 @@ pub struct CheckOptions {
     pub replaces: bool,
     /// What is wanted besides.
     pub wishes: Wishes,
+    /// By what collections are to be sharded on the target, besides those that are sharded on the source.
+    pub shard_keys: Vec<ShardKeyOf>,
 }
 
 /// Findings, as they are made.
@@ -125,9 +130,15 @@ pub async fn check(source: &Server, target: Option<&Server>, options: &CheckOpti
     let mut findings = checked.findings.all;
     let mut taken = Vec::new();
     if let Some(target) = target {
-        let checked = target::check(target, source, &checked.catalog, &selection, options).await?;
+        let (catalog, shard_keys) = (&checked.catalog, options.shard_keys.as_slice());
+        let moved = Move { source, target, catalog, selection: &selection, shard_keys };
+        let checked = target::check(&moved, options).await?;
         findings.extend(checked.findings);
         taken = checked.taken;
+    } else if !options.shard_keys.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "is about a target, and none is named")
+            .with_hint("name the TARGET behind the SOURCE")
+            .at("--shard-key"));
     }
     findings.extend(disk::check(options.directory.as_deref(), checked.bytes));
     Ok(CheckReport {

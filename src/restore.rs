@@ -38,7 +38,7 @@ pub(crate) use {
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
     batch::Budget,
-    catalog::{self, BuildWatch, Footprint},
+    catalog::{self, BuildWatch, Footprint, sharding::Sharding},
     connect::Server,
     error::{Error, ErrorKind, Result},
     load::Loaded,
@@ -106,6 +106,8 @@ struct Restore<'a> {
     footprint: Footprint,
     /// What it is besides, as a part of a migration.
     moving: Option<Arc<Moving>>,
+    /// Which collections are sharded when they are created.
+    sharding: Option<Arc<Sharding>>,
 }
 
 /// Restores what the options select.
@@ -120,7 +122,22 @@ pub async fn restore(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(source, server, options, None, progress, cancel).await
+    run(source, server, options, None, None, progress, cancel).await
+}
+
+/// The same into a cluster, where collections are sharded before they are loaded.
+///
+/// # Errors
+/// As [`restore`].
+pub(crate) async fn restore_sharded(
+    source: Source,
+    server: &Server,
+    options: RestoreOptions,
+    sharding: Option<Arc<Sharding>>,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<RestoreReport> {
+    run(source, server, options, None, sharding, progress, cancel).await
 }
 
 async fn run(
@@ -128,6 +145,7 @@ async fn run(
     server: &Server,
     options: RestoreOptions,
     moving: Option<Arc<Moving>>,
+    sharding: Option<Arc<Sharding>>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
@@ -143,6 +161,7 @@ async fn run(
         budget: Budget::new(MEMORY),
         footprint: moving.as_ref().map_or_else(Footprint::default, |moving| moving.footprint()),
         moving,
+        sharding,
     };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
@@ -195,7 +214,7 @@ impl Restore<'_> {
     async fn file(&self, archive: &ArchiveFile) -> Result<Done> {
         let contents = archive.contents();
         let sidecar = indexes::sidecar(&self.options.indexes, Some(archive), contents)?;
-        let mut plan = Plan::new(self.server, contents, &sidecar, self.options, None).await?;
+        let mut plan = Plan::new(self.server, contents, &sidecar, self.options, None, self.sharding.as_deref()).await?;
         let mut those = self.users_and_roles(contents)?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
@@ -217,7 +236,9 @@ impl Restore<'_> {
         }
         self.prove_indexes(&mut plan).await?;
         self.prepare(&plan).await?;
-        let early = early::build(self.server, &self.footprint, &plan, contents, self.options.parallel).await?;
+        let sharding = self.sharding.as_deref();
+        let early =
+            early::build(self.server, &self.footprint, &plan, contents, sharding, self.options.parallel).await?;
         let (documents, bytes) = plan.sums(contents);
         self.progress.stage("restoring", Some(documents), Some(bytes));
         let loaders = Loaders::start(self.server, &plan, &early, self.options.parallel, &self.progress, None);
@@ -249,7 +270,8 @@ impl Restore<'_> {
         let (mut plan, mut those) = match stream.recv().await.ok_or_else(early)?? {
             Streamed::Announced(contents) => {
                 let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
-                let plan = Plan::new(self.server, &contents, &sidecar, self.options, self.moving.as_deref()).await?;
+                let (moving, sharding) = (self.moving.as_deref(), self.sharding.as_deref());
+                let plan = Plan::new(self.server, &contents, &sidecar, self.options, moving, sharding).await?;
                 (plan, self.users_and_roles(&contents)?)
             }
             _ => return Err(early()),
@@ -360,10 +382,21 @@ impl Restore<'_> {
                 self.footprint.note(catalog::drop(self.server, &planned.target)).await
             })
             .await?;
-        let created = planned.filter(|planned| planned.create);
+        let created = planned.clone().filter(|planned| planned.create);
         let created: Vec<_> = created.map(|planned| (&planned.target, &planned.collection)).collect();
         if !created.is_empty() {
             catalog::create_all(self.server, &self.footprint, &created, self.options.parallel).await?;
+        }
+        if let Some(sharding) = &self.sharding {
+            self.progress.stage("sharding collections", None, None);
+            // Those as well that a load before this one has created, and perhaps not come to shard.
+            for planned in planned.filter(|planned| planned.kind() == CollectionType::Collection) {
+                let sharded = sharding.shard(self.server, &planned.target, planned.shard_index.as_deref());
+                self.footprint.note(sharded).await?;
+                if let Some(note) = sharding.note_of(&planned.target) {
+                    self.progress.warn(&format!("{}: {note}", planned.target));
+                }
+            }
         }
         // From here on documents may be on their way.
         self.footprint.note(async { Ok(()) }).await

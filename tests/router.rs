@@ -43,6 +43,9 @@ const OF_A_MEMBER: [&str; 13] = [
     "isreplicaset",
 ];
 
+/// Under this name an answer has a command that the server is given first: what a real router does by itself.
+pub(crate) const FIRST: &str = "first";
+
 /// What is answered in the place of the server: none where it is asked itself.
 type Answer = dyn Fn(&Document) -> Option<Document> + Send + Sync;
 
@@ -50,6 +53,7 @@ type Answer = dyn Fn(&Document) -> Option<Document> + Send + Sync;
 struct Shared {
     member: String,
     answer: Mutex<Arc<Answer>>,
+    asked: Mutex<Vec<Document>>,
 }
 
 /// The stand-in. It ends with the test.
@@ -69,7 +73,7 @@ impl Router {
         let uri = set.member_uri(0).unwrap();
         let member = uri.split("://").nth(1).unwrap().split('/').next().unwrap().to_owned();
         let answer: Arc<Answer> = Arc::new(answer);
-        let shared = Arc::new(Shared { member, answer: Mutex::new(answer) });
+        let shared = Arc::new(Shared { member, answer: Mutex::new(answer), asked: Mutex::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let listening = tokio::spawn({
@@ -94,6 +98,11 @@ impl Router {
     pub(crate) fn answer(&self, answer: impl Fn(&Document) -> Option<Document> + Send + Sync + 'static) {
         *self.shared.answer.lock().unwrap() = Arc::new(answer);
     }
+
+    /// The commands that it was given, in their order.
+    pub(crate) fn asked(&self) -> Vec<Document> {
+        self.shared.asked.lock().unwrap().clone()
+    }
 }
 
 impl Drop for Router {
@@ -107,6 +116,11 @@ pub(crate) fn error(code: i32, name: &str, message: &str) -> Document {
     doc! { "ok": 0.0, "errmsg": message, "code": code, "codeName": name }
 }
 
+/// All documents of a cursor, in one reply.
+pub(crate) fn found(namespace: &str, documents: Vec<Document>) -> Document {
+    doc! { "cursor": { "firstBatch": documents, "id": 0_i64, "ns": namespace }, "ok": 1.0 }
+}
+
 /// Passes on what comes and what is answered, one after the other, as drivers do.
 async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut member = TcpStream::connect(&shared.member).await?;
@@ -116,11 +130,20 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         let request = message(&mut client).await?;
         let command = command(&request);
         let answer = command.as_ref().and_then(|command| {
+            shared.asked.lock().unwrap().push(command.clone());
             let answer = Arc::clone(&shared.answer.lock().unwrap());
             answer(command)
         });
         let reply = match answer {
-            Some(answer) => answered(&request, &answer),
+            Some(mut answer) => {
+                if let Some(first) = answer.remove(FIRST) {
+                    member.write_all(&answered(&request, first.as_document().unwrap())).await?;
+                    let done: Document =
+                        bson::deserialize_from_slice(&message(&mut member).await?[HEADER + 5..]).unwrap();
+                    assert_eq!(done.get_f64("ok").ok(), Some(1.0), "{done}");
+                }
+                answered(&request, &answer)
+            }
             None => {
                 member.write_all(&request).await?;
                 let reply = message(&mut member).await?;
@@ -173,7 +196,7 @@ fn is_hello(request: &[u8], command: Option<&Document>) -> bool {
     int(request, 12) == OP_QUERY || name.is_some_and(|name| ["hello", "isMaster", "ismaster"].contains(&name.as_str()))
 }
 
-/// A reply to `request`.
+/// A message that answers `request`, or one that goes before it.
 fn answered(request: &[u8], answer: &Document) -> Vec<u8> {
     let document = bson::serialize_to_vec(answer).unwrap();
     let mut reply = vec![0; 4];

@@ -19,18 +19,25 @@ use std::time::Instant;
 use bson::RawDocumentBuf;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use transload_format::CollectionType;
+use transload_format::{Collection, CollectionType};
 
 use self::{
     indexes::Plan,
     sides::{Pair, Sides},
 };
 use super::{
-    apply, build::reason, filled::is_filled, meaning::meant_indexes, read::kind_name, truth::index_specs,
+    apply,
+    build::reason,
+    filled::is_filled,
+    index_spec::Verdict,
+    meaning::{MeantIndex, meant_indexes},
+    read::kind_name,
+    sharding::Sharding,
+    truth::index_specs,
     watch::BuildWatch,
 };
 use crate::{
-    connect::{Doing, Server},
+    connect::{Doing, Server, Version},
     document::RawBuilder,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -89,6 +96,22 @@ pub async fn mend(
     parallel: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Mended>> {
+    mend_sharded(source, target, selection, known, None, parallel, progress).await
+}
+
+/// The same of a target whose collections are sharded: what is created is so as well, and keeps the index of its key.
+///
+/// # Errors
+/// As [`mend`].
+pub(crate) async fn mend_sharded(
+    source: &Server,
+    target: &Server,
+    selection: &Selection,
+    known: &[Namespace],
+    sharding: Option<&Sharding>,
+    parallel: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Mended>> {
     let (source, target) = (&source.reading_primary(), &target.reading_primary());
     let mut sides = Sides::read(source, target, selection, known).await?;
     let mut mended = std::mem::take(&mut sides.in_doubt);
@@ -96,7 +119,7 @@ pub async fn mend(
     let parallel = parallel.max(1);
     let is_view = |pair: &Pair| pair.source.collection.kind == CollectionType::View;
     let (views, collections): (Vec<Pair>, Vec<Pair>) = sides.pairs.into_iter().partition(is_view);
-    let make = |pair| make(source, target, pair);
+    let make = |pair| make(source, target, sharding, pair);
     let made: Vec<Made> = stream::iter(collections).map(make).buffered(parallel).try_collect().await?;
     mended.extend(build_indexes(target, made, parallel, progress).await?);
     mended.extend(views::create(target, &views).await?);
@@ -118,7 +141,7 @@ struct Made {
 }
 
 /// Makes a collection be there, with its options.
-async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
+async fn make(source: &Server, target: &Server, sharding: Option<&Sharding>, pair: Pair) -> Result<Made> {
     let (name, wanted) = (&pair.target, &pair.source.collection);
     let documents = pair.existing.as_ref().map_or(Some(0), |existing| existing.documents);
     let namespace = &pair.source.namespace;
@@ -130,6 +153,14 @@ async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
             mended.push(Mended::new(name, "created", failed.clone()));
             if failed.is_some() {
                 return Ok(made(mended, Plan::default()));
+            }
+            if let Some(sharding) = sharding {
+                let key = sharding.key(name);
+                let supporting = wanted.indexes.iter().find(|spec| key.is_some_and(|key| key.is_supported_by(spec)));
+                let meant = supporting.and_then(|spec| clean(wanted, spec, target.version()));
+                if let Some(refused) = refused(sharding.shard(target, name, meant.as_deref()).await)? {
+                    mended.push(Mended::new(name, "sharded", Some(refused)));
+                }
             }
             // Some releases give a time series an index of their own accord.
             index_specs(target, name).await?.0
@@ -158,8 +189,22 @@ async fn make(source: &Server, target: &Server, pair: Pair) -> Result<Made> {
     let of_source = meant_indexes(&wanted.options, &wanted.indexes, version);
     // Of what was created now the options are the source's.
     let options = pair.existing.as_ref().map_or(&wanted.options, |existing| &existing.collection.options);
-    let of_target = meant_indexes(options, &indexes_there, version);
+    let mut of_target = meant_indexes(options, &indexes_there, version);
+    if let Some(key) = sharding.and_then(|sharding| sharding.key(name)) {
+        // The index that the server has made for the key of the collection is none to be dropped.
+        let is_wanted = |index: &MeantIndex| of_source.iter().any(|wanted| wanted.name == index.name);
+        of_target.retain(|index| is_wanted(index) || !key.is_of(&index.spec));
+    }
     Ok(made(mended, Plan::new(of_source, &of_target)))
+}
+
+/// A spec of the source as the target takes it.
+fn clean(collection: &Collection, spec: &[u8], version: Version) -> Option<Vec<u8>> {
+    let meant = meant_indexes(&collection.options, &[spec.to_vec()], version).pop()?;
+    match meant.verdict {
+        Verdict::Build(spec) => Some(spec),
+        Verdict::Inherent | Verdict::Merged(_) | Verdict::Refused(_) => None,
+    }
 }
 
 /// Applies the plans of all collections; gives back everything that was done to each.

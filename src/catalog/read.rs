@@ -373,7 +373,7 @@ pub fn kind_name(kind: CollectionType) -> &'static str {
 }
 
 /// The number of documents and their bytes. An estimate: whoever may not ask does without it.
-async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>, Option<u64>) {
+pub(super) async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>, Option<u64>) {
     let doing = Doing::new(format!("ask for the size of {namespace}"), "collStats", namespace.database());
     let command = rawdoc! { "collStats": namespace.collection() };
     let Ok(reply) = server.run(namespace.database(), command, &doing).await else {

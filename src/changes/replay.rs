@@ -52,7 +52,10 @@ use self::{
 use super::token;
 use crate::{
     archive::ArchiveFile,
-    catalog,
+    catalog::{
+        self,
+        sharding::{Sharding, is_router},
+    },
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -96,6 +99,8 @@ pub struct ReplayOptions {
     /// Whether it is a part of a migration, whose cutover does what no replay can: until then nothing expires on the target,
     /// and what cannot be followed is noted to be copied anew.
     pub until_cutover: bool,
+    /// Which collections are sharded when they are created, in a cluster.
+    pub sharding: Option<Arc<Sharding>>,
 }
 
 /// Applies the events of a work directory to `target`. `source` is where documents are fetched from whose events do not
@@ -160,6 +165,8 @@ pub async fn replay(
         selection: options.selection,
         back,
         until_cutover: options.until_cutover,
+        sharding: options.sharding,
+        is_routed: is_router(target).await?,
         journal: work.journal.clone(),
         dead_letters: DeadLetters::open(&work.dead_letters_path())?,
         counts: Counts::default(),

@@ -15,6 +15,7 @@ use bson::{Bson, Document};
 
 use self::command::{Collection, Command, Verb};
 use crate::{
+    catalog::sharding::{is_router, sharded_as},
     connect::{Server, command_text},
     document::{self, Element, RawBuilder, kind},
     error::Result,
@@ -54,7 +55,8 @@ impl Write<'_> {
         }
     }
 
-    fn statement(&self) -> Cow<'_, [u8]> {
+    /// It in a command; where documents are `scattered`, a delete is of all that have the `_id`.
+    fn statement(&self, scattered: bool) -> Cow<'_, [u8]> {
         match self {
             Write::Insert(document) => Cow::Borrowed(document),
             Write::Put(document) => {
@@ -67,7 +69,10 @@ impl Write<'_> {
                 statement.document("q", &by_id(key)).document("u", modifiers);
                 Cow::Owned(statement.finish())
             }
-            Write::Delete(key) => Cow::Owned(RawBuilder::new().document("q", &by_id(key)).int32("limit", 1).finish()),
+            Write::Delete(key) => {
+                let limit = i32::from(!scattered);
+                Cow::Owned(RawBuilder::new().document("q", &by_id(key)).int32("limit", limit).finish())
+            }
         }
     }
 }
@@ -113,6 +118,8 @@ pub(crate) struct Target {
     pub(crate) server: Server,
     pub(crate) namespace: Namespace,
     collection: Arc<Collection>,
+    /// Whether it is sharded by more than `_id`: then this alone does not tell a router where a document is.
+    is_scattered: bool,
 }
 
 impl Target {
@@ -120,7 +127,38 @@ impl Target {
     pub(crate) fn new(server: Server, namespace: Namespace) -> Self {
         let bypasses = AtomicBool::new(true);
         let collection = Arc::new(Collection { server: server.clone(), namespace: namespace.clone(), bypasses });
-        Target { server, namespace, collection }
+        Target { server, namespace, collection, is_scattered: false }
+    }
+
+    /// The same, once it is known whether a router spreads its documents by something else than their `_id`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub(crate) async fn open(server: Server, namespace: Namespace) -> Result<Self> {
+        let sharded = match is_router(&server).await? {
+            true => sharded_as(&server, &namespace).await?,
+            false => None,
+        };
+        let target = Target::new(server, namespace);
+        let is_scattered = sharded.is_some_and(|sharded| !sharded.key.is_by_id());
+        Ok(if is_scattered { target.scattered() } else { target })
+    }
+
+    /// The same collection, whose documents of one `_id` may be on several shards: it is sharded by something else. A router
+    /// puts a document in the place of another one only if it is told its whole key, and nothing keeps two of one `_id` apart.
+    /// So all that have an `_id` are deleted before one is inserted.
+    pub(crate) fn scattered(self) -> Self {
+        Target { is_scattered: true, ..self }
+    }
+
+    /// Whether a document can only be inserted when the one that it replaces is deleted.
+    pub(crate) fn must_insert(&self, document: &[u8]) -> bool {
+        self.is_scattered || must_be_inserted(document)
+    }
+
+    /// Whether one that is new may be there all the same, without a word of the server.
+    pub(crate) fn is_scattered(&self) -> bool {
+        self.is_scattered
     }
 
     /// Sends writes in their order, each kind of command on its own; the server goes on behind one that it refuses. While
@@ -132,7 +170,7 @@ impl Target {
         let mut outcome = Outcome::default();
         let mut rest = writes;
         let ready =
-            |rest: &mut &[Write<'_>]| next_command(rest).map(|command| self.collection.ready(command)).transpose();
+            |rest: &mut &[Write<'_>]| self.next_command(rest).map(|command| self.collection.ready(command)).transpose();
         let mut next = ready(&mut rest)?;
         let (mut from, mut empty) = (0, Vec::new());
         while let Some(command) = next {
@@ -174,22 +212,24 @@ impl Target {
     }
 }
 
-/// The writes at the front of `rest` that go into one command; they are taken off it.
-fn next_command(rest: &mut &[Write<'_>]) -> Option<Command> {
-    let verb = rest.first()?.verb();
-    let mut bytes = 0;
-    let mut statements = Vec::new();
-    for write in rest.iter() {
-        let statement = write.statement();
-        bytes += statement.len();
-        let is_full = bytes > COMMAND_BYTES || statements.len() >= COMMAND_STATEMENTS;
-        if write.verb() != verb || (is_full && !statements.is_empty()) {
-            break;
+impl Target {
+    /// The writes at the front of `rest` that go into one command; they are taken off it.
+    fn next_command(&self, rest: &mut &[Write<'_>]) -> Option<Command> {
+        let verb = rest.first()?.verb();
+        let mut bytes = 0;
+        let mut statements = Vec::new();
+        for write in rest.iter() {
+            let statement = write.statement(self.is_scattered);
+            bytes += statement.len();
+            let is_full = bytes > COMMAND_BYTES || statements.len() >= COMMAND_STATEMENTS;
+            if write.verb() != verb || (is_full && !statements.is_empty()) {
+                break;
+            }
+            statements.push(statement);
         }
-        statements.push(statement);
+        *rest = rest.get(statements.len()..).unwrap_or_default();
+        Some(Command::of(verb, &statements))
     }
-    *rest = rest.get(statements.len()..).unwrap_or_default();
-    Some(Command::of(verb, &statements))
 }
 
 /// The filter for the document whose key, or which itself, has this `_id`. A value that could be taken for an operator is
@@ -210,7 +250,7 @@ pub(crate) fn by_id(keyed: &[u8]) -> Vec<u8> {
 
 /// Whether a server takes the document by an insert, and not in the place of another one: 5.0 and later want no top-level
 /// name with a `$` at its front in a replacement. A pipeline could do it, but not safely (`load::timestamps`).
-pub(crate) fn must_be_inserted(document: &[u8]) -> bool {
+fn must_be_inserted(document: &[u8]) -> bool {
     document::elements(document).map_while(Result::ok).any(|element| element.name.starts_with(b"$"))
 }
 
@@ -235,5 +275,20 @@ fn refused(error: &Document) -> Refused {
         code,
         on_id: code == DUPLICATE_KEY && keys.is_some_and(|keys| keys.len() == 1 && keys.contains_key("_id")),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn a_delete_where_documents_are_scattered_is_of_all_that_have_the_id() {
+        let key = rawdoc! { "customer": 5, "_id": 7 };
+        let delete = Write::Delete(Cow::Borrowed(key.as_bytes()));
+        assert_eq!(delete.statement(false).as_ref(), rawdoc! { "q": { "_id": 7 }, "limit": 1 }.as_bytes());
+        assert_eq!(delete.statement(true).as_ref(), rawdoc! { "q": { "_id": 7 }, "limit": 0 }.as_bytes());
     }
 }

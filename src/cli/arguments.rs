@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Output;
 use crate::{
+    catalog::sharding::ShardKeyOf,
     connect::{PATIENCE, Server, Uri, connect},
     error::{Error, ErrorKind, Result},
     selection::SelectionOptions,
@@ -62,6 +63,22 @@ impl MoveArguments {
     pub(super) fn options(self, default_database: Option<String>) -> SelectionOptions {
         self.selection.options(self.rename, default_database)
     }
+}
+
+/// How the target is to be sharded.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ShardingArguments {
+    /// Shard a collection on the target, a sharded cluster, before it is loaded: its name on the source, `=`, and its key:
+    /// FIELD or FIELD:hashed, more of them behind commas, then `unique`; `,hashed` behind an only field (repeatable). Those
+    /// that are sharded on the source are sharded alike, where their keys can be read
+    #[arg(
+        long,
+        help_heading = "Sharding",
+        value_name = "NS=KEY[,unique][,hashed]",
+        env = "TRANSLOAD_SHARD_KEY",
+        hide_env_values = true
+    )]
+    pub(super) shard_key: Vec<ShardKeyOf>,
 }
 
 /// How a command speaks to its server.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, MoveArguments, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, work_directory},
 };
 use crate::{
     error::Result,
@@ -32,6 +32,8 @@ pub(super) struct CheckCommand {
     /// A move would drop collections that the target has already
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
     drop: bool,
+    #[command(flatten)]
+    sharding: ShardingArguments,
     /// Where the archive and the log of changes are to be [default: here]
     #[arg(long, value_name = "DIR", env = "TRANSLOAD_DIR", hide_env_values = true)]
     dir: Option<String>,
@@ -61,7 +63,8 @@ impl CheckCommand {
             records_target: self.reverse_capture,
             events_to_target: self.events_to == Some(EventsTo::Target),
         };
-        let options = CheckOptions { selection: self.moved.options(None), directory, replaces: self.drop, wishes };
+        let (selection, shard_keys) = (self.moved.options(None), self.sharding.shard_key);
+        let options = CheckOptions { selection, directory, replaces: self.drop, wishes, shard_keys };
         let report = tokio::select! {
             report = check(&source, target.as_ref(), &options) => report?,
             () = cancel.cancelled() => return Err(crate::error::Error::interrupted()),

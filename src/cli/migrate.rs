@@ -9,7 +9,7 @@ use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, MoveArguments, bytes, interval, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, bytes, interval, work_directory},
     check,
 };
 use crate::{
@@ -45,6 +45,8 @@ pub(super) struct MigrateCommand {
     dir: String,
     #[command(flatten)]
     moved: MoveArguments,
+    #[command(flatten)]
+    sharding: ShardingArguments,
     /// Drop collections that the target has already under the names to be written; which, is shown first
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_DROP", hide_env_values = true)]
     drop: bool,
@@ -119,6 +121,7 @@ impl MigrateCommand {
         let options = MigrateOptions {
             directory,
             selection: self.moved.options(default_database),
+            shard_keys: self.sharding.shard_key,
             replaces: self.drop,
             restart: self.restart,
             cutover: when_caught_up.then_some(request),
@@ -174,7 +177,8 @@ pub(super) fn text(report: &MigrationReport) -> String {
         "copied",
         &format!("{} documents, {}; then every change since", HumanCount(report.documents), HumanBytes(report.bytes)),
     );
-    let lists: [(&str, &Vec<String>); 8] = [
+    let lists: [(&str, &Vec<String>); 9] = [
+        ("sharded", &report.sharded),
         ("repaired", &report.repaired),
         ("at the end", &report.mended),
         ("copied anew", &report.copied_anew),

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     report::RestoreReport,
-    restore::{Existing, RestoreOptions, Source, restore},
+    restore::{Existing, RestoreOptions, Source, restore_sharded},
     scan::PART_BYTES,
     selection::Selection,
 };
@@ -99,7 +99,8 @@ impl Migration {
             let archived = archive.contents().namespaces().iter();
             let archived: Vec<_> = archived.map(|one| (one.collection.namespace.clone(), one.totals)).collect();
             let archive = Source::File(archive);
-            reports.push(restore(archive, &self.target, options, progress, self.cancel.clone()).await?);
+            let (sharding, cancel) = (self.sharding.clone(), self.cancel.clone());
+            reports.push(restore_sharded(archive, &self.target, options, sharding, progress, cancel).await?);
             for (name, totals) in archived {
                 self.board.copied_anew(&Namespace::parse(&name)?, totals.documents, totals.bytes);
             }

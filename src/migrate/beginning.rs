@@ -10,6 +10,7 @@ use super::{
     state::{EventsTo, Pair, State},
 };
 use crate::{
+    catalog::sharding::{ShardKeyOf, wanted_keys},
     changes::capture::drop_events,
     connect::Server,
     error::{Error, ErrorKind, Result},
@@ -53,7 +54,7 @@ impl Beginning<'_> {
         progress.stage("checking", None, None);
         let selection = self.options.selection.clone().with_file_read()?;
         check_database(self.target, &selection)?;
-        let report = tokio::select! {
+        let (report, sharding) = tokio::select! {
             checked = self.check(&selection, listener) => checked?,
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
@@ -65,7 +66,9 @@ impl Beginning<'_> {
             }
             self.paths.clear()?;
         }
-        let state = State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default());
+        let mut state =
+            State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default());
+        (state.shard_keys, state.sharding) = (self.options.shard_keys.clone(), sharding);
         state.write(&self.paths.state())?;
         if is_known {
             remove(&self.paths.given_up())?;
@@ -97,14 +100,20 @@ impl Beginning<'_> {
         }
     }
 
-    async fn check(&self, selection: &SelectionOptions, listener: &dyn Listener) -> Result<CheckReport> {
+    /// Checks whether it can succeed; gives what was found, and what will be sharded on the target.
+    async fn check(
+        &self,
+        selection: &SelectionOptions,
+        listener: &dyn Listener,
+    ) -> Result<(CheckReport, Vec<ShardKeyOf>)> {
         let wishes = Wishes {
             fences_source: self.options.cutover.as_ref().is_some_and(|request| request.fence_source),
             records_target: self.options.reverse_capture,
             events_to_target: self.options.events_to == Some(EventsTo::Target),
         };
         let (directory, replaces) = (Some(self.options.directory.clone()), self.options.replaces);
-        let options = CheckOptions { selection: selection.clone(), directory, replaces, wishes };
+        let shard_keys = self.options.shard_keys.clone();
+        let options = CheckOptions { selection: selection.clone(), directory, replaces, wishes, shard_keys };
         let report = still(|| check(self.source, Some(self.target), &options)).await?;
         listener.checked(&report);
         if report.verdict == Verdict::Refused {
@@ -115,7 +124,9 @@ impl Beginning<'_> {
             return Err(Error::new(ErrorKind::Server, format!("the move cannot succeed: {}", refused.join("; ")))
                 .with_hint(format!("{}; nothing was written", remedies.join("; "))));
         }
-        Ok(report)
+        let understood = Selection::new(selection)?;
+        let wanted = wanted_keys(self.source, self.target, &understood, &self.options.shard_keys).await?;
+        Ok((report, wanted.keys))
     }
 }
 

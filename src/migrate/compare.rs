@@ -18,7 +18,7 @@ use crate::{
     namespace::Namespace,
     scan::PART_BYTES,
     selection::Selection,
-    verify::{Sampled, Side, VerifyOptions, verify},
+    verify::{Discrepancy, Sampled, Side, VerifyOptions, verify},
 };
 
 /// Documents of each collection that a sample compares.
@@ -96,7 +96,8 @@ impl Migration {
         for one in &compared.namespaces {
             self.has_compared(&Namespace::parse(&one.namespace)?, one.documents.left, one.documents.differences());
         }
-        report.differences.extend(compared.discrepancies.iter().take(NAMED).map(ToString::to_string));
+        let discrepancies = compared.discrepancies.iter().filter(|one| !self.is_of_a_shard_key(one));
+        report.differences.extend(discrepancies.take(NAMED).map(ToString::to_string));
         let differing = compared.namespaces.iter().filter(|one| one.documents.differences() > 0);
         report.differences.extend(differing.take(NAMED).map(|one| {
             format!(
@@ -109,6 +110,16 @@ impl Migration {
         report.failed.extend(compared.missing.iter().map(|missing| format!("not compared: {missing}")));
         report.warnings.extend(compared.warnings);
         Ok(writes)
+    }
+
+    /// Whether what differs is the index that the server has made for the shard key of a collection.
+    fn is_of_a_shard_key(&self, discrepancy: &Discrepancy) -> bool {
+        let Some(sharding) = &self.sharding else { return false };
+        let Ok(namespace) = Namespace::parse(&discrepancy.namespace) else { return false };
+        let target = Selection::new(&self.selection).and_then(|selection| selection.target(&namespace));
+        let key = target.ok().flatten().and_then(|target| sharding.key(&target).cloned());
+        let name = key.map(|key| format!("index {}", key.index_name()));
+        discrepancy.left.is_none() && name.as_ref() == Some(&discrepancy.what)
     }
 
     /// Goes on following the source meanwhile: a server deletes what expires, whatever writes it refuses. Gives back how many

@@ -86,7 +86,8 @@ impl Migration {
         let moving = Moving::new(journal, watch, self.brakes.target.clone());
         let input = Box::new(GrowingFile::open(&path, growth.clone())?);
         let loading = async {
-            let loaded = load(NAME, input, &self.target, options, moving, self.board.of_loading(), stop.clone()).await;
+            let (sharding, progress) = (self.sharding.clone(), self.board.of_loading());
+            let loaded = load(NAME, input, &self.target, options, moving, sharding, progress, stop.clone()).await;
             if loaded.is_err() {
                 stop.cancel();
             }

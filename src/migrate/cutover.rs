@@ -51,6 +51,7 @@ impl Migration {
             let drained = self.drain(end, &stop).await?;
             let mut report = self.report(request, end, anew, mended)?;
             report.failed.extend(drained.warnings);
+            self.look_how_it_is_spread(&mut report).await?;
             report.cutover_seconds = begun.elapsed().as_secs_f64();
             let mut writes = self.compare(request, &mut report).await?;
             // What was wrong with the copy may have been put right since; nothing but a comparison of everything tells.
@@ -107,7 +108,9 @@ impl Migration {
         let known: Vec<Namespace> = known.collect::<Result<_>>()?;
         self.board.of_cutover().stage("comparing the catalogs", None, None);
         let (parallel, progress) = (self.options.parallel, self.board.of_cutover());
-        let mend = || catalog::mend(&self.source, &self.target, &selection, &known, parallel, &*progress);
+        let sharding = self.sharding.as_deref();
+        let mend =
+            || catalog::mend_sharded(&self.source, &self.target, &selection, &known, sharding, parallel, &*progress);
         let mended = still(mend).await?;
         // What a replay could not do to an index or an option is done now, or named among what could not be.
         settle(self.paths.directory(), |letter| {
@@ -149,6 +152,16 @@ impl Migration {
             wrong.extend(copied.rejected);
         }
         wrong
+    }
+
+    /// Tells how the target is sharded now.
+    async fn look_how_it_is_spread(&self, report: &mut MigrationReport) -> Result<()> {
+        if let Some(sharding) = &self.sharding {
+            let spread = sharding.spread(&self.target).await?;
+            report.sharded = spread.sharded;
+            report.failed.extend(spread.failed);
+        }
+        Ok(())
     }
 
     fn report(

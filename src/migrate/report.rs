@@ -43,6 +43,8 @@ pub struct MigrationReport {
     pub repaired: Vec<String>,
     /// What was done to the catalog at the cutover.
     pub mended: Vec<String>,
+    /// How the target's collections are sharded, where they are: `namespace by {field: 1}, 12 chunks on 2 shards`.
+    pub sharded: Vec<String>,
     /// Collections that were copied anew at the cutover, as their changes could not be followed.
     pub copied_anew: Vec<String>,
     /// Collections whose changes were not told, or not to the end, and why: `namespace: reason`. They were copied anew at the cutover,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CutoverRequest, MigrateOptions, MigrationReport, directory::read_json};
 use crate::{
+    catalog::sharding::ShardKeyOf,
     changes::capture::SourceId,
     error::{Error, ErrorKind, Result},
     replace::replace,
@@ -30,6 +31,12 @@ pub(crate) struct State {
     /// Where the source's changes are kept.
     #[serde(default)]
     pub(crate) events_to: EventsTo,
+    /// The shard keys that the user has named.
+    #[serde(default)]
+    pub(crate) shard_keys: Vec<ShardKeyOf>,
+    /// What is sharded on the target: by these, and as it is on the source.
+    #[serde(default)]
+    pub(crate) sharding: Vec<ShardKeyOf>,
     /// The names to be written that the target had, and that were to be dropped.
     #[serde(default)]
     pub(crate) replaced: Vec<String>,
@@ -144,6 +151,8 @@ impl State {
             target_database,
             selection,
             events_to,
+            shard_keys: Vec::new(),
+            sharding: Vec::new(),
             replaced,
             begun,
             stage: Stage::Copying,
@@ -222,6 +231,11 @@ impl State {
         {
             return refuse("--events-to", self.events_to.to_string(), hint);
         }
+        let keys = &options.shard_keys;
+        if !keys.is_empty() && *keys != self.shard_keys {
+            let known: Vec<String> = self.shard_keys.iter().map(ToString::to_string).collect();
+            return refuse("--shard-key", shown(&known), hint);
+        }
         if given.default_database != known.default_database {
             let database = known.default_database.clone().unwrap_or_else(|| "none".to_owned());
             return refuse("database in the source's connection string", database, hint);
@@ -246,6 +260,8 @@ mod tests {
         let pair = Pair { source: id("a"), target: id("b"), target_database: None };
         let mut state = State::beginning(pair, SelectionOptions::default(), Vec::new(), EventsTo::Target);
         state.stage = Stage::CuttingOver { request: CutoverRequest::default() };
+        state.shard_keys = vec!["shop.orders=customer,_id:hashed".parse().unwrap()];
+        state.sharding = state.shard_keys.clone();
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), Some(state));
         let text = std::fs::read(&path).unwrap();

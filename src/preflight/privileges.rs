@@ -15,14 +15,16 @@ use crate::{
 pub(super) struct Need {
     pub(super) actions: &'static [&'static str],
     pub(super) role: &'static str,
+    /// The database that the role is granted on, where it is not the one that it is needed for.
+    pub(super) on: Option<&'static str>,
     /// Without it a move cannot succeed.
     pub(super) must: bool,
 }
 
 /// What reading a database, and following its changes, takes.
 pub(super) const OF_A_SOURCE: [Need; 2] = [
-    Need { actions: &["find", "listCollections", "listIndexes", "changeStream"], role: "read", must: true },
-    Need { actions: &["collStats"], role: "read", must: false },
+    Need { actions: &["find", "listCollections", "listIndexes", "changeStream"], role: "read", on: None, must: true },
+    Need { actions: &["collStats"], role: "read", on: None, must: false },
 ];
 /// What writing a copy takes.
 pub(super) const OF_A_TARGET: [Need; 2] = [
@@ -40,16 +42,18 @@ pub(super) const OF_A_TARGET: [Need; 2] = [
             "listIndexes",
         ],
         role: "readWrite",
+        on: None,
         must: true,
     },
     // For options that change, and for documents that their own validator refuses.
-    Need { actions: &["collMod", "bypassDocumentValidation"], role: "dbAdmin", must: false },
+    Need { actions: &["collMod", "bypassDocumentValidation"], role: "dbAdmin", on: None, must: false },
 ];
 
 /// What keeping events in a target takes.
 pub(super) const OF_EVENTS: [Need; 1] = [Need {
     actions: &["find", "insert", "remove", "createCollection", "createIndex", "dropCollection", "listIndexes"],
     role: "readWrite",
+    on: None,
     must: true,
 }];
 
@@ -108,6 +112,13 @@ impl Privileges {
 
     /// Says what of the needs is not permitted on these databases.
     pub(super) fn check(&self, databases: &BTreeSet<String>, needs: &[Need], findings: &mut Findings) {
+        if !self.check_besides(databases, needs, findings) {
+            findings.ok("privileges", "the user has all that is needed");
+        }
+    }
+
+    /// The same of needs that are none of every move; whether any is not permitted.
+    pub(super) fn check_besides(&self, databases: &BTreeSet<String>, needs: &[Need], findings: &mut Findings) -> bool {
         let mut lacks = false;
         for database in databases {
             for need in needs {
@@ -118,9 +129,9 @@ impl Privileges {
                 }
                 lacks = true;
                 let found = format!("{database}: the user lacks {}", missing.join(", "));
-                let role = need.role;
+                let (role, on) = (need.role, need.on.unwrap_or(database));
                 let grant = format!(
-                    "the role '{role}' on '{database}' grants it: db.grantRolesToUser(USER, [{{role: \"{role}\", db: \"{database}\"}}])"
+                    "the role '{role}' on '{on}' grants it: db.grantRolesToUser(USER, [{{role: \"{role}\", db: \"{on}\"}}])"
                 );
                 match need.must {
                     true => findings.refuse("privileges", found, grant),
@@ -128,8 +139,6 @@ impl Privileges {
                 }
             }
         }
-        if !lacks {
-            findings.ok("privileges", "the user has all that is needed");
-        }
+        lacks
     }
 }

@@ -5,16 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     CheckOptions, Finding, Findings,
     privileges::{OF_A_TARGET, Privileges},
+    sharding::Move,
     source::{Topology, list, release},
     wishes::grant,
 };
 use crate::{
-    catalog::{self, Catalog},
+    catalog,
     changes::capture::SourceId,
     connect::Server,
     error::{ErrorKind, Result},
     namespace::Namespace,
-    selection::Selection,
 };
 
 /// What was found of a target.
@@ -24,17 +24,12 @@ pub(super) struct Checked {
     pub(super) taken: Vec<String>,
 }
 
-/// Checks a target for what `catalog` names.
+/// Checks a target for what is to be moved.
 ///
 /// # Errors
 /// When it cannot be reached, or a rename leads to a name that no server takes.
-pub(super) async fn check(
-    server: &Server,
-    source: &Server,
-    catalog: &Catalog,
-    selection: &Selection,
-    options: &CheckOptions,
-) -> Result<Checked> {
+pub(super) async fn check(moved: &Move<'_>, options: &CheckOptions) -> Result<Checked> {
+    let Move { source, target: server, catalog, selection, .. } = *moved;
     let mut findings = Findings::of("target");
     release(server, &mut findings);
     if server.version() < source.version() {
@@ -50,13 +45,10 @@ pub(super) async fn check(
             "a standalone server: what it has acknowledged, a crash may take back",
             "make it a replica set of one member",
         ),
-        Topology::Sharded => findings.warn(
-            "topology",
-            "a sharded cluster: collections are not sharded on the way",
-            "shard them before, with 'restore --append', or afterwards",
-        ),
+        Topology::Sharded => findings.ok("topology", "a sharded cluster"),
     }
     writable(server, &mut findings).await?;
+    moved.check(topology, &mut findings).await?;
     let mut names = Vec::new();
     for entry in &catalog.entries {
         names.extend(selection.target(&entry.namespace)?.map(|target| (entry, target)));

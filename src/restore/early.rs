@@ -16,7 +16,7 @@ use transload_format::{CollectionType, Contents};
 
 use super::{Plan, Planned};
 use crate::{
-    catalog::{Footprint, build_on_empty, drop_indexes},
+    catalog::{Footprint, build_on_empty, drop_indexes, sharding::Sharding},
     connect::Server,
     document,
     error::{ErrorKind, Result},
@@ -38,13 +38,17 @@ pub(super) async fn build(
     footprint: &Footprint,
     plan: &Plan,
     contents: &Contents,
+    sharding: Option<&Sharding>,
     parallel: usize,
 ) -> Result<HashSet<u32>> {
     let few = |planned: &Planned| {
         let totals = contents.namespace(planned.id).map(|archived| archived.totals);
         totals.is_some_and(|totals| totals.documents <= FEW_DOCUMENTS && totals.bytes <= FEW_BYTES)
     };
-    let small: Vec<_> = plan.collections().filter(|planned| can_be_early(planned) && few(planned)).collect();
+    // The index of a shard key must not be dropped, if only to try.
+    let is_sharded = |planned: &Planned| sharding.is_some_and(|sharding| sharding.key(&planned.target).is_some());
+    let small = plan.collections().filter(|planned| can_be_early(planned) && few(planned) && !is_sharded(planned));
+    let small: Vec<_> = small.collect();
     let one = async |planned: &Planned| {
         let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
         let build = async {

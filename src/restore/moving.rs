@@ -15,6 +15,7 @@ use crate::{
     brake::Brake,
     catalog::{
         self, Footprint, IndexFailure,
+        sharding::Sharding,
         sidecar::{index_name, spec_value},
     },
     connect::Server,
@@ -145,6 +146,7 @@ async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<
     tokio::task::spawn_blocking(work).await.unwrap_or_else(died)
 }
 
+#[expect(clippy::too_many_arguments, reason = "one call, of all that a load is made of")]
 /// Loads an archive as it comes out of `input`; `name` is what messages call it.
 ///
 /// # Errors
@@ -155,10 +157,11 @@ pub(crate) async fn load(
     server: &Server,
     options: RestoreOptions,
     moving: Moving,
+    sharding: Option<Arc<Sharding>>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(Source::Stream(name, input), server, options, Some(Arc::new(moving)), progress, cancel).await
+    run(Source::Stream(name, input), server, options, Some(Arc::new(moving)), sharding, progress, cancel).await
 }
 
 /// Builds the unique indexes that a load has left for later, of collections that are there still. Gives back which of them
@@ -174,7 +177,7 @@ pub(crate) async fn build_unique(
     progress: &dyn Progress,
 ) -> Result<Vec<IndexFailure>> {
     let sidecar = indexes::sidecar(&options.indexes, Some(archive), archive.contents())?;
-    let plan = Plan::new(server, archive.contents(), &sidecar, options, Some(moving)).await?;
+    let plan = Plan::new(server, archive.contents(), &sidecar, options, Some(moving), None).await?;
     let mut failures = Vec::new();
     progress.stage("building unique indexes", None, None);
     for planned in plan.collections() {

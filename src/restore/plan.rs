@@ -6,7 +6,7 @@ use transload_format::{Collection, CollectionType, Contents};
 
 use super::{IndexPlan, Moving, RestoreOptions};
 use crate::{
-    catalog::{self, LeftOut, Order, sidecar::Sidecar},
+    catalog::{self, LeftOut, Order, sharding::Sharding, sidecar::Sidecar},
     connect::{Server, Version},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -49,6 +49,8 @@ pub struct Planned {
     pub dropped: bool,
     /// Whether it will be created.
     pub create: bool,
+    /// The index that serves the key by which it will be sharded: it comes first.
+    pub(super) shard_index: Option<Vec<u8>>,
 }
 
 impl Planned {
@@ -94,6 +96,7 @@ impl Plan {
         sidecar: &Sidecar,
         options: &RestoreOptions,
         moving: Option<&Moving>,
+        sharding: Option<&Sharding>,
     ) -> Result<Self> {
         let goes_on = moving.is_some_and(Moving::goes_on);
         let mut sources = Vec::new();
@@ -145,6 +148,9 @@ impl Plan {
             let listed = sidecar.collection(&collection.namespace);
             let listed = listed.map(|listed| (listed, sidecar.text.as_ref()));
             let indexes = IndexPlan::new(listed, &collection, server.version(), options.index_policy)?;
+            let key = sharding.and_then(|sharding| sharding.key(&selected.target));
+            let mut specs = indexes.build.iter().map(|index| &index.spec);
+            let shard_index = key.and_then(|key| specs.find(|spec| key.is_supported_by(spec)).cloned());
             plan.planned.push(Planned {
                 id,
                 source: selected.source,
@@ -155,6 +161,7 @@ impl Plan {
                 there,
                 dropped,
                 create,
+                shard_index,
             });
         }
         plan.keep_database(server)?;
@@ -218,6 +225,7 @@ impl Plan {
             for index in &mut planned.indexes.build {
                 index.spec = catalog::without_expiry(&index.spec, target);
             }
+            planned.shard_index = planned.shard_index.take().map(|spec| catalog::without_expiry(&spec, target));
             planned.collection.options = catalog::never_expiring(&planned.collection.options);
         }
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     changes::{
         key::Key,
-        write::{DUPLICATE_KEY, Target, Write, must_be_inserted},
+        write::{DUPLICATE_KEY, Target, Write},
     },
     document,
     error::{Error, ErrorKind, Result},
@@ -128,15 +128,15 @@ impl Mending<'_> {
             );
             return Ok(());
         }
+        let target = Target::open(server.clone(), entry.data.clone()).await?;
         let known = documents.iter().filter(|document| !document.key.is_empty());
         let written: Vec<(&Document, Write<'_>)> = known
             .filter(|document| match deletes {
                 true => document.left.is_none() && document.difference.difference == ONLY_RIGHT,
                 false => document.left.is_some(),
             })
-            .flat_map(|document| document.writes().map(move |write| (document, write)))
+            .flat_map(|document| document.writes(&target).map(move |write| (document, write)))
             .collect();
-        let target = Target::new(server.clone(), entry.data.clone());
         let writes: Vec<Write<'_>> = written.iter().map(|(_, write)| write.clone()).collect();
         let outcome = target.send(&writes).await?;
         let (mut in_the_way, mut back) = (Vec::new(), Vec::new());
@@ -203,13 +203,13 @@ impl Document {
     }
 
     /// What makes the right side what the left one is.
-    fn writes(&self) -> impl Iterator<Item = Write<'_>> {
+    fn writes(&self, target: &Target) -> impl Iterator<Item = Write<'_>> + use<'_> {
         let (delete, put) = match (&self.left, &self.right) {
             (None, None) => (None, None),
             (None, Some(right)) => (Some(Write::Delete(Cow::Borrowed(right))), None),
             (Some(left), None) => (None, Some(Write::Insert(Cow::Borrowed(left)))),
             // The bytes of an `_id` change by no update.
-            (Some(left), Some(right)) if document::id(left) != document::id(right) || must_be_inserted(left) => {
+            (Some(left), Some(right)) if document::id(left) != document::id(right) || target.must_insert(left) => {
                 (Some(Write::Delete(Cow::Borrowed(right))), Some(Write::Insert(Cow::Borrowed(left))))
             }
             (Some(left), Some(_)) => (None, Some(Write::Put(Cow::Borrowed(left)))),

@@ -150,6 +150,7 @@ impl<'a> Move<'a> {
             parallel: 4,
             keep_log: false,
             retry_dead_letters: false,
+            sharding: None,
             until_cutover: false,
         }
     }

@@ -135,14 +135,14 @@ impl Dispatch {
         }
         if is_there {
             self.shared.progress.of(source, &News::Created);
-            return Ok(());
+            // A replay that was killed may have come no further.
+            return self.shared.shard(target).await;
         }
         let record = self.records.entry(source.to_string()).or_default();
         // Written down before, so that what is found after a kill is known to be its own.
         record.end = after;
         let record = record.clone();
         self.shared.journal.lane(self.log, &source.to_string(), &record).await?;
-        let server = &self.shared.target;
         let described = description(event);
         let mut options = RawBuilder::new();
         for element in document::elements(described).map_while(std::result::Result::ok) {
@@ -161,7 +161,7 @@ impl Dispatch {
         }
         let kind = if view_on.is_some() { CollectionType::View } else { CollectionType::Collection };
         let collection = Collection { namespace: source.to_string(), kind, uuid: None, options, indexes: Vec::new() };
-        catalog::create(server, target, &collection).await?;
+        self.shared.create(target, &collection).await?;
         self.shared.progress.of(source, &News::Created);
         Ok(())
     }

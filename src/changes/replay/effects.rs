@@ -51,6 +51,7 @@ impl Failed {
 impl Lane {
     /// Applies the events of a run; gives back what could not be applied.
     pub(super) async fn apply(&mut self, run: &Run<'_>) -> Result<Vec<Failed>> {
+        self.make_sharded(run).await?;
         let (failed, by_index) = if self.folds() {
             let planner = Planner { lane: self, run, plainly: true };
             let planned = fold_each(&run.events, self.shared.paths(), |folded| planner.plan(folded))?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+use transload_format::{Collection, CollectionType};
 
 use super::{
     Shared,
@@ -24,7 +25,7 @@ use super::{
     windows::Standing,
 };
 use crate::{
-    catalog,
+    catalog::{self, sharding::sharded_as},
     changes::{Event, Operation, key::Key, log::EventPlace, write::Target},
     document::{self},
     error::{Error, Result},
@@ -54,6 +55,8 @@ pub(super) struct Lane {
     /// The collection on the source.
     pub(super) source: Namespace,
     pub(super) target: Target,
+    /// Whether the target has the collection.
+    is_there: bool,
     pub(super) is_capped: bool,
     pub(super) has_collation: bool,
     pub(super) record: LaneRecord,
@@ -94,9 +97,20 @@ impl Lane {
         target: Namespace,
         record: LaneRecord,
     ) -> Result<Self> {
-        let options = catalog::options_of(&shared.target, &target).await?.unwrap_or_default();
+        let options = catalog::options_of(&shared.target, &target).await?;
+        let is_there = options.is_some();
+        let options = options.unwrap_or_default();
+        let sharded = match shared.is_routed {
+            true => sharded_as(&shared.target, &target).await?,
+            false => None,
+        };
+        let mut target = Target::new(shared.target.clone(), target);
+        if sharded.is_some_and(|sharded| !sharded.key.is_by_id()) {
+            target = target.scattered();
+        }
         Ok(Lane {
-            target: Target::new(shared.target.clone(), target),
+            target,
+            is_there,
             is_capped: catalog::is_capped(&options),
             has_collation: document::find(&options, b"collation").is_some(),
             shared,
@@ -105,6 +119,24 @@ impl Lane {
             record,
             is_at_rest: false,
         })
+    }
+
+    /// Makes a collection that is to be sharded before its first document does: that would leave it whole. Sources before 6.0 do
+    /// not tell that it came into being.
+    pub(super) async fn make_sharded(&mut self, run: &Run<'_>) -> Result<()> {
+        let target = &self.target.namespace;
+        let key = self.shared.sharding.as_ref().and_then(|sharding| sharding.key(target));
+        let makes_it = || run.events.iter().any(|event| event.operation != Operation::Delete);
+        let Some(key) = key.filter(|_| !self.is_there && makes_it()) else { return Ok(()) };
+        let (kind, options) = (CollectionType::Collection, document::EMPTY.to_vec());
+        let namespace = self.source.to_string();
+        let nothing = Collection { namespace, kind, uuid: None, options, indexes: Vec::new() };
+        self.shared.create(target, &nothing).await?;
+        self.is_there = true;
+        if !key.is_by_id() {
+            self.target = Target::new(self.shared.target.clone(), target.clone()).scattered();
+        }
+        Ok(())
     }
 
     /// Applies events that have failed before, each document's in their order, between two runs; gives back the documents

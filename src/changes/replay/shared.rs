@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use transload_format::{Collection, CollectionType};
 
 use super::{
     DeadLetter, UNTOLD, UNTOLD_LATER,
@@ -16,6 +17,7 @@ use super::{
     windows::{Standing, Windows},
 };
 use crate::{
+    catalog::{self, sharding::Sharding},
     changes::{Event, Nested, Paths, cdc},
     connect::{Server, Version},
     document,
@@ -47,6 +49,10 @@ pub(super) struct Shared {
     pub(super) back: Option<Selection>,
     /// Whether a cutover will do what no replay can.
     pub(super) until_cutover: bool,
+    /// Which collections are sharded when they are created.
+    pub(super) sharding: Option<Arc<Sharding>>,
+    /// Whether the target is a cluster, whose collections may be sharded.
+    pub(super) is_routed: bool,
     pub(super) journal: Journal,
     pub(super) dead_letters: DeadLetters,
     pub(super) counts: Counts,
@@ -171,6 +177,23 @@ impl Shared {
             return Ok(());
         }
         self.keep_of_collection(DeadLetter::of_all(namespace, UNTOLD)).await
+    }
+
+    /// Creates a collection of the target, and shards it if it is to be.
+    pub(super) async fn create(&self, target: &Namespace, collection: &Collection) -> Result<()> {
+        catalog::create(&self.target, target, collection).await?;
+        match collection.kind {
+            CollectionType::Collection => self.shard(target).await,
+            CollectionType::View | CollectionType::TimeSeries => Ok(()),
+        }
+    }
+
+    /// Shards a collection of the target, if it is to be and is not yet.
+    pub(super) async fn shard(&self, target: &Namespace) -> Result<()> {
+        match &self.sharding {
+            Some(sharding) => sharding.shard(&self.target, target, None).await,
+            None => Ok(()),
+        }
     }
 
     /// A log is applied up to this time.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use bson::Document;
 use mongodb::ClientSession;
 
-use super::{DUPLICATE_KEY, Target, Write, command::Verb, next_command};
+use super::{DUPLICATE_KEY, Target, Write, command::Verb};
 use crate::{
     connect::{Doing, Retry, retry, retry_code},
     error::{Error, ErrorKind, Result},
@@ -101,7 +101,7 @@ impl Target {
 
     async fn within(&self, session: &mut ClientSession, writes: &[Write<'_>]) -> std::result::Result<(), Trouble> {
         let (mut rest, mut from) = (writes, 0);
-        while let Some(command) = next_command(&mut rest) {
+        while let Some(command) = self.next_command(&mut rest) {
             let encoded = self.collection.in_transaction(&command).map_err(Trouble::Passing)?;
             let database = self.server.database(self.namespace.database());
             let run = database.run_raw_command(encoded).session(&mut *session);

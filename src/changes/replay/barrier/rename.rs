@@ -139,7 +139,7 @@ impl Dispatch {
                 options: document::EMPTY.to_vec(),
                 indexes: Vec::new(),
             };
-            return catalog::create(server, new, &collection).await;
+            return self.shared.create(new, &collection).await;
         }
         self.check_new(to, new).await?;
         let record = self.records.entry(name.clone()).or_default();

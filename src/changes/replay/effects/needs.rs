@@ -15,7 +15,7 @@ use crate::{
         key::Key,
         replay::{journal::Fetched, lane::Lane},
         shelf::{FETCHED_AT_ONCE, Shelf, Span},
-        write::{DUPLICATE_KEY, Write, must_be_inserted},
+        write::{DUPLICATE_KEY, Write},
     },
     document,
     error::Result,
@@ -94,11 +94,11 @@ impl Lane {
                 Applied::Document(document) => {
                     let digest = document_digest(&document);
                     self.record.computed.insert((needs.key.clone(), needs.last), digest);
-                    if must_be_inserted(&document) {
+                    if self.target.must_insert(&document) {
                         // Between the two writes the document is nowhere else.
                         self.record.parked.push(document.clone());
                     }
-                    push_put(&mut writes, needs.key, Cow::Owned(document));
+                    push_put(&self.target, &mut writes, needs.key, Cow::Owned(document));
                 }
                 Applied::Ambiguous | Applied::Inapplicable(_) => on_source.push(needs),
             }
@@ -135,7 +135,7 @@ impl Lane {
                 deletes.push((needs.key.clone(), Write::Delete(Cow::Borrowed(needs.raw))));
             }
             if let Some(document) = document {
-                push_put(&mut puts, needs.key.clone(), Cow::Owned(document));
+                push_put(&self.target, &mut puts, needs.key.clone(), Cow::Owned(document));
             }
             self.note_fetched(needs.raw, span);
         }
@@ -153,7 +153,7 @@ impl Lane {
         let mut puts = Vec::new();
         for document in std::mem::take(&mut self.record.parked) {
             let key = document::id(&document).map(|id| Key::of(&id).as_bytes().to_vec());
-            push_put(&mut puts, key.unwrap_or_default(), Cow::Owned(document));
+            push_put(&self.target, &mut puts, key.unwrap_or_default(), Cow::Owned(document));
         }
         self.settle(puts, &mut Unsettled::default()).await?;
         let owed = std::mem::take(&mut self.record.owed);

@@ -7,7 +7,7 @@ use crate::changes::{
     Event, Operation,
     fold::{Effect, Folded},
     replay::{lane::Lane, retold::Retold, run::Run},
-    write::{Write, must_be_inserted},
+    write::Write,
 };
 
 /// What is to be done for a document.
@@ -51,18 +51,21 @@ impl<'a> Planner<'a, '_> {
             reinsert: folded.reinsert,
             may_be_gone: self.uncertain(&key).is_some_and(|retold| retold.may_be_gone),
         };
+        let target = &self.lane.target;
         let plan = match folded.effect {
             Effect::Delete => Plan::Delete(folded.key),
-            Effect::Put(document) if folded.reinsert => Plan::Anew(folded.key, document),
+            // What has this `_id` may be elsewhere in a cluster, where it refuses nothing.
+            Effect::Put(document) if folded.reinsert || target.is_scattered() => Plan::Anew(folded.key, document),
             Effect::Put(document) if is_new(&self.run.events, folded.first) => Plan::Insert(document),
-            Effect::Put(document) if must_be_inserted(&document) => Plan::Anew(folded.key, document),
+            Effect::Put(document) if target.must_insert(&document) => Plan::Anew(folded.key, document),
             Effect::Put(document) => Plan::Change(Write::Put(document)),
             Effect::Change(chain) if !self.lane.shared.patches() => Plan::OnSource(needs(chain)),
             Effect::Change(chain) if self.uncertain(&key).is_some_and(|retold| !self.is_made_again(retold)) => {
                 Plan::OnSource(needs(chain))
             }
             Effect::Change(chain) if self.uncertain(&key).is_some() => Plan::OnTarget(needs(chain)),
-            Effect::Change(chain) => match chain.simple().filter(|_| self.plainly) {
+            // A router changes no field of a shard key by the `_id` alone.
+            Effect::Change(chain) => match chain.simple().filter(|_| self.plainly && !target.is_scattered()) {
                 Some(simple) if simple.is_empty() => Plan::Nothing,
                 Some(simple) => Plan::Change(Write::Modify(folded.key, simple.modifiers())),
                 None => Plan::OnTarget(needs(chain)),

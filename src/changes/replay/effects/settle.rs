@@ -9,7 +9,7 @@ use super::Failed;
 use crate::{
     changes::{
         replay::lane::Lane,
-        write::{DUPLICATE_KEY, IMMUTABLE_FIELD, Write, must_be_inserted},
+        write::{DUPLICATE_KEY, IMMUTABLE_FIELD, Target, Write},
     },
     error::Result,
 };
@@ -50,7 +50,7 @@ impl Lane {
                 let Some(refused) = refused.remove(&index) else { continue };
                 let write = match write {
                     // It is there already: after a kill, or because the copy was of a later time.
-                    Write::Insert(document) if refused.on_id && must_be_inserted(&document) => {
+                    Write::Insert(document) if refused.on_id && self.target.must_insert(&document) => {
                         again_keys.push(key.clone());
                         again.push(Write::Delete(Cow::Owned(document.to_vec())));
                         Write::Insert(document)
@@ -87,8 +87,13 @@ impl Lane {
 }
 
 /// The writes that put a document in the place of the one with its `_id`.
-pub(super) fn push_put<'a>(writes: &mut Vec<(Vec<u8>, Write<'a>)>, key: Vec<u8>, document: Cow<'a, [u8]>) {
-    if must_be_inserted(&document) {
+pub(super) fn push_put<'a>(
+    target: &Target,
+    writes: &mut Vec<(Vec<u8>, Write<'a>)>,
+    key: Vec<u8>,
+    document: Cow<'a, [u8]>,
+) {
+    if target.must_insert(&document) {
         writes.push((key.clone(), Write::Delete(Cow::Owned(document.to_vec()))));
         writes.push((key, Write::Insert(document)));
     } else {
