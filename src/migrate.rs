@@ -27,6 +27,7 @@ mod directory;
 mod follow;
 mod left;
 mod logs;
+mod made;
 mod memory;
 mod meter;
 mod parts;

@@ -443,13 +443,21 @@ pub async fn found(server: &Server, namespace: &Namespace) -> Result<Option<Opti
 /// # Errors
 /// What the server says.
 pub async fn options_of(server: &Server, namespace: &Namespace) -> Result<Option<Vec<u8>>> {
+    Ok(described(server, namespace).await?.map(|(_, options)| options))
+}
+
+/// Of what kind a namespace is, and with which options; none where it is not there.
+///
+/// # Errors
+/// What the server says.
+pub(crate) async fn described(server: &Server, namespace: &Namespace) -> Result<Option<(CollectionType, Vec<u8>)>> {
     let (database, name) = (namespace.database(), namespace.collection());
     let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
     let command = rawdoc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
     let infos = server.documents(database, command, &doing).await?;
     let options =
         |info: &Vec<u8>| document::find(info, b"options").map_or(document::EMPTY.to_vec(), |o| o.value.to_vec());
-    Ok(infos.first().map(options))
+    Ok(infos.first().map(|info| (collection_type(info), options(info))))
 }
 
 async fn uuid_if_allowed(server: &Server, namespace: &Namespace) -> Result<Option<[u8; 16]>> {

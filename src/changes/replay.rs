@@ -33,7 +33,7 @@ mod windows;
 mod work;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -63,6 +63,7 @@ use crate::{
     selection::Selection,
 };
 
+pub(crate) use barrier::taken;
 pub use dead_letter::{DeadLetter, read as dead_letters};
 pub use report::ReplayReport;
 
@@ -99,6 +100,9 @@ pub struct ReplayOptions {
     /// Whether it is a part of a migration, whose cutover does what no replay can: until then nothing expires on the target,
     /// and what cannot be followed is noted to be copied anew.
     pub until_cutover: bool,
+    /// The collections of the source that were made on the target besides the archive, each with the cluster times between which it
+    /// was copied, if it was.
+    pub made: HashMap<Namespace, Option<(u64, u64)>>,
     /// Which collections are sharded when they are created, in a cluster.
     pub sharding: Option<Arc<Sharding>>,
 }
@@ -131,7 +135,7 @@ pub async fn replay(
     let windows = options.archive.as_deref().map(|path| {
         let archive = ArchiveFile::open(path)?;
         let windows = Windows::read(archive.contents(), archive.name())?;
-        Ok::<_, Error>((windows, archive.contents().header().id))
+        Ok::<_, Error>((windows.with(options.made.clone()), archive.contents().header().id))
     });
     let (windows, archive_id) = windows.transpose()?.unzip();
     let windows = windows.or_else(|| capture.way_back.as_ref().map(|back| Windows::until(back.equal_at)));
@@ -233,6 +237,7 @@ pub async fn replay(
         events: count(&counts.events),
         deletes: deletes_of.values().sum(),
         deletes_of,
+        told_of: work.lanes(),
         skipped: count(&counts.skipped),
         refetched: count(&counts.refetched),
         barriers: count(&counts.barriers),

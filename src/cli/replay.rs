@@ -101,6 +101,7 @@ impl ReplayCommand {
             keep_log: self.keep_log || is_past,
             retry_dead_letters: self.retry_dead_letters,
             until_cutover: false,
+            made: std::collections::HashMap::new(),
             sharding: None,
         };
         // What is fetched from the source is of now, and not of a moment that is past.

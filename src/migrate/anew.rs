@@ -90,10 +90,12 @@ impl Migration {
                 users_and_roles: false,
                 consistent: false,
             };
+            let low = source.operation_time().await?;
             let dumped = dump(&source, options, Arc::clone(&progress), self.cancel.clone()).await?;
             if let Some(missing) = dumped.missing.first() {
                 return Err(Error::new(ErrorKind::Server, format!("not all can be copied anew: {missing}")));
             }
+            let high = source.cluster_time().await?;
             let options = RestoreOptions { selection, ..self.restore_options(Existing::Drop) };
             let archive = ArchiveFile::open_whole(&path)?;
             let archived = archive.contents().namespaces().iter();
@@ -104,6 +106,7 @@ impl Migration {
             for (name, totals) in archived {
                 self.board.copied_anew(&Namespace::parse(&name)?, totals.documents, totals.bytes);
             }
+            self.has_made(&there, (low, high))?;
             for used in [sidecar_path(&path), path] {
                 std::fs::remove_file(&used).map_err(|error| Error::io(&used, error))?;
             }

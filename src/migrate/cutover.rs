@@ -33,7 +33,8 @@ impl Migration {
         let stop = self.cancel.child_token();
         let work = async {
             let end = self.end(request).await?;
-            self.drain(end, &stop).await?;
+            let drained = self.drain(end, &stop).await?;
+            self.will_make(&drained.told_of).await?;
             let mut anew = self.copy_anew(self.not_followed().await?).await?;
             let mut mended = self.mend().await?;
             // What a collection is cannot be changed once it is there, as its collation.

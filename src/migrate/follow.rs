@@ -101,6 +101,7 @@ impl Migration {
             keep_log: false,
             retry_dead_letters: false,
             until_cutover: true,
+            made: self.made()?,
             sharding: self.sharding.clone(),
         };
         replay(&self.target, Some(&self.source), options, self.board.of_replay(), stop.clone()).await

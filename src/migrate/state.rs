@@ -1,6 +1,6 @@
 //! `migration.json`: what is moved, and how far that is. Written in one step, before what it speaks of is relied on.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,10 @@ pub(crate) struct State {
     /// The names to be written that the target had, and that were to be dropped.
     #[serde(default)]
     pub(crate) replaced: Vec<String>,
+    /// The collections of the source that a cutover has made on the target, each with the cluster times between which it was copied,
+    /// if it was.
+    #[serde(default)]
+    pub(crate) made: BTreeMap<String, Option<(u64, u64)>>,
     /// When it was begun, as RFC 3339.
     pub(crate) begun: String,
     /// How far it is.
@@ -154,6 +158,7 @@ impl State {
             shard_keys: Vec::new(),
             sharding: Vec::new(),
             replaced,
+            made: BTreeMap::new(),
             begun,
             stage: Stage::Copying,
             copied: None,

@@ -152,6 +152,7 @@ impl<'a> Move<'a> {
             retry_dead_letters: false,
             sharding: None,
             until_cutover: false,
+            made: std::collections::HashMap::new(),
         }
     }
 

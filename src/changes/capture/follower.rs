@@ -30,6 +30,10 @@ const QUEUE: usize = 1;
 /// How long a full disk is given before it is tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 
+/// How often a stream is taken up once more that somebody else seems to have taken over, and the pause before.
+const TAKEN_OVER: u32 = 3;
+const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a stream has recorded.
 #[derive(Debug)]
 pub(super) struct Followed {
@@ -54,7 +58,7 @@ pub(super) async fn follow(
     let lost = || Error::new(ErrorKind::Internal, "a stream has no store");
     let store = shared.store(index).ok_or_else(lost)?;
     let mut lanes = Vec::new();
-    let mut is_full = false;
+    let (mut is_full, mut taken_over) = (false, 0);
     loop {
         match once(&shared, index, &watch, store.clone(), &stop, &mut lanes).await {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
@@ -74,6 +78,14 @@ pub(super) async fn follow(
                     () = stop.cancelled() => return Err(nothing_lost(error)),
                 }
                 shared.set_waiting(index, false);
+            }
+            // What a predecessor that was killed had under way may arrive late.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && taken_over < TAKEN_OVER => {
+                taken_over += 1;
+                tokio::select! {
+                    () = tokio::time::sleep(TAKEN_OVER_PAUSE) => {}
+                    () = stop.cancelled() => return Err(error),
+                }
             }
             Err(error) => return Err(error),
             Ok((position, ended)) => {

@@ -11,11 +11,11 @@ use transload_format::{Collection, CollectionType};
 use super::{
     dead_letter::{DeadLetter, UNKNOWN},
     dispatch::Dispatch,
-    windows::Standing,
+    windows::{Standing, Windows},
 };
 use crate::{
     catalog::{
-        self,
+        self, Held,
         index_spec::{Author, Context, sanitize},
     },
     changes::{Event, Operation, log::EventPlace},
@@ -44,6 +44,8 @@ impl Dispatch {
         match (event.operation, target) {
             (Operation::Rename, target) => self.rename(event, &source, target, after).await?,
             (_, None) => return Ok(()),
+            // What nobody has told of was never made; what has its name on the target is somebody else's.
+            (Operation::Drop, Some(_)) if !self.knows(&source) => return Ok(()),
             (Operation::Drop, Some(target)) if !is_copied => {
                 self.drop_on_target(&source, &target).await?;
                 self.shared.progress.of(&source, &News::Dropped);
@@ -99,26 +101,35 @@ impl Dispatch {
         self.shared.keep(letters.into_iter().map(DeadLetter::healed).collect()).await
     }
 
-    /// Refuses to write into a collection of which neither the copy nor a change has told before, and that has documents on the
-    /// target: servers before 6.0 do not tell that it came into being.
-    pub(super) async fn check_new(&self, source: &Namespace, target: &Namespace) -> Result<()> {
-        if self.has_copy_of(source) || self.records.contains_key(&source.to_string()) {
-            return Ok(());
-        }
-        self.check_nobodys(source, target).await
+    /// Whether the copy, or a change, has told of a collection: then what the target has under its name is this migration's. A replay
+    /// by itself writes to what it finds.
+    pub(super) fn knows(&self, source: &Namespace) -> bool {
+        !self.shared.until_cutover || self.has_copy_of(source) || self.records.contains_key(&source.to_string())
     }
 
-    /// Refuses a collection of the target that has documents, which are somebody else's.
+    /// Refuses to write into a collection of which neither the copy nor a change has told before, and that has something on the
+    /// target: servers before 6.0 do not tell that it came into being.
+    pub(super) async fn check_new(&self, source: &Namespace, target: &Namespace) -> Result<()> {
+        if self.knows(source) { Ok(()) } else { self.check_nobodys(source, target).await }
+    }
+
+    /// Refuses a name of the target that stands for something, which is somebody else's.
     async fn check_nobodys(&self, source: &Namespace, target: &Namespace) -> Result<()> {
-        if !self.shared.until_cutover || !catalog::is_filled(&self.shared.target, target).await? {
+        if !self.shared.until_cutover || catalog::held(&self.shared.target, target).await? == Held::Nothing {
             return Ok(());
         }
-        let message = format!(
-            "{source} has come into being on the source, and the target has {target}, which is none of this migration's"
-        );
-        Err(Error::new(ErrorKind::AlreadyExists, message)
-            .with_hint("drop it there, if it is of no use, and start the same command again")
-            .at(self.shared.target.place()))
+        let others = self.records.keys().filter_map(|name| Namespace::parse(name).ok());
+        let others = others.chain(self.shared.windows.iter().flat_map(Windows::names).cloned());
+        for other in others.filter(|other| other != source) {
+            if self.shared.target_of(&other)?.as_ref() == Some(target) {
+                let message =
+                    format!("{source} has come into being on the source, and would go to {target}, as {other} does");
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .with_hint("two collections cannot go to one: begin anew with --restart, and another --rename")
+                    .at("--rename"));
+            }
+        }
+        Err(taken(source, target).at(self.shared.target.place()))
     }
 
     async fn create(
@@ -129,7 +140,8 @@ impl Dispatch {
         after: EventPlace,
     ) -> Result<()> {
         let is_there = catalog::found(&self.shared.target, target).await?.is_some();
-        let is_known = self.records.get(&source.to_string()).is_some_and(|record| record.end == after);
+        let is_known =
+            self.has_copy_of(source) || self.records.get(&source.to_string()).is_some_and(|record| record.end == after);
         if is_there && !is_known {
             self.check_nobodys(source, target).await?;
         }
@@ -266,6 +278,15 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// Something of somebody else's has a name that is to be written.
+pub(crate) fn taken(source: &Namespace, target: &Namespace) -> Error {
+    let message = format!(
+        "{source} has come into being on the source, and the target has {target}, which is none of this migration's"
+    );
+    Error::new(ErrorKind::AlreadyExists, message)
+        .with_hint("drop it there, if it is of no use, and start the same command again")
 }
 
 /// What a `collMod` changes besides when something expires; none if that is all.

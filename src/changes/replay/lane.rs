@@ -35,6 +35,8 @@ use crate::{
     progress::News,
 };
 
+/// Why changes of a collection are left out that the target has as a time series.
+const SERIES: &str = "it was a time series before: its changes have not been applied, and it has to be copied anew";
 /// Why a capped collection is left as it is.
 const CAPPED: &str =
     "it is capped: without --archive nothing tells which of its changes the copy has, and its order would be lost";
@@ -57,6 +59,8 @@ pub(super) struct Lane {
     pub(super) target: Target,
     /// Whether the target has the collection.
     is_there: bool,
+    /// Whether the target has a time series under its name, which takes no changes as they are.
+    is_series: bool,
     pub(super) is_capped: bool,
     pub(super) has_collation: bool,
     pub(super) record: LaneRecord,
@@ -83,6 +87,7 @@ impl Lane {
             }
             lane.pay().await?;
             lane.leave_capped().await?;
+            lane.leave_series().await?;
             lane.run(queue).await?;
             Ok(lane.record)
         });
@@ -97,9 +102,14 @@ impl Lane {
         target: Namespace,
         record: LaneRecord,
     ) -> Result<Self> {
-        let options = catalog::options_of(&shared.target, &target).await?;
-        let is_there = options.is_some();
-        let options = options.unwrap_or_default();
+        let mut there = catalog::described(&shared.target, &target).await?;
+        if shared.until_cutover && matches!(there, Some((CollectionType::View, _))) {
+            // It was one before: servers before 6.0 tell neither that it is gone, nor what has come in its place.
+            catalog::drop(&shared.target, &target).await?;
+            there = None;
+        }
+        let is_there = there.is_some();
+        let (kind, options) = there.unwrap_or((CollectionType::Collection, Vec::new()));
         let sharded = match shared.is_routed {
             true => sharded_as(&shared.target, &target).await?,
             false => None,
@@ -111,6 +121,7 @@ impl Lane {
         Ok(Lane {
             target,
             is_there,
+            is_series: kind == CollectionType::TimeSeries,
             is_capped: catalog::is_capped(&options),
             has_collation: document::find(&options, b"collation").is_some(),
             shared,
@@ -173,6 +184,15 @@ impl Lane {
         } else {
             Ok(())
         }
+    }
+
+    /// Leaves what is a time series on the target, and was one on the source, to be copied anew.
+    async fn leave_series(&mut self) -> Result<()> {
+        if !self.is_series {
+            return Ok(());
+        }
+        self.is_at_rest = true;
+        self.shared.keep_of_collection(DeadLetter::of_all(&self.source, SERIES)).await
     }
 
     async fn run(&mut self, mut queue: Queue) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What a replay has done.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +27,9 @@ pub struct ReplayReport {
     /// The same of each collection.
     #[serde(skip)]
     pub deletes_of: BTreeMap<Namespace, u64>,
+    /// The collections that a change has told of, in all replays of this directory.
+    #[serde(skip)]
+    pub told_of: BTreeSet<Namespace>,
     /// Events that the copy held already.
     pub skipped: u64,
     /// Documents that were fetched from the source.

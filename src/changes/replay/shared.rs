@@ -174,6 +174,7 @@ impl Shared {
         }
         if self.until_cutover {
             self.progress.warn(&format!("{namespace}: {UNTOLD_LATER}"));
+            self.progress.of(namespace, &News::NotFollowed);
             return Ok(());
         }
         self.keep_of_collection(DeadLetter::of_all(namespace, UNTOLD)).await

@@ -27,12 +27,17 @@ pub(super) enum Standing {
     After,
 }
 
+/// Collections that were made besides an archive: each with the cluster times between which it was copied, if it was.
+pub(crate) type Made = HashMap<Namespace, Option<(u64, u64)>>;
+
 /// The windows of an archive.
 #[derive(Debug)]
 pub(super) struct Windows {
     /// The cluster time before the catalog was read: what is not in the archive was not there after it.
     since: u64,
     namespaces: HashMap<Namespace, Parts>,
+    /// The collections that were made besides, by their names, each with the times between which it was copied, if it was.
+    made: Made,
     /// The collections without change events.
     untold: Vec<Namespace>,
 }
@@ -80,12 +85,18 @@ impl Windows {
             }
             namespaces.insert(name, Parts::of(namespace, since));
         }
-        Ok(Windows { since, namespaces, untold })
+        Ok(Windows { since, namespaces, made: Made::new(), untold })
+    }
+
+    /// With collections that were made, or copied once more, since.
+    #[must_use]
+    pub(super) fn with(self, made: Made) -> Self {
+        Windows { made, ..self }
     }
 
     /// Of a copy that has everything up to a time, and nothing later.
     pub(super) fn until(time: u64) -> Self {
-        Windows { since: time, namespaces: HashMap::new(), untold: Vec::new() }
+        Windows { since: time, namespaces: HashMap::new(), made: Made::new(), untold: Vec::new() }
     }
 
     /// The cluster time from which on changes are needed.
@@ -103,9 +114,14 @@ impl Windows {
         &self.untold
     }
 
-    /// Whether the archive has this collection.
+    /// The collections of the archive, and those that were made besides.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Namespace> {
+        self.namespaces.keys().chain(self.made.keys())
+    }
+
+    /// Whether the copy has this collection.
     pub(super) fn has(&self, namespace: &Namespace) -> bool {
-        self.namespaces.contains_key(namespace)
+        self.namespaces.contains_key(namespace) || self.made.contains_key(namespace)
     }
 
     /// Where a change of the document with this `_id` stands; the `_id` is only looked for where it matters.
@@ -115,6 +131,9 @@ impl Windows {
         id: impl FnOnce() -> Option<Element<'a>>,
         time: u64,
     ) -> Standing {
+        if let Some(Some(window)) = self.made.get(namespace) {
+            return standing(*window, time);
+        }
         match self.namespaces.get(namespace) {
             Some(parts) => parts.standing(id, time),
             None => standing((self.since, self.since), time),
@@ -123,8 +142,8 @@ impl Windows {
 
     /// Where a change of a collection as such stands.
     pub(super) fn of_collection(&self, namespace: &Namespace, time: u64) -> Standing {
-        let widest = self.namespaces.get(namespace).map_or((self.since, self.since), |parts| parts.widest);
-        standing(widest, time)
+        let copied = self.namespaces.get(namespace).map_or((self.since, self.since), |parts| parts.widest);
+        standing(self.made.get(namespace).copied().flatten().unwrap_or(copied), time)
     }
 }
 

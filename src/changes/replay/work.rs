@@ -9,7 +9,7 @@
 //! ```
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
 };
@@ -130,6 +130,11 @@ impl Work {
         let name = namespace.to_string();
         let found = self.recorded.lanes.iter().find(|((_, lane), _)| *lane == name);
         found.map_or((1, LaneRecord::default()), |((log, _), record)| (*log, record.clone()))
+    }
+
+    /// The collections that a change has told of.
+    pub(super) fn lanes(&self) -> BTreeSet<Namespace> {
+        self.recorded.lanes.keys().filter_map(|(_, namespace)| Namespace::parse(namespace).ok()).collect()
     }
 
     /// Where a lane is now.

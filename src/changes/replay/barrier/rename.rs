@@ -39,6 +39,8 @@ impl Dispatch {
         let mut letter = None;
         match (old, new) {
             (None, None) => {}
+            // What nobody has told of was never made.
+            (Some(_), None) if !self.knows(from) => return Ok(()),
             // It leaves what is selected.
             (Some(old), None) if !self.is_copied(from, event.time) => {
                 self.drop_on_target(from, &old).await?;
@@ -47,7 +49,7 @@ impl Dispatch {
             }
             (Some(_), None) => return Ok(()),
             // The copy has it under its new name, and perhaps another collection under the old one.
-            (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) => {
+            (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) && self.knows(from) => {
                 self.drop_on_target(from, &old).await?;
                 self.shared.progress.of(from, &News::Dropped);
                 return Ok(());
@@ -123,8 +125,10 @@ impl Dispatch {
         let server = self.shared.target.clone();
         let server = &server;
         let name = source.to_string();
+        // What nobody has told of was never made, and what has its name is somebody else's.
+        let is_there = self.knows(source) && catalog::found(server, old).await?.is_some();
         let record = self.records.entry(name.clone()).or_default();
-        if catalog::found(server, old).await?.is_none() {
+        if !is_there {
             // It was renamed before the replay was killed.
             if record.end == after {
                 return Ok(());
