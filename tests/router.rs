@@ -71,7 +71,8 @@ impl Router {
         answer: impl Fn(&Document) -> Option<Document> + Send + Sync + 'static,
     ) -> Self {
         let uri = set.member_uri(0).unwrap();
-        let member = uri.split("://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let member = uri.split("://").nth(1).unwrap().split('/').next().unwrap();
+        let member = member.rsplit('@').next().unwrap().to_owned();
         let answer: Arc<Answer> = Arc::new(answer);
         let shared = Arc::new(Shared { member, answer: Mutex::new(answer), asked: Mutex::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,6 +93,11 @@ impl Router {
     /// The connection string of a database.
     pub(crate) fn uri(&self, database: &str) -> String {
         format!("mongodb://{}/{database}", self.address)
+    }
+
+    /// Where it listens, `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// From now on, this is answered.

@@ -59,6 +59,11 @@ impl Guarded {
         format!("mongodb://{user}:{password}@{}{path}?directConnection=true&authSource=admin", self.address())
     }
 
+    /// The set itself.
+    pub(crate) fn set(&self) -> &ReplicaSet {
+        &self.set
+    }
+
     pub(crate) async fn client(&self) -> mongodb::Client {
         self.set.client().await.unwrap()
     }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     bad_indexes::careless,
     copy::Side,
+    router::Router,
     servers::{binary, guarded, own, shared},
 };
 
@@ -122,6 +123,33 @@ async fn bad_indexes_time_series_and_older_targets_are_warnings() {
         terminal.run(&["check", &empty("cli_check_new").await, &uri(&set, "cli_check_new"), "--json"]).ends_with(0);
     assert!(found(&ran, "namespaces").contains("whose changes no server tells: cli_check_new.weather"), "{ran}");
     assert!(found(&ran, "version").contains("is older than the source's"), "{ran}");
+}
+
+/// The router answers while the command runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sharding_a_target_takes_is_named_with_its_role() {
+    let terminal = Terminal::new();
+    let guarded = guarded().await;
+    let router = Router::before(guarded.set(), |command| match command.keys().next().map(String::as_str) {
+        Some("balancerStatus") => Some(doc! { "mode": "off", "ok": 1.0 }),
+        _ => None,
+    })
+    .await;
+    let source = shop("cli_check_sharding").await;
+    let user = |name: &str| format!("mongodb://{name}:{}@{}/?authSource=admin", super::PASSWORD, router.address());
+    let rename = ["--rename", "cli_check_sharding.*=copies.*", "--shard-key", "cli_check_sharding.orders=customer"];
+    let ran = terminal.run(&[&["check", &source, &user("writer"), "--json"][..], &rename].concat()).ends_with(1);
+    let privileges = found(&ran, "privileges");
+    for words in
+        ["copies: the user lacks enableSharding", "splitChunk, moveChunk", "the role 'clusterManager' on 'admin'"]
+    {
+        assert!(privileges.contains(words), "{words}: {ran}");
+    }
+    assert!(found(&ran, "sharding").contains("cli_check_sharding.orders by {customer: 1}"), "{ran}");
+    let ran = terminal.run(&[&["check", &source, &user("root"), "--json"][..], &rename].concat()).ends_with(0);
+    assert!(found(&ran, "balancer").contains("stopped"), "{ran}");
+    let ran = terminal.run(&["check", &source, "--shard-key", "cli_check_sharding.orders=customer"]).ends_with(2);
+    assert!(ran.stderr.contains("--shard-key: is about a target, and none is named"), "{ran}");
 }
 
 #[tokio::test]

@@ -289,7 +289,9 @@ async fn a_target_is_sharded_as_the_source_is_and_spread_before_anything_is_load
         let indexes = two.migration.target.state().await.indexes;
         assert!(indexes["orders"].iter().any(|spec| spec.contains("\"customer_1\"")), "{indexes:?}");
         assert_eq!(indexes["supported"], two.migration.source.state().await.indexes["supported"]);
-        two.migration.end().await;
+        assert_eq!(two.migration.end().await, 0);
+        let said = two.migration.said();
+        assert!(said.contains(&format!("sharded       {}", sharded[1])), "{said}");
     }
 }
 
