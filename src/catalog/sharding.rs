@@ -178,6 +178,8 @@ pub(crate) struct WantedKeys {
     pub(crate) keys: Vec<ShardKeyOf>,
     /// Why those of the source cannot be read.
     pub(crate) unread: Option<Error>,
+    /// Keys of the source that the target is too old for.
+    pub(crate) unfit: Vec<ShardKeyOf>,
 }
 
 /// What is to be sharded on a target: nothing where it is no cluster; what is selected of the source's sharded collections;
@@ -208,9 +210,11 @@ pub(crate) async fn wanted_keys(
     };
     for read::Sharded { namespace, key, .. } in of_source {
         let is_taken = selection.takes(&namespace) && super::is_copied(namespace.collection());
-        if is_taken && !given.iter().any(|of| of.namespace == namespace) {
-            wanted.keys.push(ShardKeyOf { namespace, key });
+        if !is_taken || given.iter().any(|of| of.namespace == namespace) {
+            continue;
         }
+        let fits = key.is_taken_by(target.version());
+        if fits { &mut wanted.keys } else { &mut wanted.unfit }.push(ShardKeyOf { namespace, key });
     }
     Ok(wanted)
 }

@@ -15,13 +15,13 @@ use crate::{
         Catalog, Entry, is_capped,
         sharding::{ShardKeyOf, wanted_keys},
     },
-    connect::{Doing, Server, Version},
+    connect::{Doing, Server},
     error::{ErrorKind, Result},
     selection::Selection,
 };
 
-/// The first release that takes a key of several fields of which one is hashed.
-const COMPOUND_HASHED: Version = Version::new(4, 4, 0);
+/// Why a key does not fit.
+const TOO_OLD: &str = "servers before 4.4 take no hashed field among others";
 /// What sharding takes besides writing.
 const OF_SHARDING: [Need; 2] = [
     Need { actions: &["enableSharding"], role: "clusterManager", on: Some("admin"), must: true },
@@ -57,6 +57,9 @@ impl Move<'_> {
         if let Some(error) = &wanted.unread {
             let remedy = "grant 'find' on the source's database 'config', or name them: --shard-key NS=KEY";
             findings.warn("sharding", format!("the source's shard keys cannot be read: {}", error.message()), remedy);
+        }
+        for of in &wanted.unfit {
+            findings.warn("sharding", format!("not sharded: {of}: {TOO_OLD}"), "name another key: --shard-key NS=KEY");
         }
         let entries: BTreeMap<String, &Entry> =
             self.catalog.entries.iter().map(|entry| (entry.namespace.to_string(), entry)).collect();
@@ -96,16 +99,13 @@ impl Move<'_> {
     /// Why a collection cannot be sharded so.
     fn why_not(&self, of: &ShardKeyOf, entry: Option<&Entry>) -> Option<&'static str> {
         let Some(entry) = entry else { return Some("there is no such collection on the source that is selected") };
-        let compound = of.key.is_hashed() && of.key.is_compound();
         match entry.collection.kind {
             CollectionType::View => Some("it is a view"),
             CollectionType::TimeSeries => Some("it is a time series, which is copied unsharded"),
             CollectionType::Collection if is_capped(&entry.collection.options) => {
                 Some("it is capped, and no such collection is sharded")
             }
-            CollectionType::Collection if compound && self.target.version() < COMPOUND_HASHED => {
-                Some("servers before 4.4 take no hashed field among others")
-            }
+            CollectionType::Collection if !of.key.is_taken_by(self.target.version()) => Some(TOO_OLD),
             CollectionType::Collection => None,
         }
     }

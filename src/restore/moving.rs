@@ -146,11 +146,11 @@ async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<
     tokio::task::spawn_blocking(work).await.unwrap_or_else(died)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, of all that a load is made of")]
 /// Loads an archive as it comes out of `input`; `name` is what messages call it.
 ///
 /// # Errors
 /// As [`restore`](super::restore).
+#[expect(clippy::too_many_arguments, reason = "one call, of all that a load is made of")]
 pub(crate) async fn load(
     name: &'static str,
     input: Box<dyn Read + Send>,

@@ -370,6 +370,42 @@ async fn what_is_copied_anew_at_the_cutover_is_sharded_anew() {
     two.migration.kill();
 }
 
+/// A server keeps values apart only within a shard.
+#[tokio::test]
+async fn a_unique_index_that_does_not_begin_with_the_key_is_told_with_the_reason() {
+    let name = "sharded_unique";
+    let (source, target) = (Cluster::default(), Cluster::default());
+    let mut two = Two::new(name, source, target.clone()).await;
+    fill(&two.migration.source, "orders", 100).await;
+    let index = doc! { "key": { "device": 1 }, "name": "device_1", "unique": true };
+    two.migration.source.run(doc! { "createIndexes": "orders", "indexes": [index] }).await;
+    two.routers.1.answer(move |command| {
+        let is_unique =
+            |index: &Bson| index.as_document().is_some_and(|index| index.get_bool("unique").unwrap_or(false));
+        let refused = command.get_str("createIndexes").is_ok_and(|name| name == "orders")
+            && command.get_array("indexes").is_ok_and(|indexes| indexes.iter().any(is_unique));
+        match refused {
+            true => Some(error(
+                67,
+                "CannotCreateIndex",
+                "cannot create unique index over { device: 1 } with shard key pattern { customer: 1 }",
+            )),
+            false => target.answer(command),
+        }
+    });
+    let _ticking = ticking(two.migration.source.set);
+    two.migration.start(&["--shard-key", "sharded_unique.orders=customer"]);
+    two.migration.until_following().await;
+    let (code, report) = two.cutover().await;
+    // The target lacks what the source has.
+    assert_eq!(code, Some(4), "{report}");
+    let failed = report["failed"].to_string();
+    assert!(failed.contains("sharded_unique.orders: index device_1: built: not done: error 67"), "{report}");
+    assert!(failed.contains("cannot create unique index over"), "{report}");
+    assert_eq!(report["documents_different"], 0, "{report}");
+    two.migration.kill();
+}
+
 #[tokio::test]
 async fn what_cannot_be_sharded_is_refused_before_anything_is_written() {
     let name = "sharded_refused";

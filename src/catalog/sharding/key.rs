@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::meaning::number,
+    connect::Version,
     document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     hex::{from_hex, hex},
@@ -15,6 +16,8 @@ use crate::{
 /// What the value of a field in a key says where its hash decides.
 const HASHED: &str = "hashed";
 const UNIQUE: &str = "unique";
+/// The first release that takes a key of several fields of which one is hashed.
+const COMPOUND_HASHED: Version = Version::new(4, 4, 0);
 
 /// By what the documents of a collection are spread over shards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +95,9 @@ impl ShardKey {
         self.fields.iter().any(|field| field.hashed)
     }
 
-    /// Whether it is made of several fields.
-    pub(crate) fn is_compound(&self) -> bool {
-        self.fields.len() > 1
+    /// Whether servers of a release take it: one hashed field among others they do since 4.4.
+    pub(crate) fn is_taken_by(&self, version: Version) -> bool {
+        version >= COMPOUND_HASHED || self.fields.len() < 2 || !self.is_hashed()
     }
 
     /// The names of its fields.
@@ -275,6 +278,7 @@ mod tests {
         let of = ShardKeyOf { namespace: Namespace::parse("shop.orders").unwrap(), key };
         let text = serde_json::to_string(&of).unwrap();
         assert_eq!(serde_json::from_str::<ShardKeyOf>(&text).unwrap(), of);
+        assert!(!of.key.is_taken_by(Version::new(4, 2, 6)) && of.key.is_taken_by(Version::new(4, 4, 0)));
         assert!(ShardKey::read(rawdoc! { "a": "2dsphere" }.as_bytes(), false).is_none());
         assert!(ShardKey::read(rawdoc! {}.as_bytes(), false).is_none());
     }
