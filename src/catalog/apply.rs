@@ -80,7 +80,8 @@ pub async fn create_all(
             .map(Ok::<_, Error>)
             .try_for_each_concurrent(parallel.max(1), async |(namespace, collection)| {
                 let what = format!("create {namespace}");
-                footprint.note(create_for(server, namespace, collection, what, &primary)).await
+                let is_again = footprint.goes_on_after_a_kill();
+                footprint.note(create_from(server, namespace, collection, what, &primary, is_again)).await
             })
             .await?;
         let databases: BTreeSet<&str> = missing.iter().map(|(namespace, _)| namespace.database()).collect();
@@ -128,6 +129,18 @@ pub(super) async fn create_for(
     what: String,
     concern: &RawDocument,
 ) -> Result<()> {
+    create_from(server, namespace, collection, what, concern, false).await
+}
+
+/// The same, where it may be `again`: a process that was killed has left the command to the server, which comes to it late.
+async fn create_from(
+    server: &Server,
+    namespace: &Namespace,
+    collection: &Collection,
+    what: String,
+    concern: &RawDocument,
+    again: bool,
+) -> Result<()> {
     let mut command = RawBuilder::new();
     command.string("create", namespace.collection());
     for option in document::elements(&collection.options) {
@@ -141,7 +154,7 @@ pub(super) async fn create_for(
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(namespace.to_string()))?;
     let doing = Doing::new(what, "createCollection", namespace.database());
     // A create that was retried meets its own first attempt.
-    ddl(server, namespace, command, &doing, &[NAMESPACE_EXISTS]).await
+    ddl_from(server, namespace, command, &doing, &[NAMESPACE_EXISTS], again).await
 }
 
 /// Runs a command that changes the catalog until it succeeds. After a retry, the codes in `done` mean that the first

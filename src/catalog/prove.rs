@@ -51,6 +51,11 @@ impl Footprint {
         Footprint { scratches, ..Footprint::default() }
     }
 
+    /// Whether what is found may be what the same work has left when it was killed.
+    pub(crate) fn goes_on_after_a_kill(&self) -> bool {
+        self.scratches.known_by.is_some()
+    }
+
     /// Runs a command, and notes it before it is sent. Only one that was not permitted has certainly changed nothing.
     ///
     /// # Errors

@@ -167,11 +167,14 @@ async fn where_nothing_can_be_followed_a_migration_is_refused_and_says_what_cure
 async fn a_capture_without_one_of_its_streams_records_the_others_and_ends_in_3() {
     let name = "uuid_captured";
     let source = filled(name).await;
+    // Else the last of these is of the time that the capture begins with.
+    tick(source.set).await;
     let router = router(source.set, "orders").await;
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("changes").display().to_string();
-    // The second goes on behind the first.
-    for events in [0, 1] {
+    // Each goes on behind the one before it.
+    let mut events = 0;
+    for run in 0..5 {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_transload"));
         command.args(["capture", &router.uri(name), &directory, "--for", "3s", "--json"]);
         let captured = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -181,12 +184,15 @@ async fn a_capture_without_one_of_its_streams_records_the_others_and_ends_in_3()
         let report = lines.iter().find(|line| line["type"] == "summary").unwrap();
         assert_eq!(report["streams"].as_array().unwrap().len(), 1, "{report}");
         assert!(report["not_followed"][0].as_str().unwrap().starts_with("uuid_captured.orders: "), "{report}");
-        // A stream begins with whatever happened at its very time.
-        assert!(report["events"].as_u64() >= Some(events), "{report}");
-        if events == 0 {
-            source.open().await.collection("events").insert_one(doc! {}).await.unwrap();
+        events += report["events"].as_u64().unwrap();
+        match run {
+            0 => drop(source.open().await.collection("events").insert_one(doc! {}).await.unwrap()),
+            // A stream of a machine that has much to do may take its time.
+            _ if events > 0 => break,
+            _ => {}
         }
     }
+    assert_eq!(events, 1);
     // Nor is what is replayed of it whole.
     let target = Side::new(shared(Release::V6_0_27).await, name);
     let target = target.set.uri().replace("/?", &format!("/{name}?"));
