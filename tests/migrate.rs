@@ -9,6 +9,7 @@ mod live;
 mod not_followed;
 mod old_scripts;
 mod refusals;
+mod regressions;
 mod sharding;
 mod stages;
 mod status;

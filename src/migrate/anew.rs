@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
+use transload_format::CollectionType;
+
 use super::{Migration, collections::Now};
 use crate::{
     archive::{ArchiveFile, Destination},
     catalog::{self, Entry, sidecar::sidecar_path},
-    changes::replay::{dead_letters, settle},
+    changes::{
+        capture::{Manifest, NotFollowed},
+        replay::{dead_letters, settle},
+    },
     dump::{DumpOptions, dump},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -22,10 +27,26 @@ impl Migration {
     pub(super) async fn not_followed(&self) -> Result<Vec<Namespace>> {
         let letters = dead_letters(&self.paths.dead_letters())?;
         let noted = letters.into_iter().filter(|letter| letter.is_of_all()).map(|letter| letter.namespace);
-        let lost = self.paths.not_followed()?.into_iter().map(|lost| lost.namespace);
+        let lost = self.not_recorded().await?.into_iter().map(|lost| lost.namespace);
         let entries = self.selected_on_source().await?.entries;
         let untold = entries.into_iter().filter(|entry| catalog::is_untold(&entry.collection));
         Ok(noted.chain(lost).chain(untold.map(|entry| entry.namespace)).collect())
+    }
+
+    /// The collections whose changes are not recorded, though servers tell them: their stream has ended, or a user who may not
+    /// watch whole databases was not told that they came into being.
+    pub(super) async fn not_recorded(&self) -> Result<Vec<NotFollowed>> {
+        let Some(manifest) = Manifest::read(self.paths.directory())? else { return Ok(Vec::new()) };
+        let mut lost = manifest.not_followed.clone();
+        for entry in self.selected_on_source().await?.entries {
+            let is_told = entry.collection.kind == CollectionType::Collection && !catalog::is_untold(&entry.collection);
+            let is_known = lost.iter().any(|one| one.namespace == entry.namespace);
+            if is_told && !is_known && !manifest.watches(&entry.namespace) {
+                let reason = "it has come into being since, and this user may watch no more than what was there";
+                lost.push(NotFollowed { namespace: entry.namespace, reason: reason.to_owned() });
+            }
+        }
+        Ok(lost)
     }
 
     /// The collections of the source that the target has as something else than they are, so that nothing can mend them.

@@ -71,7 +71,7 @@ impl Migration {
             }
             report.dead_letters = dead_letters(&self.paths.dead_letters())?.len() as u64;
             // One may have been lost since: then it was not copied anew, and is not known to be whole either.
-            report.not_followed = self.paths.not_followed()?.iter().map(ToString::to_string).collect();
+            report.not_followed = self.not_recorded().await?.iter().map(ToString::to_string).collect();
             report.ended = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
             report.outcome = report.outcome_so_far();
             Ok(report)

@@ -186,6 +186,15 @@ impl Manifest {
         self
     }
 
+    /// Whether one of the streams watches a collection.
+    pub(crate) fn watches(&self, namespace: &Namespace) -> bool {
+        self.streams.iter().any(|watch| match watch {
+            Watch::Deployment => true,
+            Watch::Database(database) => database == namespace.database(),
+            Watch::Collection(one) => one == namespace,
+        })
+    }
+
     /// Whether what a stream watches is still recorded.
     pub(crate) fn follows(&self, watch: &Watch) -> bool {
         match watch {
