@@ -108,6 +108,19 @@ enum Engine {
     Zstd(Box<zstd::bulk::Compressor<'static>>),
 }
 
+impl Engine {
+    fn of(codec: Codec) -> Self {
+        match codec {
+            Codec::None => Engine::None,
+            Codec::Deflate(level) => {
+                Engine::Deflate(Box::new(Compress::new(Compression::new(u32::from(level)), false)))
+            }
+            Codec::Zstd(level) => zstd::bulk::Compressor::new(i32::from(level))
+                .map_or(Engine::None, |compressor| Engine::Zstd(Box::new(compressor))),
+        }
+    }
+}
+
 impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Compressor({})", self.codec)
@@ -117,15 +130,7 @@ impl fmt::Debug for Compressor {
 impl Compressor {
     /// A compressor for `codec`. Where the codec's memory cannot be had, blocks are stored as they are.
     pub fn new(codec: Codec) -> Self {
-        let engine = match codec {
-            Codec::None => Engine::None,
-            Codec::Deflate(level) => {
-                Engine::Deflate(Box::new(Compress::new(Compression::new(u32::from(level)), false)))
-            }
-            Codec::Zstd(level) => zstd::bulk::Compressor::new(i32::from(level))
-                .map_or(Engine::None, |compressor| Engine::Zstd(Box::new(compressor))),
-        };
-        Compressor { codec, engine }
+        Compressor { codec, engine: Engine::of(codec) }
     }
 
     /// The codec that it was made for.
@@ -141,8 +146,14 @@ impl Compressor {
             Engine::None => None,
             Engine::Deflate(engine) => {
                 engine.reset();
-                let status = engine.compress(raw, &mut stored, FlushCompress::Finish).ok()?;
-                (status == Status::StreamEnd).then(|| usize::try_from(engine.total_out()).ok())?
+                let status = engine.compress(raw, &mut stored, FlushCompress::Finish);
+                if !matches!(status, Ok(Status::StreamEnd)) {
+                    // A stream that has found no room for its end is not forgotten by a reset (zlib-rs 0.6.8): at level 1 the
+                    // next one would lack the header of its first block, or panic.
+                    self.engine = Engine::of(self.codec);
+                    return None;
+                }
+                usize::try_from(engine.total_out()).ok()
             }
             Engine::Zstd(engine) => engine.compress_to_buffer(raw, &mut stored).ok(),
         }?;
@@ -249,6 +260,27 @@ mod tests {
                 assert_eq!(decompress(codec.id(), &stored, 100_000).expect("whole"), raw, "{codec}");
                 assert!(decompress(codec.id(), &stored, 99_999).is_err(), "{codec}: too much");
                 assert!(decompress(codec.id(), &stored, 100_001).is_err(), "{codec}: too little");
+            }
+        }
+    }
+
+    #[test]
+    fn what_did_not_shrink_leaves_nothing_behind_for_the_next_block() {
+        let mut state = 1_u64;
+        let mut noise = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 33) as u8
+        };
+        let noise: Vec<u8> = (0..65 * 16_384).map(|_| noise()).collect();
+        let raw: Vec<u8> = (0..100_000_u32).map(|i| (i % 97) as u8).collect();
+        for codec in (1..=9).map(Codec::Deflate).chain([Codec::Zstd(1)]) {
+            let mut compressor = Compressor::new(codec);
+            for len in [1_000, 19 * 16_384, 31 * 16_384, noise.len()] {
+                assert_eq!(compressor.compress(&noise[..len]), None, "{codec}");
+                let stored = compressor.compress(&raw).expect("smaller");
+                assert_eq!(decompress(codec.id(), &stored, 100_000).expect("whole"), raw, "{codec}");
             }
         }
     }
