@@ -61,6 +61,15 @@ async fn moves(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, runs: us
         command.args(["--cutover", "when-caught-up", "--verify", "none"]);
         command
     })];
+    let (left, right, path) = (from.clone(), to.clone(), folder.join("plain"));
+    contenders.push(contender("the same, --codec none", Some(path.clone()), move || {
+        let mut command = Command::new(TRANSLOAD);
+        command
+            .args(["--quiet", "migrate", &left, &right, "--include", "shop.*", "--codec", "none", "--dir"])
+            .arg(&path);
+        command.args(["--cutover", "when-caught-up", "--verify", "none"]);
+        command
+    }));
     let archive = folder.join("alone.tlz");
     let (left, path) = (from.clone(), archive.clone());
     contenders.push(contender("transload dump alone", None, move || {
