@@ -6,19 +6,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
-mod mongo_tools;
 mod race;
 
 use std::{path::PathBuf, process::Command};
 
 use bson::doc;
 use transload::{
+    bench::version_of,
     connect::{Uri, connect},
     sandbox::ReplicaSet,
     shop::{self, Shop},
 };
 
-use mongo_tools::installed;
 use race::{Arguments, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
@@ -61,7 +60,7 @@ impl Bench {
             command.arg("dump").arg(&source).arg(&path).args(["--codec", codec, "--force", "--quiet"]).args(selection);
             command
         })];
-        if installed("mongodump") {
+        if version_of("mongodump").is_some() {
             let (source, path) = (self.source.clone(), theirs.clone());
             contenders.push(contender("mongodump", Some(theirs), move || {
                 let mut command = Command::new("mongodump");
@@ -91,7 +90,7 @@ impl Bench {
             command.args((!indexes).then_some("--no-indexes"));
             command
         })];
-        if installed("mongodump") && installed("mongorestore") {
+        if version_of("mongodump").is_some() && version_of("mongorestore").is_some() {
             let mut dump = Command::new("mongodump");
             dump.arg(format!("--uri={}", self.source)).args(["--db=shop", "--gzip", "--quiet"]);
             dump.arg(format!("--out={}", theirs.display())).args(collection.map(|name| format!("--collection={name}")));

@@ -8,16 +8,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
-mod mongo_tools;
 mod race;
 
 use std::{path::Path, process::Command, time::Instant};
 
 use bson::{Document, doc};
 use futures_util::{StreamExt, stream};
-use transload::sandbox::ReplicaSet;
+use transload::{bench::version_of, sandbox::ReplicaSet};
 
-use mongo_tools::installed;
 use race::{Arguments, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
@@ -48,7 +46,7 @@ async fn small_collections(source: &ReplicaSet, target: &ReplicaSet, folder: &Pa
         command.arg("restore").arg(&path).arg(&uri).arg("--quiet");
         command
     })];
-    if installed("mongodump") && installed("mongorestore") {
+    if version_of("mongodump").is_some() && version_of("mongorestore").is_some() {
         let mut dump = Command::new("mongodump");
         dump.arg(format!("--uri={}", source.uri())).args(["--db=small", "--gzip", "--quiet"]);
         assert!(dump.arg(format!("--out={}", theirs.display())).status().expect("started").success());

@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
-mod mongo_tools;
 mod race;
 
 use std::{
@@ -21,14 +20,14 @@ use std::{
 
 use bson::{Document, doc};
 use transload::{
+    bench::{usage_of, version_of},
     connect::{Uri, connect},
     migrate::{Status, status},
     sandbox::ReplicaSet,
     shop::{self, Shop},
 };
 
-use mongo_tools::installed;
-use race::{Arguments, TRANSLOAD, contender, observe, race, servers};
+use race::{Arguments, TRANSLOAD, contender, race, servers};
 
 /// Tasks that write, each one write after the other.
 const WRITERS: u64 = 8;
@@ -86,7 +85,7 @@ async fn moves(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, runs: us
         command.arg("restore").arg(&path).arg(&right).arg("--quiet");
         command
     }));
-    if installed("mongodump") && installed("mongorestore") {
+    if version_of("mongodump").is_some() && version_of("mongorestore").is_some() {
         let best = "--numParallelCollections=3 --numInsertionWorkersPerCollection=4";
         for (name, dump, restore) in
             [("mongodump | mongorestore", "", ""), ("the same, best flags", "--numParallelCollections=3", best)]
@@ -166,7 +165,7 @@ async fn live(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, writes: u
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let rate = (written.load(Ordering::Relaxed) - since.1) as f64 / since.0.elapsed().as_secs_f64();
-    let (peak_kib, _) = observe(&process).unwrap_or_default();
+    let peak_bytes = usage_of(process.id()).map_or(0, |usage| usage.peak_bytes);
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         writer.await.expect("a writer");
@@ -186,5 +185,5 @@ async fn live(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, writes: u
         "  lag in the 20 s after that: {worst} s at most (of the source's time); cutover without verify: {:.1} s",
         cut.as_secs_f64()
     );
-    println!("  {} MiB peak", peak_kib / 1024);
+    println!("  {} MiB peak", peak_bytes >> 20);
 }

@@ -2,11 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::Command,
 };
 
-use transload::sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary};
+use transload::{
+    bench::{Spread, timed},
+    sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
+};
 
 pub(crate) const TRANSLOAD: &str = env!("CARGO_BIN_EXE_transload");
 
@@ -39,7 +41,7 @@ pub(crate) async fn servers() -> (ReplicaSet, ReplicaSet) {
 /// One run of a process.
 pub(crate) struct Run {
     seconds: f64,
-    peak_kib: u64,
+    peak_bytes: u64,
     cpu_seconds: f64,
     bytes: u64,
 }
@@ -73,7 +75,7 @@ pub(crate) async fn race<F: Future<Output = ()>>(
                 let _ = std::fs::remove_dir_all(output);
                 let _ = std::fs::remove_file(output);
             }
-            let mut run = time((contender.command)());
+            let mut run = time((contender.command)()).await;
             run.bytes = contender.output.as_deref().map_or(0, size);
             // The first round warms the server and the caches.
             if round > 0 {
@@ -89,7 +91,7 @@ pub(crate) async fn race<F: Future<Output = ()>>(
             contender.name,
             contender.seconds(),
             contender.median(|run| run.cpu_seconds),
-            contender.median(|run| run.peak_kib as f64) as u64 / 1024,
+            contender.median(|run| run.peak_bytes as f64) as u64 >> 20,
             match contender.median(|run| run.bytes as f64) as u64 {
                 0 => String::new(),
                 bytes => format!("{:.1} MB", bytes as f64 / 1e6),
@@ -106,38 +108,16 @@ impl Contender {
     }
 
     fn median(&self, of: impl Fn(&Run) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.runs.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+        Spread::of(self.runs.iter().map(of)).median
     }
 }
 
-fn time(mut command: Command) -> Run {
-    let begun = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("started");
-    let (mut peak_kib, mut cpu_seconds) = (0, 0.0);
-    let status = loop {
-        (peak_kib, cpu_seconds) = observe(&child).unwrap_or((peak_kib, cpu_seconds));
-        match child.try_wait().expect("a child") {
-            Some(status) => break status,
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    };
-    assert!(status.success(), "{command:?} failed");
-    Run { seconds: begun.elapsed().as_secs_f64(), peak_kib, cpu_seconds, bytes: 0 }
-}
-
-/// Peak memory and processor time of a process that is running, by /proc.
-pub(crate) fn observe(child: &Child) -> Option<(u64, f64)> {
-    let folder = PathBuf::from(format!("/proc/{}", child.id()));
-    let status = std::fs::read_to_string(folder.join("status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let peak = peak.trim().trim_end_matches(" kB").parse().ok()?;
-    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    // User and system time in ticks, which Linux fixes at 100 a second.
-    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some((peak, ticks / 100.0))
+async fn time(command: Command) -> Run {
+    let line = format!("{command:?}");
+    let ended = timed(command, b"").await.expect("started");
+    assert!(ended.status.success(), "{line} failed: {}", ended.stderr);
+    let (peak_bytes, cpu_seconds) = ended.usage.map_or((0, 0.0), |usage| (usage.peak_bytes, usage.cpu_seconds));
+    Run { seconds: ended.seconds, peak_bytes, cpu_seconds, bytes: 0 }
 }
 
 fn size(path: &Path) -> u64 {

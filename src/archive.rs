@@ -2,12 +2,14 @@
 
 mod failure;
 mod output;
+mod ring;
 mod sink;
 mod source;
 mod unfinished;
 
 pub use failure::archive_failure;
 pub use output::{Destination, Output, partial_name};
+pub use ring::Ring;
 pub(crate) use sink::new_id;
 pub use sink::{Cut, Sink, Written};
 pub use source::{ArchiveFile, PendingBatch, Streamed, stream};

@@ -1,6 +1,7 @@
 //! The command line: flags to options, a verb, its outcome to output and exit code.
 
 mod arguments;
+mod bench;
 mod capture;
 mod check;
 mod completions;
@@ -74,6 +75,7 @@ enum Command {
     Verify(verify::VerifyCommand),
     Recover(recover::RecoverCommand),
     Indexes(indexes::IndexesCommand),
+    Bench(bench::BenchCommand),
     Demo(demo::DemoCommand),
     Completions(completions::CompletionsCommand),
 }
@@ -135,6 +137,7 @@ impl Command {
             Command::Verify(command) => command.run(output, cancel).await,
             Command::Recover(command) => command.run(output, cancel).await,
             Command::Indexes(command) => command.run(output, cancel).await,
+            Command::Bench(command) => command.run(output, cancel).await,
             Command::Demo(command) => command.run(output, cancel).await,
             Command::Completions(command) => command.run(),
         }

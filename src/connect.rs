@@ -225,6 +225,11 @@ impl Server {
         self.uri.to_string()
     }
 
+    /// Its connection string, for a process that is to connect to it, too.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// Patience for a piece of work with this deployment: an election takes ten seconds or so, a restart a minute.
     pub fn patience(&self) -> Patience {
         Patience::new(self.patience, Arc::clone(&self.retries))

@@ -20,13 +20,14 @@ use tokio_util::sync::CancellationToken;
 use transload_format::{Codec, Origin};
 
 use crate::{
-    archive::{Cut, Destination, Sink, Written, partial_name},
+    archive::{Cut, Destination, Sink, Written, new_id, partial_name},
     catalog::{Catalog, Entry},
     connect::Server,
     error::{Error, ErrorKind, Result},
     progress::Progress,
     report::{Consistency, DumpReport, namespaces},
     selection::Selection,
+    timing::Timing,
 };
 use plan::Plan;
 use sidecar::bad_indexes;
@@ -71,6 +72,20 @@ pub async fn dump(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
+    measured(server, options, Timing::default(), progress, cancel).await
+}
+
+/// The same, with its stages measured.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) async fn measured(
+    server: &Server,
+    options: DumpOptions,
+    timing: Timing,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<DumpReport> {
     let begun = Instant::now();
     let retries_before = server.retries();
     check_sidecar(&options.destination)?;
@@ -88,7 +103,8 @@ pub async fn dump(
     catalog.warnings.iter().for_each(|warning| progress.warn(warning));
     catalog.missing.iter().for_each(|missing| progress.warn(&format!("missing: {missing}")));
     let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
-    let (sink, writer) = Sink::begin(&options.destination, options.codec, origin(server), since, collections)?;
+    let (id, codec) = (new_id()?, options.codec);
+    let (sink, writer) = Sink::begin_as(id, &options.destination, codec, origin(server), since, collections, timing)?;
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
     progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
     let Catalog { entries, left_out, warnings, missing } = catalog;
@@ -174,7 +190,9 @@ fn how_far(error: Error, cut: &Cut, destination: &Destination) -> Error {
     }
     let done = format!("{} documents in {} bytes", cut.documents, cut.bytes);
     let left = match destination {
-        Destination::Stdout => format!("{done} were written to it, which are no whole archive"),
+        Destination::Stdout | Destination::Nothing | Destination::Memory => {
+            format!("{done} were written to it, which are no whole archive")
+        }
         Destination::File { path, .. } if !partial_name(path).exists() => {
             format!("{} is whole, but a crash of the machine may still undo its name", path.display())
         }

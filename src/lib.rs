@@ -19,9 +19,10 @@
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
 //! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
 //! - [`changes`] records what happens on a server meanwhile, and applies it to a copy.
-//! - `batch` holds documents under one memory budget; `rate` and `brake` hold work back; `cpu` computes beside the async runtime.
+//! - `batch` holds documents under one memory budget; `rate` and `brake` hold work back; `cpu` computes beside the async runtime;
+//!   `timing` sums up where the time goes, for `bench` alone.
 //! - The verbs [`dump`], [`restore`], [`changes::capture`], [`changes::replay`], [`verify`], [`preflight`] (`check`), [`inspect`],
-//!   [`recover`], [`indexes`] and [`demo`], and [`migrate`], which is made of the others, put these together, tell a [`progress`] listener what they do, and give back a
+//!   [`recover`], [`indexes`], [`bench`](mod@bench) and [`demo`], and [`migrate`], which is made of the others, put these together, tell a [`progress`] listener what they do, and give back a
 //!   [`report`]. [`cli`] is the only module that prints.
 //! - [`document`] and [`extjson`] read raw BSON by its bytes; [`sandbox`] runs throwaway servers, and [`shop`] is the
 //!   data set to try and measure with.
@@ -41,6 +42,7 @@
 
 pub mod archive;
 mod batch;
+pub mod bench;
 mod brake;
 pub mod catalog;
 pub mod changes;
@@ -71,4 +73,5 @@ pub mod sandbox;
 pub mod scan;
 pub mod selection;
 pub mod shop;
+mod timing;
 pub mod verify;

@@ -27,6 +27,16 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(&target).map_err(fail)
 }
 
+/// The same where there is to be no file yet.
+///
+/// # Errors
+/// When there is one, and what the operating system says.
+pub(crate) fn put_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fail = |error| Error::io(path, error);
+    staged(path, bytes).map_err(fail)?.persist_noclobber(path).map_err(|failed| fail(failed.error))?;
+    sync_folder(path).map_err(fail)
+}
+
 /// The same for a file that is locked as long as what is given back is kept: whoever sees it under its name sees it
 /// locked. Unless it `may_replace` the file that is there, there must be none.
 ///

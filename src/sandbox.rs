@@ -16,6 +16,7 @@ mod server_binary;
 mod startup;
 mod wheel;
 
+pub(crate) use directory::Directory;
 pub use options::{ReplicaSetOptions, RootUser};
 pub use release::Release;
 pub use replica_set::ReplicaSet;

@@ -1,6 +1,7 @@
 //! The program as its users meet it: what it prints, where, and with which exit code it ends.
 
 mod archives;
+mod benching;
 mod capturing;
 mod changing;
 mod checking;

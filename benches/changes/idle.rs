@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bson::doc;
+use transload::bench::usage_of;
 
-use crate::{Bench, race::observe};
+use crate::Bench;
 
 const SECONDS: u64 = 30;
 
@@ -34,16 +35,16 @@ pub(crate) async fn watch(bench: &Bench) {
         ["insert", "query", "update", "delete", "getmore", "command"]
             .map(|name| of(name).expect("a counter").parse::<i64>().expect("a number"))
     };
-    let before = (counters().await, observe(&capture), observe(&replay));
+    let before = (counters().await, usage_of(capture.id()), usage_of(replay.id()));
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
-    let after = (counters().await, observe(&capture), observe(&replay));
+    let after = (counters().await, usage_of(capture.id()), usage_of(replay.id()));
     println!("nothing happens for {SECONDS} s");
     for (name, before, after) in [("transload capture", before.1, after.1), ("transload replay", before.2, after.2)] {
-        let ((_, before), (peak, after)) = (before.expect("running"), after.expect("running"));
+        let (before, after) = (before.expect("running"), after.expect("running"));
         println!(
             "  {name:<26} {:>6.2} % of a core, {} MiB peak",
-            (after - before) / SECONDS as f64 * 100.0,
-            peak / 1024
+            (after.cpu_seconds - before.cpu_seconds) / SECONDS as f64 * 100.0,
+            after.peak_bytes >> 20
         );
     }
     let names = ["inserts", "queries", "updates", "deletes", "getMores", "commands"];

@@ -194,6 +194,15 @@ impl BlockHeader {
     }
 }
 
+/// A step of packing a block, for who wants to know how long each takes: this crate has no clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Counting and digesting documents, and summing up their bytes, raw or stored.
+    Checksum,
+    /// Compressing them.
+    Compress,
+}
+
 /// A block that has no place in an archive yet: compressed and summed up, ready for the writer.
 #[derive(Clone, Debug)]
 pub struct PackedBlock {
@@ -208,12 +217,26 @@ impl PackedBlock {
     /// # Errors
     /// When `raw` is empty, above a limit, or not whole documents.
     pub fn pack(subject: Subject, raw: Vec<u8>, compressor: &mut Compressor) -> Result<Self, Problem> {
+        Self::pack_in_steps(subject, raw, compressor, |_| ())
+    }
+
+    /// The same; `done` is told of each step when it is done.
+    ///
+    /// # Errors
+    /// As [`pack`](PackedBlock::pack).
+    pub fn pack_in_steps(
+        subject: Subject,
+        raw: Vec<u8>,
+        compressor: &mut Compressor,
+        mut done: impl FnMut(Step),
+    ) -> Result<Self, Problem> {
         let raw_len = u32::try_from(raw.len()).unwrap_or(u32::MAX);
         limit("the raw length of the block", MAX_BLOCK_LEN, raw_len)?;
         let tally = Tally::of(&raw)?;
         let mut header = Self::header(subject, &raw, raw_len);
         (header.count, header.digest) = (tally.count, tally.digest);
-        let packed = Self::store(header, raw, compressor);
+        done(Step::Checksum);
+        let packed = Self::store(header, raw, compressor, done);
         packed.header.check()?;
         Ok(packed)
     }
@@ -228,7 +251,7 @@ impl PackedBlock {
     ) -> Result<Self, Problem> {
         let raw_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
         let header = BlockHeader { record, skippable, count: 1, ..Self::header(subject, &body, raw_len) };
-        let packed = Self::store(header, body, compressor);
+        let packed = Self::store(header, body, compressor, |_| ());
         packed.header.check()?;
         Ok(packed)
     }
@@ -251,13 +274,16 @@ impl PackedBlock {
         }
     }
 
-    fn store(mut header: BlockHeader, raw: Vec<u8>, compressor: &mut Compressor) -> Self {
-        let Some(stored) = compressor.compress(&raw) else {
+    fn store(mut header: BlockHeader, raw: Vec<u8>, compressor: &mut Compressor, mut done: impl FnMut(Step)) -> Self {
+        let compressed = compressor.compress(&raw);
+        done(Step::Compress);
+        let Some(stored) = compressed else {
             return PackedBlock { header, stored: raw };
         };
         header.codec = compressor.codec().id();
         header.stored_len = u32::try_from(stored.len()).unwrap_or(u32::MAX);
         header.stored_crc = crc32fast::hash(&stored);
+        done(Step::Checksum);
         PackedBlock { header, stored }
     }
 

@@ -271,7 +271,7 @@ mod tests {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (state >> 33) as u8
+            state.to_le_bytes()[4]
         };
         let noise: Vec<u8> = (0..65 * 16_384).map(|_| noise()).collect();
         let raw: Vec<u8> = (0..100_000_u32).map(|i| (i % 97) as u8).collect();

@@ -34,7 +34,7 @@ mod walker;
 mod wire;
 mod writer;
 
-pub use block::{BlockHeader, Kind, PackedBlock, ProvenBlock, StoredBlock, Subject};
+pub use block::{BlockHeader, Kind, PackedBlock, ProvenBlock, Step, StoredBlock, Subject};
 pub use codec::{Codec, CodecId, Compressor};
 pub use contents::{BlockEntry, Contents, Namespace, Part};
 pub use digest::{Documents, Tally, document_digest};

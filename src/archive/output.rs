@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Ring;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where an archive goes to.
@@ -20,6 +21,10 @@ pub enum Destination {
     },
     /// Standard output.
     Stdout,
+    /// Nowhere: what is written is gone. To measure with.
+    Nothing,
+    /// Memory that is used over and over, so that it does not grow with the archive. To measure with.
+    Memory,
 }
 
 impl Destination {
@@ -28,6 +33,8 @@ impl Destination {
         match self {
             Destination::File { path, .. } => path.display().to_string(),
             Destination::Stdout => "standard output".to_owned(),
+            Destination::Nothing => "nothing".to_owned(),
+            Destination::Memory => "memory".to_owned(),
         }
     }
 
@@ -35,7 +42,7 @@ impl Destination {
     pub fn unfinished_name(&self) -> String {
         match self {
             Destination::File { path, .. } => partial_name(path).display().to_string(),
-            Destination::Stdout => self.name(),
+            Destination::Stdout | Destination::Nothing | Destination::Memory => self.name(),
         }
     }
 
@@ -67,6 +74,8 @@ impl Destination {
         self.check()?;
         let (path, replace) = match self {
             Destination::Stdout => return Ok(Output::Stdout(io::stdout())),
+            Destination::Nothing => return Ok(Output::Nothing),
+            Destination::Memory => return Ok(Output::Memory(Ring::new())),
             Destination::File { path, replace } => (path, *replace),
         };
         let partial = partial_name(path);
@@ -157,6 +166,10 @@ pub enum Output {
     },
     /// Standard output.
     Stdout(io::Stdout),
+    /// Nowhere.
+    Nothing,
+    /// Memory.
+    Memory(Ring),
 }
 
 impl Output {
@@ -167,6 +180,7 @@ impl Output {
     pub fn publish(mut self) -> Result<()> {
         match &mut self {
             Output::Stdout(out) => out.flush().map_err(|error| Error::io("standard output", error)),
+            Output::Nothing | Output::Memory(_) => Ok(()),
             Output::File { file, partial, path, replace } => {
                 file.sync_all().map_err(|error| Error::io(&partial, error))?;
                 if *replace {
@@ -185,6 +199,8 @@ impl Write for Output {
         match self {
             Output::File { file, .. } => file.write(bytes),
             Output::Stdout(out) => out.write(bytes),
+            Output::Nothing => Ok(bytes.len()),
+            Output::Memory(ring) => Ok(ring.write(bytes)),
         }
     }
 
@@ -192,6 +208,7 @@ impl Write for Output {
         match self {
             Output::File { file, .. } => file.flush(),
             Output::Stdout(out) => out.flush(),
+            Output::Nothing | Output::Memory(_) => Ok(()),
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinHandle,
 };
 use transload_format::{
-    ArchiveId, Checkpoint, Codec, Collection, Compressor, Contents, Kind, Origin, PackedBlock, PartBegun, Record,
+    ArchiveId, Checkpoint, Codec, Collection, Compressor, Contents, Kind, Origin, PackedBlock, PartBegun, Record, Step,
     Subject, Writer,
 };
 
@@ -26,6 +26,7 @@ use crate::{
     cpu::{self, Pending},
     document::EMPTY,
     error::{Error, ErrorKind, Result},
+    timing::{Stage, Timing, Watch},
 };
 
 /// Hand-overs that wait for the writer. The memory budget bounds their bytes.
@@ -39,6 +40,7 @@ pub struct Sink {
     /// The number of parts begun, of each namespace. Held while a part's record is handed over, so that the records
     /// come in the order of their numbers.
     parts: Arc<Vec<(Mutex<()>, AtomicU32)>>,
+    timing: Timing,
 }
 
 enum Item {
@@ -82,10 +84,10 @@ impl Sink {
         since: u64,
         collections: Vec<Collection>,
     ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
-        Sink::begin_as(new_id()?, destination, codec, origin, since, collections)
+        Sink::begin_as(new_id()?, destination, codec, origin, since, collections, Timing::default())
     }
 
-    /// The same of an archive with this id.
+    /// The same of an archive with this id, whose making is measured.
     ///
     /// # Errors
     /// As [`begin`](Sink::begin).
@@ -96,17 +98,18 @@ impl Sink {
         origin: Origin,
         since: u64,
         collections: Vec<Collection>,
+        timing: Timing,
     ) -> Result<(Self, JoinHandle<Result<Written, Cut>>)> {
         let name = destination.unfinished_name();
         let parts = collections.iter().map(|_| 0).collect();
         let output = destination.open()?;
-        let (sink, items) = Sink::new(codec, parts);
+        let (sink, items) = Sink::new(codec, parts, timing.clone());
         let handle = tokio::task::spawn_blocking(move || {
             let failed = |error| Cut { documents: 0, bytes: 0, failure: Some(archive_failure(&name, error)) };
             let mut writer = Writer::new(output, id, codec).map_err(failed)?;
             let announced =
                 announce(&mut writer, origin, since, collections).map_err(|error| archive_failure(&name, error));
-            run(writer, announced, items, &name)
+            run(writer, announced, items, &name, &timing)
         });
         Ok((sink, handle))
     }
@@ -124,17 +127,23 @@ impl Sink {
         let parts = contents.namespaces().iter().map(|namespace| namespace.parts.len()).collect();
         let output = Output::reopen(path, contents.offset())?;
         let writer = Writer::resume(output, contents, codec).map_err(|error| archive_failure(&name, error))?;
-        let (sink, items) = Sink::new(codec, parts);
-        let handle = tokio::task::spawn_blocking(move || run(writer, Ok(()), items, &name));
+        let timing = Timing::default();
+        let (sink, items) = Sink::new(codec, parts, timing.clone());
+        let handle = tokio::task::spawn_blocking(move || run(writer, Ok(()), items, &name, &timing));
         Ok((sink, handle))
     }
 
     /// `parts` is how many each namespace has already.
-    fn new(codec: Codec, parts: Vec<usize>) -> (Self, mpsc::Receiver<Item>) {
+    fn new(codec: Codec, parts: Vec<usize>, timing: Timing) -> (Self, mpsc::Receiver<Item>) {
         let (queue, items) = mpsc::channel(QUEUE);
         let count = |parts| AtomicU32::new(u32::try_from(parts).unwrap_or(u32::MAX));
         let parts = parts.into_iter().map(|parts| (Mutex::new(()), count(parts))).collect();
-        (Sink { queue, codec, parts: Arc::new(parts) }, items)
+        (Sink { queue, codec, parts: Arc::new(parts), timing }, items)
+    }
+
+    /// A watch for who hands over, if this archive's making is measured.
+    pub(crate) fn watch(&self) -> Watch {
+        self.timing.watch()
     }
 
     /// Begins a part of a namespace, and gives its number.
@@ -158,7 +167,8 @@ impl Sink {
     pub async fn documents(&self, namespace: u32, part: u32, batch: Batch) -> Result<()> {
         let subject = Subject { kind: Kind::Documents, namespace, part };
         let (codec, Batch { documents, permit }) = (self.codec, batch);
-        let pending = cpu::run(move || pack(subject, documents, codec));
+        let timing = self.timing.clone();
+        let pending = cpu::run(move || pack(subject, documents, codec, timing.watch()));
         self.hand_over(Item::Block(pending, permit)).await
     }
 
@@ -203,8 +213,16 @@ pub(crate) fn new_id() -> Result<ArchiveId> {
 }
 
 /// Writes what comes, and gives a finished archive its name.
-fn run(mut writer: Writer<Output>, begun: Result<()>, items: mpsc::Receiver<Item>, name: &str) -> Result<Written, Cut> {
-    let written = begun.and_then(|()| write(&mut writer, items, name));
+fn run(
+    mut writer: Writer<Output>,
+    begun: Result<()>,
+    items: mpsc::Receiver<Item>,
+    name: &str,
+    timing: &Timing,
+) -> Result<Written, Cut> {
+    let mut watch = timing.watch();
+    let written = begun.and_then(|()| write(&mut writer, items, name, &mut watch));
+    watch.lap(Stage::Write);
     let contents = writer.contents();
     let (documents, bytes) = (contents.totals().documents, contents.offset());
     let finished = match written {
@@ -216,6 +234,7 @@ fn run(mut writer: Writer<Output>, begun: Result<()>, items: mpsc::Receiver<Item
         finished.out.publish()?;
         Ok(Written { contents: finished.contents, bytes: finished.len })
     });
+    watch.lap(Stage::Write);
     published.map_err(|error| Cut { documents, bytes, failure: Some(error) })
 }
 
@@ -224,7 +243,7 @@ fn stopped() -> Error {
     Error::new(ErrorKind::Internal, "the archive is no longer written")
 }
 
-fn pack(subject: Subject, documents: Vec<u8>, codec: Codec) -> Result<PackedBlock> {
+fn pack(subject: Subject, documents: Vec<u8>, codec: Codec, mut watch: Watch) -> Result<PackedBlock> {
     thread_local! {
         static COMPRESSOR: std::cell::RefCell<Option<Compressor>> = const { std::cell::RefCell::new(None) };
     }
@@ -233,7 +252,13 @@ fn pack(subject: Subject, documents: Vec<u8>, codec: Codec) -> Result<PackedBloc
             *kept = None;
         }
         let compressor = kept.get_or_insert_with(|| Compressor::new(codec));
-        PackedBlock::pack(subject, documents, compressor)
+        let done = |step| {
+            watch.lap(match step {
+                Step::Checksum => Stage::Checksum,
+                Step::Compress => Stage::Compress,
+            });
+        };
+        PackedBlock::pack_in_steps(subject, documents, compressor, done)
             .map_err(|problem| Error::new(ErrorKind::Server, format!("the server sent what is no document: {problem}")))
     })
 }
@@ -257,11 +282,15 @@ fn announce(
 }
 
 /// Writes what is handed over; whether all of it was, so that the archive may be finished.
-fn write(writer: &mut Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str) -> Result<bool> {
-    while let Some(item) = items.blocking_recv() {
+fn write(writer: &mut Writer<Output>, mut items: mpsc::Receiver<Item>, name: &str, watch: &mut Watch) -> Result<bool> {
+    loop {
+        watch.lap(Stage::Write);
+        let Some(item) = items.blocking_recv() else { return Ok(false) };
+        watch.restart();
         let written = match item {
             Item::Block(pending, permit) => {
                 let block = pending.wait_blocking()?;
+                watch.restart();
                 let written = writer.block(block);
                 drop(permit);
                 written
@@ -273,5 +302,4 @@ fn write(writer: &mut Writer<Output>, mut items: mpsc::Receiver<Item>, name: &st
         };
         written.map_err(|error| archive_failure(name, error))?;
     }
-    Ok(false)
 }

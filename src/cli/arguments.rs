@@ -38,6 +38,19 @@ pub(super) struct SelectionArguments {
 }
 
 impl SelectionArguments {
+    /// Whether nothing is said of which.
+    pub(super) fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty() && self.collections_file.is_none()
+    }
+
+    /// The flags once more, as one writes them.
+    pub(super) fn words(&self) -> Vec<String> {
+        let file = self.collections_file.iter().map(|path| ("collections-file", path.display().to_string()));
+        let globs = |name, globs: &[String]| globs.iter().map(|glob| (name, glob.clone())).collect::<Vec<_>>();
+        let all = globs("include", &self.include).into_iter().chain(globs("exclude", &self.exclude)).chain(file);
+        all.map(|(name, value)| format!("--{name} '{}'", value.replace('\'', r"'\''"))).collect()
+    }
+
     pub(super) fn options(self, rename: Vec<String>, default_database: Option<String>) -> SelectionOptions {
         SelectionOptions {
             include: self.include,
@@ -169,6 +182,14 @@ pub(super) fn is_server(argument: &str) -> bool {
 
 fn is_connection_string(argument: &str) -> bool {
     ["mongodb://", "mongodb+srv://"].iter().any(|scheme| argument.starts_with(scheme))
+}
+
+/// How much of the shop, the data set to try and to measure with.
+pub(super) fn scale(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if (0.0001..=1000.0).contains(&scale) => Ok(scale),
+        _ => Err("a number from 0.0001 to 1000".to_owned()),
+    }
 }
 
 /// A duration as `200ms`, `90s`, `10m` or `2h`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Output, migrate, table::Table};
+use super::{Outcome, Output, arguments::scale, migrate, table::Table};
 use crate::{
     demo::{DemoOptions, DemoReport, demo},
     error::Result,
@@ -22,13 +22,6 @@ pub(super) struct DemoCommand {
     /// How many cursors and insert commands to have in flight at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
     parallel: u16,
-}
-
-fn scale(text: &str) -> std::result::Result<f64, String> {
-    match text.parse() {
-        Ok(scale) if (0.0001..=1000.0).contains(&scale) => Ok(scale),
-        _ => Err("a number from 0.0001 to 1000".to_owned()),
-    }
 }
 
 impl DemoCommand {

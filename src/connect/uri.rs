@@ -3,7 +3,7 @@
 //! Passwords end up in `ps`, in logs and in error messages when a string is passed around. [`Uri`] shows its hosts
 //! and its database and nothing else; only [`super::connect`] reads the whole.
 
-use std::{env, fmt, fs, path::Path};
+use std::{env, fmt, fs, path::Path, process::Command};
 
 use super::ENCODE;
 use crate::error::{Error, ErrorKind, Result};
@@ -143,8 +143,19 @@ impl Uri {
         }
     }
 
+    /// Puts the string into a variable of a process that is to be started.
+    pub(crate) fn hand_to(&self, command: &mut Command, variable: &str) {
+        command.env(variable, self.reveal());
+    }
+
+    /// The string as a configuration of mongo-tools, which is YAML.
+    pub(crate) fn as_tool_configuration(&self) -> Vec<u8> {
+        // A JSON string is a YAML string.
+        format!("uri: {}\n", serde_json::Value::from(self.reveal())).into_bytes()
+    }
+
     /// Takes everything secret out of a text that was made from the string.
-    pub(super) fn redact(&self, text: &str) -> String {
+    pub(crate) fn redact(&self, text: &str) -> String {
         let credentials = self.credentials().unwrap_or_default();
         let password = credentials.split_once(':').map_or("", |(_, password)| password);
         let options = self.0.split_once('?').map_or("", |(_, options)| options);

@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::{News, Progress},
     scan::{PartScan, check_identity},
+    timing::{Stage, Watch},
 };
 
 /// Bytes at which a block is closed. A block is one insert command when it is restored, and servers take commands of
@@ -187,36 +188,39 @@ impl Shared {
                 None => scan.at_any_time(),
             };
         }
-        let (mut block, mut count) = (Vec::new(), 0);
+        let (mut block, mut count, mut watch) = (Vec::new(), 0, readers.sink.watch());
         loop {
             let delivered = match scan.next().await {
                 Ok(delivered) => delivered,
                 Err(error) if scan.is_lost() => return Err(error.of_kind(ErrorKind::NotFound)),
                 Err(error) => return Err(self.lost(entry).await?.unwrap_or(error)),
             };
+            watch.lap(Stage::Server);
             let Some(delivered) = delivered else { break };
             for document in delivered.documents()? {
                 count += 1;
                 if !block.is_empty() && block.len() + document.len() > MAX_BLOCK_LEN as usize {
-                    self.hand_over(id, part, &mut block).await?;
+                    self.hand_over(id, part, &mut block, &mut watch).await?;
                 }
                 if block.capacity() == 0 {
                     block.reserve(BLOCK_BYTES + BLOCK_BYTES / 8);
                 }
                 block.extend_from_slice(document);
                 if block.len() >= BLOCK_BYTES {
-                    self.hand_over(id, part, &mut block).await?;
+                    self.hand_over(id, part, &mut block, &mut watch).await?;
                 }
             }
+            watch.lap(Stage::Copy);
         }
         if !block.is_empty() {
-            self.hand_over(id, part, &mut block).await?;
+            self.hand_over(id, part, &mut block, &mut watch).await?;
         }
         readers.progress.of(&entry.namespace, &News::PartRead { documents: count });
         Ok(scan.is_of_one_time())
     }
 
-    async fn hand_over(&self, namespace: u32, part: u32, block: &mut Vec<u8>) -> Result<()> {
+    async fn hand_over(&self, namespace: u32, part: u32, block: &mut Vec<u8>, watch: &mut Watch) -> Result<()> {
+        watch.lap(Stage::Copy);
         let documents = std::mem::take(block);
         let bytes = documents.len() as u64;
         for brake in &self.readers.brakes {
@@ -225,6 +229,7 @@ impl Shared {
         let permit = self.budget.acquire(documents.len()).await?;
         self.readers.sink.documents(namespace, part, Batch { documents, permit }).await?;
         self.readers.progress.advance(0, bytes);
+        watch.lap(Stage::Held);
         Ok(())
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     restore::{Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
     scan::PART_BYTES,
     selection::Selection,
+    timing::Timing,
 };
 
 /// What messages call the archive.
@@ -163,7 +164,7 @@ impl Migration {
         let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
         let id = new_id()?;
         let (codec, origin) = (self.options.codec, dump::origin(&self.source));
-        let (sink, writer) = Sink::begin_as(id, &destination, codec, origin, since, collections)?;
+        let (sink, writer) = Sink::begin_as(id, &destination, codec, origin, since, collections, Timing::default())?;
         let reading = Reading { entries: catalog.entries, jobs, finished: Vec::new(), since, sink, writer };
         Ok((id, 0, reading))
     }

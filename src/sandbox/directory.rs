@@ -22,7 +22,7 @@ const LOCK: &str = "lock";
 const ABANDONED: Duration = Duration::from_secs(600);
 
 /// A directory that is removed when dropped.
-pub(super) struct Directory {
+pub(crate) struct Directory {
     // Before the lock, so that it is removed while still locked.
     directory: TempDir,
     _lock: File,
@@ -30,7 +30,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Makes a directory whose name begins with `prefix` in `parent`, after removing those that died there.
-    pub(super) async fn create(parent: &Path, prefix: &'static str) -> Result<Self> {
+    pub(crate) async fn create(parent: &Path, prefix: &'static str) -> Result<Self> {
         let parent = parent.to_owned();
         // Off the runtime: what is swept may be gigabytes of data.
         tokio::task::spawn_blocking(move || Directory::create_now(&parent, prefix)).await.unwrap_or_else(|panic| {
@@ -45,7 +45,7 @@ impl Directory {
         Ok(Directory { directory, _lock: lock })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }

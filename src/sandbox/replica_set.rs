@@ -128,6 +128,17 @@ impl ReplicaSet {
         self.run_on_primary(database, doc! { "dbHash": 1 }).await
     }
 
+    /// Drops all databases but the server's own, and has everything written to the disk: what comes next finds the server at rest.
+    pub async fn empty(&self) -> Result<()> {
+        let client = self.member_client(self.primary().await?).await?;
+        let fail = |error| server_error(&self.name, error);
+        let names = client.list_database_names().await.map_err(fail)?;
+        for name in names.iter().filter(|name| !["admin", "config", "local"].contains(&name.as_str())) {
+            client.database(name).drop().await.map_err(fail)?;
+        }
+        client.database("admin").run_command(doc! { "fsync": 1 }).await.map(drop).map_err(fail)
+    }
+
     async fn run_on_primary(&self, database: &str, command: Document) -> Result<Document> {
         let client = self.member_client(self.primary().await?).await?;
         client.database(database).run_command(command).await.map_err(|error| server_error(&self.name, error))

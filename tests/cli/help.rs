@@ -5,7 +5,7 @@ use transload::cli::Cli;
 
 use super::terminal::{Ran, Terminal, snapshot};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "dump",
     "restore",
     "check",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 16] = [
     "verify",
     "recover",
     "indexes",
+    "bench",
     "demo",
     "completions",
 ];

@@ -1,0 +1,41 @@
+//! A server that is there for one bench.
+
+use super::{BenchOptions, CURSORS};
+use crate::{
+    connect::{Server, Uri, connect},
+    error::Result,
+    progress::Progress,
+    sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
+};
+
+/// The cache of its storage engine, in GB.
+const CACHE_GB: f64 = 1.0;
+
+/// A running server, which is gone when this is dropped.
+pub(super) struct Throwaway(ReplicaSet);
+
+impl Throwaway {
+    /// Starts one, with its data where the options say.
+    ///
+    /// # Errors
+    /// When no server can be found or fetched, or it does not start.
+    pub(super) async fn start(bench: &BenchOptions, progress: &dyn Progress) -> Result<Self> {
+        let binary = ServerBinary::find(&|notice| progress.stage(notice, None, None)).await?;
+        let mut options = ReplicaSetOptions::new(binary);
+        (options.cache_gb, options.parent_directory) = (CACHE_GB, bench.directory.clone());
+        ReplicaSet::start(&options).await.map(Throwaway)
+    }
+
+    /// Connects to it, or to one of its databases.
+    pub(super) async fn server(&self, database: Option<&str>, options: &BenchOptions) -> Result<Server> {
+        let uri = self.0.uri();
+        let uri = database.map_or(uri.clone(), |database| uri.replacen("/?", &format!("/{database}?"), 1));
+        let most = CURSORS.into_iter().max().unwrap_or_default();
+        connect(&Uri::read(&uri)?.0, options.parallel.max(most)).await
+    }
+
+    /// Drops all databases, and lets it come to rest.
+    pub(super) async fn empty(&self) -> Result<()> {
+        self.0.empty().await
+    }
+}
