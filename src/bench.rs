@@ -236,6 +236,12 @@ async fn restores(options: &BenchOptions, place: &Place, report: &mut BenchRepor
 fn keep(contenders: Vec<Contender>, way: Way, place: &Place, report: &mut BenchReport) {
     let (bytes, cores) = (report.data.bytes, report.machine.cores);
     for mut contender in contenders {
+        for reason in std::mem::take(&mut contender.not_whole) {
+            let name = if way == Way::Dump { "some of the data" } else { "some of the restore" };
+            if !report.left_out.iter().any(|row| row.name == name && row.reason == reason) {
+                leave_out(report, place, name, reason);
+            }
+        }
         match contender.failed.take() {
             Some(error) => leave_out(report, place, &contender.name, error.to_string()),
             None => report.rows.push(contender.row(way, bytes, cores)),

@@ -44,6 +44,8 @@ pub(super) struct Contender {
     busy: Vec<Busy>,
     /// The last dump within this process.
     pub(super) dumped: Option<DumpReport>,
+    /// What of the data was not measured, by the last run.
+    pub(super) not_whole: Vec<String>,
     /// Why it is measured no more.
     pub(super) failed: Option<Error>,
 }
@@ -82,6 +84,7 @@ impl Contender {
             runs: Vec::new(),
             busy: Vec::new(),
             dumped: None,
+            not_whole: Vec::new(),
             failed: None,
         }
     }
@@ -118,6 +121,7 @@ impl Contender {
                 let (dumped, samples) = listener.follow(work).await;
                 let dumped = dumped?;
                 let written_bytes = Some(dumped.archive_bytes);
+                self.not_whole = dumped.missing.iter().map(|missing| format!("could not be read: {missing}")).collect();
                 self.dumped = Some(dumped);
                 (Run { written_bytes, samples, ..Run::default() }, Some(timing))
             }
@@ -136,7 +140,12 @@ impl Contender {
                 };
                 let work = restore(source, target, options, progress(), place.cancel.clone());
                 let (restored, samples) = listener.follow(work).await;
-                restored?;
+                let restored = restored?;
+                let failed = restored.failed_indexes.iter().map(|index| {
+                    format!("the index {} of {} was not built: {}", index.index, index.namespace, index.reason)
+                });
+                let refused = (restored.refused > 0).then(|| format!("{} documents were refused", restored.refused));
+                self.not_whole = failed.chain(refused).collect();
                 (Run { samples, ..Run::default() }, None)
             }
         };

@@ -23,6 +23,9 @@ pub(super) const THEIRS: &str = "mongodump.archive";
 /// The same, compressed.
 pub(super) const THEIRS_COMPRESSED: &str = "mongodump.archive.gz";
 
+/// The exit code of this program for "finished, but something was skipped or lost".
+const INCOMPLETE: i32 = 3;
+
 /// What a tool says that its version is; nothing if it is not on `PATH`.
 pub fn version_of(tool: &str) -> Option<String> {
     let mut command = Command::new(tool);
@@ -79,7 +82,9 @@ impl Call {
             None => input = self.server.as_tool_configuration(),
         }
         let ended = timed(command, &input).await?;
-        if !ended.status.success() {
+        // What was not whole, the same within this process tells.
+        let is_done = ended.status.success() || (self.is_ours() && ended.status.code() == Some(INCOMPLETE));
+        if !is_done {
             let said = ended.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
             let message = format!("failed ({}): {}", ended.status, self.server.redact(said));
             return Err(Error::new(ErrorKind::Server, message).at(self.shown));

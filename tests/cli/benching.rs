@@ -5,14 +5,15 @@ use std::{fs, thread::sleep, time::Duration};
 use mongodb::bson::{Document, doc};
 use rustix::process::Signal;
 use serde_json::Value;
+use transload::sandbox::Release;
 
 use super::{
-    data::{client, shop},
+    data::{client, shop, shop_on},
     json::schema,
     signals::send,
     terminal::{PASSWORD, Ran, Terminal, finish, snapshot, snapshot_text},
 };
-use crate::servers::guarded;
+use crate::servers::{guarded, shared};
 
 /// The report of a run with `--json`.
 fn summary(ran: &Ran) -> Value {
@@ -167,6 +168,24 @@ async fn without_a_server_to_restore_to_the_restores_are_left_out_and_it_is_said
     // Without a source there is nothing to measure at all.
     terminal.run_with(&variables, &["bench"]).ends_with(1).says("no such file: /no/such/mongod");
     client().await.database("cli_bench_alone").drop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_the_throwaway_server_cannot_build_is_said() {
+    let (terminal, old) = (Terminal::new(), shared(Release::V4_2_6).await);
+    let uri = shop_on(old, "cli_bench_old").await;
+    let database = old.client().await.unwrap().database("cli_bench_old");
+    let spec = doc! { "key": { "at": "geoHaystack", "code": 1 }, "name": "near", "bucketSize": 1 };
+    database.run_command(doc! { "createIndexes": "orders", "indexes": [spec] }).await.unwrap();
+    let ran = without_tools(&terminal, &["--json", "bench", &uri, "--runs", "1"]).ends_with(3);
+    let report = summary(&ran);
+    assert_eq!(names(&report), OURS);
+    let left_out = report["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len(), 1, "{left_out:?}");
+    assert!(
+        left_out[0]["reason"].as_str().unwrap().starts_with("the index near of cli_bench_old.orders was not built")
+    );
+    database.drop().await.unwrap();
 }
 
 /// Tools that do nothing but fail, so that nobody needs them to see what becomes of that.
