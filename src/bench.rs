@@ -244,7 +244,10 @@ fn keep(contenders: Vec<Contender>, way: Way, place: &Place, report: &mut BenchR
         }
         match contender.failed.take() {
             Some(error) => leave_out(report, place, &contender.name, error.to_string()),
-            None => report.rows.push(contender.row(way, bytes, cores)),
+            None => {
+                let drained = report.row("drain").map(|row| row.seconds.median);
+                report.rows.push(contender.row(way, bytes, cores, drained));
+            }
         }
     }
 }

@@ -161,21 +161,21 @@ impl Contender {
         Ok(())
     }
 
-    /// What its runs of `bytes` of documents come to.
-    pub(super) fn row(self, way: Way, bytes: u64, cores: usize) -> Row {
-        let stages = self.stages(cores);
+    /// What its runs of `bytes` of documents come to, where cursors alone take `drained` seconds.
+    pub(super) fn row(self, way: Way, bytes: u64, cores: usize, drained: Option<f64>) -> Row {
+        let stages = self.stages(cores, drained);
         let is_process = matches!(self.what, What::Process(_));
         Row { stages, ..Row::new(&self.name, way, is_process, &self.command, bytes, self.runs) }
     }
 
-    fn stages(&self, cores: usize) -> Option<Stages> {
+    fn stages(&self, cores: usize, drained: Option<f64>) -> Option<Stages> {
         let What::Dump(destination, _) = &self.what else { return None };
         let output = match destination {
             Destination::File { .. } => "the disk",
             Destination::Memory => "memory",
             Destination::Stdout | Destination::Nothing => "the writer",
         };
-        (!self.busy.is_empty()).then(|| Busy::mean(&self.busy).report(cores, output))
+        (!self.busy.is_empty()).then(|| Busy::mean(&self.busy).report(cores, output, drained))
     }
 
     /// Whether another program is measured.

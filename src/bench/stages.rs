@@ -3,6 +3,9 @@
 //! The rule for the bottleneck: of cursors that wait for the server, cursors that copy, the cores that compress and sum up,
 //! and the one thread that writes, it is the one that was busy for the largest share of the time that it had. Cursors had the
 //! time that they waited, copied, or were held back by what comes behind them; the cores and the writer had the whole time.
+//!
+//! Cursors that wait the most need not wait for the server: if they are done much sooner where nothing else is done, as `drain`
+//! shows, it is the cores of this machine that they wait for, which a server on it may share.
 
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use crate::timing::{Stage, Timing};
 
 /// A share below which nothing was busy enough to be what everything waited for.
 const IDLE: f64 = 0.5;
+/// The share of a dump's time in which its cursors alone must be done for the server not to be what they waited for.
+const MUCH_SOONER: f64 = 0.75;
 
 /// Where the time of a dump went: the mean of its runs.
 #[derive(Clone, Debug, Serialize)]
@@ -76,8 +81,8 @@ impl Busy {
         }
     }
 
-    /// What it comes to, on so many cores, where the archive goes to `output`.
-    pub(super) fn report(&self, cores: usize, output: &str) -> Stages {
+    /// What it comes to, on so many cores, where the archive goes to `output`, and the cursors alone take `drained` seconds.
+    pub(super) fn report(&self, cores: usize, output: &str, drained: Option<f64>) -> Stages {
         let all = [
             ("server", self.server),
             ("copy", self.copy),
@@ -87,17 +92,30 @@ impl Busy {
         ];
         let sum: f64 = all.iter().map(|(_, seconds)| seconds).sum();
         let one = |(stage, seconds): (&'static str, f64)| StageTime { stage, seconds, share: ratio(seconds, sum) };
-        Stages { stages: all.map(one).into(), held_seconds: self.held, bottleneck: self.bottleneck(cores, output) }
+        Stages {
+            stages: all.map(one).into(),
+            held_seconds: self.held,
+            bottleneck: self.bottleneck(cores, output, drained),
+        }
     }
 
-    fn bottleneck(&self, cores: usize, output: &str) -> String {
+    fn bottleneck(&self, cores: usize, output: &str, drained: Option<f64>) -> String {
         let of_cursors = self.server + self.copy + self.held;
         let (server, copy) = (ratio(self.server, of_cursors), ratio(self.copy, of_cursors));
         let pool = ratio(self.compress + self.checksum, self.wall * cores as f64);
         let write = ratio(self.write, self.wall);
         let larger = if self.compress >= self.checksum { "compression" } else { "checksums" };
+        let alone = ratio(drained.unwrap_or(self.wall), self.wall);
+        let waited = format!("cursors waited {} of their time", percent(server));
+        let waited_for = match drained.is_some() && alone < MUCH_SOONER {
+            true => format!(
+                "the cores of this machine: {waited}, though alone they need {} of the time of the dump",
+                percent(alone)
+            ),
+            false => format!("the server: {waited}"),
+        };
         let suspects = [
-            (server, format!("the server: cursors waited {} of their time", percent(server))),
+            (server, waited_for),
             (copy, format!("copying: cursors copied documents {} of their time", percent(copy))),
             (
                 pool,
@@ -154,17 +172,27 @@ mod tests {
             ),
             (none, "nothing: no document was read"),
         ] {
-            assert_eq!(busy.bottleneck(2, "the disk"), sentence);
+            for drained in [None, Some(9.0)] {
+                assert_eq!(busy.bottleneck(2, "the disk", drained), sentence);
+            }
         }
+    }
+
+    #[test]
+    fn cursors_that_are_much_faster_alone_do_not_wait_for_the_server() {
+        let busy = Busy { wall: 10.0, server: 33.2, copy: 4.0, held: 2.8, compress: 7.0, ..Busy::default() };
+        let sentence = "the cores of this machine: cursors waited 83 % of their time, though alone they need 51 % of the time of the dump";
+        assert_eq!(busy.bottleneck(2, "the disk", Some(5.1)), sentence);
+        assert_eq!(busy.bottleneck(2, "the disk", Some(9.9)), "the server: cursors waited 83 % of their time");
     }
 
     #[test]
     fn shares_are_of_the_busy_time_of_all_stages() {
         let busy = Busy { wall: 9.0, server: 6.0, copy: 1.0, held: 50.0, compress: 2.0, checksum: 0.5, write: 0.5 };
-        let report = busy.report(1, "the disk");
+        let report = busy.report(1, "the disk", None);
         assert_eq!(report.stages.iter().map(|stage| stage.share).sum::<f64>(), 1.0);
         assert_eq!((report.stages[0].stage, report.stages[0].share), ("server", 0.6));
-        let nothing = Busy::default().report(1, "the disk");
+        let nothing = Busy::default().report(1, "the disk", None);
         assert!(nothing.stages.iter().all(|stage| stage.share == 0.0));
     }
 

@@ -22,7 +22,7 @@ fn report() -> BenchReport {
     };
     let busy = Busy { wall: 0.5, server: 1.2, copy: 0.2, held: 0.3, compress: 0.6, checksum: 0.1, write: 0.2 };
     let mut rows = vec![row("drain", Way::Dump, false), row("dump to disk", Way::Dump, false)];
-    rows[1].stages = Some(busy.report(2, "the disk"));
+    rows[1].stages = Some(busy.report(2, "the disk", None));
     rows.extend(["transload dump", "mongodump --gzip"].map(|name| row(name, Way::Dump, true)));
     rows.extend(["restore", "transload restore"].map(|name| row(name, Way::Restore, name != "restore")));
     let cell = |cursors, codec: &str, rate| Cell {
