@@ -326,8 +326,8 @@ impl Migration {
         let Stage::CuttingOver { request } = self.state().stage else { return Ok(()) };
         let fenced = if request.fence_source { FENCED } else { "" };
         self.board.warn(&format!("the cutover that was under way is given up: ask for it once more{fenced}"));
-        self.change_state(|state| state.stage = Stage::Following)?;
-        self.answer(&request, &Err(&answer::given_up()))
+        self.answer(&request, &Err(&answer::given_up()))?;
+        self.change_state(|state| state.stage = Stage::Following)
     }
 
     /// Does something until it succeeds, over whatever can be waited for: a server that is not there, a disk that is full.

@@ -89,7 +89,8 @@ impl Migration {
             return Ok(Vec::new());
         }
         let source = self.source.reading_primary();
-        let mut there = Vec::new();
+        let low = source.operation_time().await?;
+        let (mut there, mut copied) = (Vec::new(), Vec::new());
         for namespace in &wanted {
             if catalog::found(&source, namespace).await?.is_some() {
                 there.push(namespace.clone());
@@ -111,7 +112,6 @@ impl Migration {
                 users_and_roles: false,
                 consistent: false,
             };
-            let low = source.operation_time().await?;
             let dumped = dump(&source, options, Arc::clone(&progress), self.cancel.clone()).await?;
             if let Some(missing) = dumped.missing.first() {
                 return Err(Error::new(ErrorKind::Server, format!("not all can be copied anew: {missing}")));
@@ -125,16 +125,21 @@ impl Migration {
             let (sharding, cancel) = (self.sharding.clone(), self.cancel.clone());
             reports.push(restore_sharded(archive, &self.target, options, sharding, progress, cancel).await?);
             for (name, totals) in archived {
-                self.board.copied_anew(&Namespace::parse(&name)?, totals.documents, totals.bytes);
+                let namespace = Namespace::parse(&name)?;
+                self.board.copied_anew(&namespace, totals.documents, totals.bytes);
+                copied.push(namespace);
             }
-            self.has_made(&there, (low, high))?;
+            self.has_made(&copied, (low, high))?;
             for used in [sidecar_path(&path), path] {
                 std::fs::remove_file(&used).map_err(|error| Error::io(&used, error))?;
             }
         }
         // What is not all there now must not pass for it when this is done again.
         let is_whole = |report: &RestoreReport| report.refused + report.duplicates == 0;
-        let is_of_them = |namespace: &Namespace| wanted.contains(namespace) && reports.iter().all(is_whole);
+        // Nor what has gone in between.
+        let is_done = |namespace: &Namespace| copied.contains(namespace) || !there.contains(namespace);
+        let is_of_them =
+            |namespace: &Namespace| wanted.contains(namespace) && is_done(namespace) && reports.iter().all(is_whole);
         // Whatever else was wrong with their documents, they are new.
         settle(self.paths.directory(), |letter| is_of_them(&letter.namespace))?;
         Ok(reports)

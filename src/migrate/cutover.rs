@@ -36,6 +36,7 @@ impl Migration {
             let drained = self.drain(end, &stop).await?;
             self.will_make(&drained.told_of).await?;
             let mut anew = self.copy_anew(self.not_followed().await?).await?;
+            self.will_make(&drained.told_of).await?;
             let mut mended = self.mend().await?;
             // What a collection is cannot be changed once it is there, as its collation.
             let unlike = self.unlike(&mended).await?;
@@ -44,6 +45,7 @@ impl Migration {
                 for namespace in &unlike {
                     note_of_collection(self.paths.directory(), namespace, "it is another collection on the target")?;
                 }
+                self.will_make(&drained.told_of).await?;
                 anew.extend(self.copy_anew(unlike).await?);
                 mended.retain(|one| one.failed.is_none());
                 mended.extend(self.mend().await?);
@@ -129,7 +131,8 @@ impl Migration {
     /// How many changes a replay has applied that an application makes. Where documents expire, a delete by the server cannot be
     /// told from one by an application.
     pub(super) async fn writes_in(&self, replayed: &ReplayReport) -> Result<u64> {
-        let mut writes = replayed.events + replayed.barriers;
+        // What a collection that was copied anew has already, was written, too.
+        let mut writes = replayed.events + replayed.skipped + replayed.barriers;
         if replayed.deletes > 0 {
             let entries = self.selected_on_source().await?.entries;
             let expiring = entries.iter().filter(|entry| expires(entry));

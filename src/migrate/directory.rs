@@ -322,7 +322,7 @@ mod tests {
         paths.clear().unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, ["copy.sh", "logbook", "logs", "migration.lock", "precious.txt"]);
+        assert_eq!(left, ["copy.sh", "given-up.json", "logbook", "logs", "migration.lock", "precious.txt"]);
     }
 
     #[test]

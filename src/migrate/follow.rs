@@ -126,8 +126,8 @@ impl Migration {
                             return Err(error);
                         }
                         let error = if request.fence_source { still_fenced(error) } else { error };
-                        self.change_state(|state| state.stage = Stage::Following)?;
                         self.answer(&request, &Err(&error))?;
+                        self.change_state(|state| state.stage = Stage::Following)?;
                         if automatic {
                             return Err(error);
                         }
@@ -162,8 +162,8 @@ impl Migration {
         };
         self.board.log_of_all(line).await;
         if report.outcome != Outcome::Clean {
-            self.change_state(|state| state.stage = Stage::Following)?;
             self.answer(request, &Ok(&report))?;
+            self.change_state(|state| state.stage = Stage::Following)?;
             self.listener.reported(&report);
             return Ok(Ended { report, reverse: None });
         }

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking, time::timeout};
@@ -33,6 +33,8 @@ const DISK_PAUSE: Duration = Duration::from_secs(5);
 /// How often a stream is taken up once more that somebody else seems to have taken over, and the pause before.
 const TAKEN_OVER: u32 = 3;
 const TAKEN_OVER_PAUSE: Duration = Duration::from_secs(1);
+/// After so long, it is another matter.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What a stream has recorded.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub(super) async fn follow(
     let mut lanes = Vec::new();
     let (mut is_full, mut taken_over) = (false, 0);
     loop {
+        let begun = Instant::now();
         match once(&shared, index, &watch, store.clone(), &stop, &mut lanes).await {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 if stop.is_cancelled() {
@@ -81,10 +84,11 @@ pub(super) async fn follow(
             }
             // What a predecessor that was killed had under way may arrive late.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && taken_over < TAKEN_OVER => {
-                taken_over += 1;
+                taken_over = if begun.elapsed() > LONG { 1 } else { taken_over + 1 };
+                // Told to stop, it still commits what there is.
                 tokio::select! {
                     () = tokio::time::sleep(TAKEN_OVER_PAUSE) => {}
-                    () = stop.cancelled() => return Err(error),
+                    () = stop.cancelled() => {}
                 }
             }
             Err(error) => return Err(error),

@@ -32,20 +32,24 @@ const GONE: [i32; 2] = [26, 27];
 const NO_OPTIONS: [&[u8]; 2] = [b"idIndex", b"v"];
 
 impl Dispatch {
-    /// Applies one of them, which ends at `after`, to the target.
-    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>, after: EventPlace) -> Result<()> {
+    /// Applies one of them, which ends at `after`, to the target. Whether it is about something that the target has, or has now.
+    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>, after: EventPlace) -> Result<bool> {
         let Some(collection) = event.collection else {
             // The collections of a dropped database have events of their own, and what is not selected stays.
-            return Ok(());
+            return Ok(false);
         };
         let source = Namespace::new(event.database, collection)?;
         let target = self.shared.target_of(&source)?;
         let is_copied = self.is_copied(&source, event.time);
         match (event.operation, target) {
-            (Operation::Rename, target) => self.rename(event, &source, target, after).await?,
-            (_, None) => return Ok(()),
+            (Operation::Rename, target) => {
+                if !self.rename(event, &source, target, after).await? {
+                    return Ok(false);
+                }
+            }
+            (_, None) => return Ok(false),
             // What nobody has told of was never made; what has its name on the target is somebody else's.
-            (Operation::Drop, Some(_)) if !self.knows(&source) => return Ok(()),
+            (Operation::Drop, Some(_)) if !self.knows(&source) => return Ok(false),
             (Operation::Drop, Some(target)) if !is_copied => {
                 self.drop_on_target(&source, &target).await?;
                 self.shared.progress.of(&source, &News::Dropped);
@@ -54,19 +58,20 @@ impl Dispatch {
             (Operation::CreateIndexes | Operation::DropIndexes | Operation::Modify, _)
                 if self.shared.windows.as_ref().is_some_and(|windows| event.time <= windows.since()) =>
             {
-                return Ok(());
+                return Ok(false);
             }
             (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target, after).await?,
             (Operation::CreateIndexes, Some(target)) => self.create_indexes(event, &source, &target).await?,
             (Operation::DropIndexes, Some(target)) => self.drop_indexes(event, &source, &target).await?,
             (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
             (Operation::Unknown, Some(_)) => {
-                return self.not_applied(event, &source, UNKNOWN).await;
+                self.not_applied(event, &source, UNKNOWN).await?;
+                return Ok(true);
             }
-            _ => return Ok(()),
+            _ => return Ok(false),
         }
         self.shared.counts.barriers.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     /// Keeps what could not be done to a collection, so that no replay of this directory looks whole any more.

@@ -260,7 +260,7 @@ impl Dispatch {
         if self.records.get(namespace).is_some_and(|record| record.next >= after) {
             return Ok(false);
         }
-        let mut last = 0;
+        let (mut last, mut concerns) = (0, false);
         for raw in Documents::new(&block.events) {
             let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
             let event = Event::parse(raw).map_err(|error| error.at(namespace.to_owned()))?;
@@ -268,7 +268,11 @@ impl Dispatch {
                 return Ok(true);
             }
             last = event.time;
-            self.apply_barrier(&event, after).await?;
+            concerns |= self.apply_barrier(&event, after).await?;
+        }
+        if !concerns && !self.records.contains_key(namespace) {
+            // What is not this migration's must not look as if it was because of it. Done once more, it is nothing again.
+            return Ok(false);
         }
         let record = self.records.entry(namespace.to_owned()).or_default();
         (record.next, record.end) = (after, after);

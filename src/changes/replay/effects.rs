@@ -51,6 +51,9 @@ impl Failed {
 impl Lane {
     /// Applies the events of a run; gives back what could not be applied.
     pub(super) async fn apply(&mut self, run: &Run<'_>) -> Result<Vec<Failed>> {
+        if !self.makes_room(run).await? {
+            return Ok(Vec::new());
+        }
         self.make_sharded(run).await?;
         let (failed, by_index) = if self.folds() {
             let planner = Planner { lane: self, run, plainly: true };

@@ -59,6 +59,8 @@ pub(super) struct Lane {
     pub(super) target: Target,
     /// Whether the target has the collection.
     is_there: bool,
+    /// Whether the target has a view under its name, which takes none.
+    is_view: bool,
     /// Whether the target has a time series under its name, which takes no changes as they are.
     is_series: bool,
     pub(super) is_capped: bool,
@@ -87,7 +89,6 @@ impl Lane {
             }
             lane.pay().await?;
             lane.leave_capped().await?;
-            lane.leave_series().await?;
             lane.run(queue).await?;
             Ok(lane.record)
         });
@@ -103,9 +104,8 @@ impl Lane {
         record: LaneRecord,
     ) -> Result<Self> {
         let mut there = catalog::described(&shared.target, &target).await?;
-        if shared.until_cutover && matches!(there, Some((CollectionType::View, _))) {
-            // It was one before: servers before 6.0 tell neither that it is gone, nor what has come in its place.
-            catalog::drop(&shared.target, &target).await?;
+        let is_view = matches!(there, Some((CollectionType::View, _)));
+        if is_view {
             there = None;
         }
         let is_there = there.is_some();
@@ -121,6 +121,7 @@ impl Lane {
         Ok(Lane {
             target,
             is_there,
+            is_view: is_view && shared.until_cutover,
             is_series: kind == CollectionType::TimeSeries,
             is_capped: catalog::is_capped(&options),
             has_collation: document::find(&options, b"collation").is_some(),
@@ -188,11 +189,22 @@ impl Lane {
 
     /// Leaves what is a time series on the target, and was one on the source, to be copied anew.
     async fn leave_series(&mut self) -> Result<()> {
-        if !self.is_series {
-            return Ok(());
-        }
         self.is_at_rest = true;
         self.shared.keep_of_collection(DeadLetter::of_all(&self.source, SERIES)).await
+    }
+
+    /// Makes room for documents where there was a view before: servers before 6.0 tell neither that it is gone, nor what has come in
+    /// its place. Whether there is anything to be done: what is not there cannot be deleted.
+    pub(super) async fn makes_room(&mut self, run: &Run<'_>) -> Result<bool> {
+        if !self.is_view {
+            return Ok(true);
+        }
+        if run.events.iter().all(|event| event.operation == Operation::Delete) {
+            return Ok(false);
+        }
+        catalog::drop(&self.shared.target, &self.target.namespace).await?;
+        self.is_view = false;
+        Ok(true)
     }
 
     async fn run(&mut self, mut queue: Queue) -> Result<()> {
@@ -233,6 +245,10 @@ impl Lane {
             self.place(event, &mut run);
         }
         self.record.time = self.record.time.max(last);
+        if self.is_series && !run.events.is_empty() {
+            self.leave_series().await?;
+            run.events.clear();
+        }
         self.write_down().await?;
         let applied = run.events.len() as u64;
         let deletes = run.events.iter().filter(|event| event.operation == Operation::Delete).count() as u64;

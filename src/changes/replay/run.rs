@@ -114,6 +114,9 @@ impl Lane {
                 self.record.fetched.get(&key).map(|fetched| fetched.span)
             }
         };
+        if fetched.is_some() && self.shared.was_made_after(&self.source, event.time) {
+            return Standing::Before;
+        }
         let by_fetch = fetched.map(|span| self.standing_by(span, event.time));
         by_fetch.unwrap_or_else(|| self.shared.standing(&self.source, event))
     }

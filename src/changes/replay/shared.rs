@@ -78,6 +78,11 @@ impl Shared {
         self.windows.as_ref().map_or(Standing::After, |windows| windows.of_document(namespace, id, event.time))
     }
 
+    /// Whether a collection was copied once more after that.
+    pub(super) fn was_made_after(&self, namespace: &Namespace, time: u64) -> bool {
+        self.windows.as_ref().is_some_and(|windows| windows.was_made_after(namespace, time))
+    }
+
     /// Under which name a namespace of the source is applied; none when it is not selected.
     ///
     /// # Errors

@@ -140,6 +140,11 @@ impl Windows {
         }
     }
 
+    /// Whether a collection was copied once more after that.
+    pub(super) fn was_made_after(&self, namespace: &Namespace, time: u64) -> bool {
+        self.made.get(namespace).copied().flatten().is_some_and(|(low, _)| time <= low)
+    }
+
     /// Where a change of a collection as such stands.
     pub(super) fn of_collection(&self, namespace: &Namespace, time: u64) -> Standing {
         let copied = self.namespaces.get(namespace).map_or((self.since, self.since), |parts| parts.widest);

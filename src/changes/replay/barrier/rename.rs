@@ -29,7 +29,7 @@ impl Dispatch {
         from: &Namespace,
         old: Option<Namespace>,
         after: EventPlace,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (database, collection) = event.renamed_to().ok_or_else(|| {
             Error::new(ErrorKind::Server, "a change event is malformed: a rename has no new name").at(from.to_string())
         })?;
@@ -40,26 +40,27 @@ impl Dispatch {
         match (old, new) {
             (None, None) => {}
             // What nobody has told of was never made.
-            (Some(_), None) if !self.knows(from) => return Ok(()),
+            (Some(_), None) if !self.knows(from) => return Ok(false),
             // It leaves what is selected.
             (Some(old), None) if !self.is_copied(from, event.time) => {
                 self.drop_on_target(from, &old).await?;
                 self.shared.progress.of(from, &News::Dropped);
-                return Ok(());
+                return Ok(true);
             }
-            (Some(_), None) => return Ok(()),
+            (Some(_), None) => return Ok(true),
             // The copy has it under its new name, and perhaps another collection under the old one.
-            (Some(old), Some(_)) if is_copied && !self.has_copy_of(from) && self.knows(from) => {
+            (Some(old), Some(_)) if is_copied && !self.is_copied(from, event.time) && self.knows(from) => {
                 self.drop_on_target(from, &old).await?;
                 self.shared.progress.of(from, &News::Dropped);
-                return Ok(());
+                return Ok(true);
             }
-            (_, Some(_)) if is_copied => return Ok(()),
+            (_, Some(_)) if is_copied => return Ok(true),
             (Some(_), Some(_)) if self.has_copy_of(from) && self.is_copied(from, event.time) => {
                 // What has the old name in the copy was made after that.
                 let reason =
                     format!("it was {from} until just before the copy was begun: its documents are not on the target");
-                return self.shared.keep_of_collection(DeadLetter::of_all(&to, &reason)).await;
+                self.shared.keep_of_collection(DeadLetter::of_all(&to, &reason)).await?;
+                return Ok(true);
             }
             (None, Some(new)) => {
                 letter = Some(if self.shared.until_cutover {
@@ -98,7 +99,8 @@ impl Dispatch {
         record.fetched.clear();
         record.owed = owed;
         let record = record.clone();
-        self.shared.journal.lane(self.log, &to.to_string(), &record).await
+        self.shared.journal.lane(self.log, &to.to_string(), &record).await?;
+        Ok(true)
     }
 
     /// The dead letters about documents that have come under another name. Those about the ones that had it are of no
@@ -127,10 +129,9 @@ impl Dispatch {
         let name = source.to_string();
         // What nobody has told of was never made, and what has its name is somebody else's.
         let is_there = self.knows(source) && catalog::found(server, old).await?.is_some();
-        let record = self.records.entry(name.clone()).or_default();
         if !is_there {
             // It was renamed before the replay was killed.
-            if record.end == after {
+            if self.records.get(&name).is_some_and(|record| record.end == after) {
                 return Ok(());
             }
             self.check_new(to, new).await?;
