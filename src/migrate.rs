@@ -172,6 +172,13 @@ pub async fn migrate(
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
     answer::refuse_requests(&paths)?;
+    if options.restart {
+        // What it says is of the one that is given up.
+        match std::fs::remove_file(paths.status()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(paths.status(), error)),
+            _ => {}
+        }
+    }
     let pair = Pair {
         source: SourceId::of(source).await?,
         target: SourceId::of(target).await?,

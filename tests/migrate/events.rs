@@ -64,7 +64,7 @@ async fn events_in_the_target_make_the_same_copy_and_are_gone_after_it() {
 async fn events_of_a_migration_that_is_given_up_go_with_it_and_those_of_another_stay() {
     let mut migration = from_4_2("events_given_up", "events_given_up_moved").await;
     migration.start(&TO_TARGET);
-    migration.until_following().await;
+    let begun = migration.until_following().await["begun"].clone();
     migration.kill();
     // Another one, to the same place.
     let folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ async fn events_of_a_migration_that_is_given_up_go_with_it_and_those_of_another_
     assert!(said.contains("target events: _cdc_positions holds what another capture has written"), "{said}");
     assert!(!has(&folder.path().join("other"), "migration.json"));
     migration.start(&["--restart", "--yes", "--drop"]);
-    migration.until_following().await;
+    migration.until("begun anew", |status| status["stage"] == "following" && status["begun"] != begun).await;
     assert!(!names(&migration.target).await.iter().any(|name| name.starts_with("_cdc")), "they stay for ever");
     migration.arrives().await;
 }

@@ -101,7 +101,7 @@ async fn a_cutover_that_was_asked_of_a_process_that_is_gone_is_answered() {
 async fn a_restart_that_was_killed_while_it_gave_up_goes_on() {
     let mut migration = small(Release::V6_0_5, "reg_given_up").await;
     migration.start(&[]);
-    migration.until_following().await;
+    let begun = migration.until_following().await["begun"].clone();
     migration.kill();
     let directory = migration.directory();
     std::fs::rename(directory.join("migration.json"), directory.join("given-up.json")).unwrap();
@@ -110,6 +110,7 @@ async fn a_restart_that_was_killed_while_it_gave_up_goes_on() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("was being given up") && said.contains("--restart"), "{said}");
     migration.start(&["--restart", "--yes", "--drop"]);
+    migration.until("begun anew", |status| status["stage"] == "following" && status["begun"] != begun).await;
     migration.arrives().await;
     assert!(!has(&directory, "given-up.json"));
 }
