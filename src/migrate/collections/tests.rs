@@ -1,3 +1,5 @@
+//! The stages of collections, as they are told while one is copied, indexed, followed, renamed or dropped.
+
 use super::*;
 
 fn name(collection: &str) -> Namespace {
