@@ -1,6 +1,9 @@
 //! `report.json`: what a cutover has come to, for who has asked for it in another process.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     replace::{remove, replace},
 };
+
+/// How long a request may be nowhere, neither asked nor under way nor answered: a restart takes it away with everything else.
+const LOST: Duration = Duration::from_secs(10);
 
 /// What a cutover has come to.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +37,7 @@ struct Answer {
 /// What it fails with, and when the process that was to do it is gone.
 pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
     let paths = Paths::of(directory);
+    let mut lost = None;
     loop {
         let alive = paths.is_alive()?;
         if let Some(answer) = read_json(&paths.report())?.filter(|answer: &Answer| answer.id == id) {
@@ -55,6 +62,12 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
                     "start it again with the same 'transload migrate' command, and ask for the cutover once more",
                 )
                 .at(directory.display().to_string()));
+        }
+        let cuts_over = |state: State| matches!(state.stage, Stage::CuttingOver { .. } | Stage::Done { .. });
+        if paths.request().exists() || State::read(&paths.state())?.is_some_and(cuts_over) {
+            lost = None;
+        } else if lost.get_or_insert_with(Instant::now).elapsed() > LOST {
+            return Err(given_up().at(directory.display().to_string()));
         }
         tokio::time::sleep(LOOK).await;
     }
