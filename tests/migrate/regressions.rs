@@ -150,3 +150,16 @@ async fn the_way_back_is_of_what_was_moved_and_from_the_cutover_on() {
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("were not recorded"), "{said}");
 }
+
+/// A restart takes a request away with everything else.
+#[tokio::test]
+async fn a_cutover_that_nobody_knows_of_any_more_is_not_waited_for() {
+    let mut migration = small(Release::V6_0_5, "reg_lost_request").await;
+    migration.start(&[]);
+    migration.until_following().await;
+    let directory = migration.directory();
+    let answered = transload::migrate::answer(&directory, 7);
+    let answered = tokio::time::timeout(Duration::from_secs(30), answered).await.expect("it waits for ever");
+    assert!(answered.unwrap_err().to_string().contains("has ended before"));
+    migration.arrives().await;
+}
