@@ -28,7 +28,7 @@ pub(crate) use {
     filled::{Held, held, is_filled},
     held::{is_unique, never_expiring, without_expiry},
     meaning::{MeantIndex, is_same, meant_indexes, meant_options},
-    mend::mend_sharded,
+    mend::{hold_expiry, mend_sharded},
     prove::{is_scratch, scratch},
     read::{databases, described, has_id_index, is_copied, is_untold, order, read_those},
     users_and_roles::{ROLES, USERS, is_of_users_or_roles, merge_users_and_roles, users_and_roles},

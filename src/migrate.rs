@@ -25,6 +25,7 @@ mod copy;
 mod cutover;
 mod directory;
 mod follow;
+mod hold;
 mod left;
 mod logs;
 mod made;
@@ -54,7 +55,7 @@ pub use state::EventsTo;
 pub use status::{NamespaceStatus, Status, status};
 
 use self::{
-    beginning::Beginning,
+    beginning::{Beginning, Told},
     board::{Board, Waiting},
     directory::{Lock, Paths},
     parts::Parts,
@@ -172,13 +173,8 @@ pub async fn migrate(
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
     answer::refuse_requests(&paths)?;
-    if options.restart {
-        // What it says is of the one that is given up.
-        match std::fs::remove_file(paths.status()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(paths.status(), error)),
-            _ => {}
-        }
-    }
+    // What it says is of the one that is given up, if it is.
+    let told = options.restart.then(|| Told::put_away(&paths)).transpose()?;
     let pair = Pair {
         source: SourceId::of(source).await?,
         target: SourceId::of(target).await?,
@@ -197,7 +193,9 @@ pub async fn migrate(
         _ => {
             let is_known = paths.state().exists() || options.restart && paths.given_up().exists();
             let beginning = Beginning { source, target, pair, options: &options, paths: &paths };
-            beginning.begin(is_known, &*listener, &progress, &cancel).await?
+            let begun = beginning.begin(is_known, &*listener, &progress, &cancel).await?;
+            told.map(Told::forget);
+            begun
         }
     };
     let sharding = match state.sharding.as_slice() {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The option, of indexes and of collections.
-const EXPIRES: &[u8] = b"expireAfterSeconds";
+pub(super) const EXPIRES: &[u8] = b"expireAfterSeconds";
 
 /// Whether an index refuses documents for the sake of others.
 pub(crate) fn is_unique(spec: &[u8]) -> bool {

@@ -9,6 +9,7 @@
 //! does what was left. A collection is never dropped, and nothing is touched that has not the name of something
 //! selected.
 
+mod expiry;
 mod indexes;
 mod options;
 mod sides;
@@ -21,6 +22,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
+pub(crate) use self::expiry::hold_expiry;
 use self::{
     indexes::Plan,
     sides::{Pair, Sides},

@@ -229,13 +229,13 @@ pub async fn replay(
     let letters = dead_letters(&work.dead_letters_path())?;
     let counts = &shared.counts;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let deletes_of = counts.deletes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let deletes_of = counts.deletes_of.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let warnings = std::mem::take(&mut *shared.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     Ok(ReplayReport {
         directory: options.directory.display().to_string(),
         target: target.place(),
         events: count(&counts.events),
-        deletes: deletes_of.values().sum(),
+        deletes: count(&counts.deletes),
         deletes_of,
         told_of: work.lanes(),
         skipped: count(&counts.skipped),

@@ -52,19 +52,19 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
                 }
             };
         }
+        let stage = State::read(&paths.state())?.map(|state| state.stage);
+        // It may have ended between the last word and the answer, or because of another request.
+        if let Some(Stage::Done { report }) = stage {
+            return Ok(*report);
+        }
         if !alive {
-            // It may have ended between the last word and the answer.
-            if let Some(Stage::Done { report }) = State::read(&paths.state())?.map(|state| state.stage) {
-                return Ok(*report);
-            }
             return Err(Error::new(ErrorKind::Server, "the migration has stopped before the cutover was over")
                 .with_hint(
                     "start it again with the same 'transload migrate' command, and ask for the cutover once more",
                 )
                 .at(directory.display().to_string()));
         }
-        let cuts_over = |state: State| matches!(state.stage, Stage::CuttingOver { .. } | Stage::Done { .. });
-        if paths.request().exists() || State::read(&paths.state())?.is_some_and(cuts_over) {
+        if paths.request().exists() || matches!(stage, Some(Stage::CuttingOver { .. })) {
             lost = None;
         } else if lost.get_or_insert_with(Instant::now).elapsed() > LOST {
             return Err(given_up().at(directory.display().to_string()));

@@ -1,6 +1,6 @@
 //! The beginning of a migration: nothing is there that could be mistaken for a part of it, and it can succeed.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +59,7 @@ impl Beginning<'_> {
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
         if is_known {
+            self.paths.give_up()?;
             match drop_events(self.paths.directory(), self.target).await {
                 // What is given up need not be understood.
                 Err(error) if error.kind() == ErrorKind::Damaged => progress.warn(&error.to_string()),
@@ -127,6 +128,40 @@ impl Beginning<'_> {
         let understood = Selection::new(selection)?;
         let wanted = wanted_keys(self.source, self.target, &understood, &self.options.shard_keys).await?;
         Ok((report, wanted.keys))
+    }
+}
+
+/// What a status has told of a migration that may be given up. It is put back unless that comes to pass.
+pub(super) struct Told {
+    paths: Paths,
+    is_away: bool,
+}
+
+impl Told {
+    /// Puts a status away, if there is one.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(super) fn put_away(paths: &Paths) -> Result<Self> {
+        let is_away = match fs::rename(paths.status(), paths.told()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            renamed => renamed.map(|()| true).map_err(|error| Error::io(paths.status(), error))?,
+        };
+        Ok(Told { paths: paths.clone(), is_away })
+    }
+
+    /// The migration is given up.
+    pub(super) fn forget(mut self) {
+        self.is_away = false;
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if self.is_away {
+            // Without it a status tells less, and nothing else.
+            let _ = fs::rename(self.paths.told(), self.paths.status());
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    replace::{remove, replace},
+    replace::{put_new, remove, replace},
 };
 
 /// How often they are looked at.
@@ -89,12 +89,15 @@ pub fn request_cutover(directory: &Path, request: &CutoverRequest) -> Result<()>
                 .at(place()));
         }
         Some(Stage::CuttingOver { .. }) => return Err(under_way().at(place())),
-        _ if paths.request().exists() => return Err(under_way().at(place())),
         _ => {}
     }
     let text =
         serde_json::to_vec_pretty(request).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-    replace(&paths.request(), &text)
+    // Of two who ask at once, one is told so.
+    match put_new(&paths.request(), &text) {
+        Err(_) if paths.request().exists() => Err(under_way().at(place())),
+        put => put,
+    }
 }
 
 /// Holds the replay of the migration in a directory; what happens on the source is recorded meanwhile.

@@ -34,8 +34,10 @@ impl Migration {
         let work = async {
             let end = self.end(request).await?;
             let drained = self.drain(end, &stop).await?;
+            // What comes into being meanwhile is not among those that are copied without having been looked at.
+            let wanted = self.not_followed().await?;
             self.will_make(&drained.told_of).await?;
-            let mut anew = self.copy_anew(self.not_followed().await?).await?;
+            let mut anew = self.copy_anew(wanted).await?;
             self.will_make(&drained.told_of).await?;
             let mut mended = self.mend().await?;
             // What a collection is cannot be changed once it is there, as its collation.
@@ -108,10 +110,14 @@ impl Migration {
         let selection = Selection::new(&self.selection)?;
         let archive = ArchiveFile::open(&self.paths.archive())?;
         let known = archive.contents().namespaces().iter().map(|one| Namespace::parse(&one.collection.namespace));
-        let known: Vec<Namespace> = known.collect::<Result<_>>()?;
+        let mut known: Vec<Namespace> = known.collect::<Result<_>>()?;
+        // What an earlier cutover has made may have gone since.
+        known.extend(self.made()?.into_keys());
         self.board.of_cutover().stage("comparing the catalogs", None, None);
         let (parallel, progress) = (self.options.parallel, self.board.of_cutover());
         let sharding = self.sharding.as_deref();
+        // Written down before: a kill must not leave it so.
+        self.change_state(|state| state.expires = true)?;
         let mend =
             || catalog::mend_sharded(&self.source, &self.target, &selection, &known, sharding, parallel, &*progress);
         let mended = still(mend).await?;
@@ -133,7 +139,7 @@ impl Migration {
     pub(super) async fn writes_in(&self, replayed: &ReplayReport) -> Result<u64> {
         // What a collection that was copied anew has already, was written, too.
         let mut writes = replayed.events + replayed.skipped + replayed.barriers;
-        if replayed.deletes > 0 {
+        if !replayed.deletes_of.is_empty() {
             let entries = self.selected_on_source().await?.entries;
             let expiring = entries.iter().filter(|entry| expires(entry));
             let expired = expiring.filter_map(|entry| replayed.deletes_of.get(&entry.namespace));

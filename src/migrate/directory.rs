@@ -13,6 +13,7 @@
 //! DIR/cutover.json         there when a cutover is wanted
 //! DIR/report.json          what the last cutover has come to
 //! DIR/refused.jsonl        documents of the copy that the target has refused, the first of them
+//! DIR/status.before.json   the last one, while --restart looks whether it can begin anew
 //! DIR/given-up.json        there while --restart gives a migration up
 //! DIR/again.tlz            collections that are copied anew at the cutover, while it lasts
 //! DIR/findings.jsonl       what the comparison has found, if anything differs
@@ -81,6 +82,11 @@ impl Paths {
 
     pub(crate) fn status(&self) -> PathBuf {
         self.0.join("status.json")
+    }
+
+    /// The status of a migration, while it is looked whether another one can begin in its place.
+    pub(crate) fn told(&self) -> PathBuf {
+        self.0.join("status.before.json")
     }
 
     pub(crate) fn paused(&self) -> PathBuf {
@@ -193,17 +199,22 @@ impl Paths {
         Ok(None)
     }
 
-    /// Takes away everything of a migration, but for its logs and its lock. When this is killed, what is left is known to be given
-    /// up.
+    /// Notes that a migration is given up: what a kill leaves of it must not be taken for one that can go on.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn give_up(&self) -> Result<()> {
+        match fs::rename(self.state(), self.given_up()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(self.state(), error)),
+            _ => sync_folder(&self.0).map_err(|error| Error::io(&self.0, error)),
+        }
+    }
+
+    /// Takes away everything of a migration that is given up, but for its logs and its lock.
     ///
     /// # Errors
     /// What the operating system says.
     pub(crate) fn clear(&self) -> Result<()> {
-        // First: what a kill leaves must not be taken for a migration that can go on.
-        match fs::rename(self.state(), self.given_up()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(self.state(), error)),
-            _ => sync_folder(&self.0).map_err(|error| Error::io(&self.0, error))?,
-        }
         let entries = fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))?;
         for entry in entries {
             let path = entry.map_err(|error| Error::io(&self.0, error))?.path();
@@ -217,7 +228,7 @@ impl Paths {
 
     /// Whether it has the name of something that a migration writes.
     fn is_ours(&self, path: &Path) -> bool {
-        const NAMES: [&str; 24] = [
+        const NAMES: [&str; 25] = [
             "capture.json",
             "capture.lock",
             "log",
@@ -235,6 +246,7 @@ impl Paths {
             "dead-letters.jsonl",
             "status.json",
             ".status.json",
+            "status.before.json",
             "paused",
             "cutover.json",
             "report.json",
@@ -319,6 +331,7 @@ mod tests {
         for name in ["migration.json", "copy.tlz.partial", "shop.orders.done", "precious.txt", "logbook", "copy.sh"] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
+        paths.give_up().unwrap();
         paths.clear().unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();

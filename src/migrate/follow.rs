@@ -135,6 +135,7 @@ impl Migration {
                     }
                 }
             }
+            self.patiently(|| self.hold_expiry()).await?;
             let asked = wish(&self.paths)?;
             match asked {
                 Wish::Cutover(request) => {

@@ -59,5 +59,8 @@ pub(super) async fn left(state: &State, parts: Option<&Parts>, paths: &Paths, ta
     for letter in dead_letters(&paths.dead_letters())?.iter().filter(|letter| letter.is_of_all()) {
         collections.hear(&letter.namespace, &News::NotFollowed);
     }
+    for lost in paths.not_followed()? {
+        collections.hear(&lost.namespace, &News::NotFollowed);
+    }
     Ok(collections)
 }

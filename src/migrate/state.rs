@@ -44,6 +44,9 @@ pub(crate) struct State {
     /// if it was.
     #[serde(default)]
     pub(crate) made: BTreeMap<String, Option<(u64, u64)>>,
+    /// Whether a cutover has let expire on the target what was held back.
+    #[serde(default)]
+    pub(crate) expires: bool,
     /// When it was begun, as RFC 3339.
     pub(crate) begun: String,
     /// How far it is.
@@ -159,6 +162,7 @@ impl State {
             sharding: Vec::new(),
             replaced,
             made: BTreeMap::new(),
+            expires: false,
             begun,
             stage: Stage::Copying,
             copied: None,

@@ -1,6 +1,7 @@
 //! What happens to collections as such: drops, renames, creates, index builds, changed options. All lanes stand still for
 //! it, and each has the same effect when it is done again.
 
+mod apart;
 mod rename;
 
 use std::{sync::atomic::Ordering, time::Instant};
@@ -109,7 +110,8 @@ impl Dispatch {
     /// Whether the copy, or a change, has told of a collection: then what the target has under its name is this migration's. A replay
     /// by itself writes to what it finds.
     pub(super) fn knows(&self, source: &Namespace) -> bool {
-        !self.shared.until_cutover || self.has_copy_of(source) || self.records.contains_key(&source.to_string())
+        let record = self.records.get(&source.to_string());
+        !self.shared.until_cutover || self.has_copy_of(source) || record.is_some_and(|record| !record.is_ignored)
     }
 
     /// Refuses to write into a collection of which neither the copy nor a change has told before, and that has something on the
@@ -123,7 +125,8 @@ impl Dispatch {
         if !self.shared.until_cutover || catalog::held(&self.shared.target, target).await? == Held::Nothing {
             return Ok(());
         }
-        let others = self.records.keys().filter_map(|name| Namespace::parse(name).ok());
+        let others = self.records.iter().filter(|(_, record)| !record.is_ignored);
+        let others = others.filter_map(|(name, _)| Namespace::parse(name).ok());
         let others = others.chain(self.shared.windows.iter().flat_map(Windows::names).cloned());
         for other in others.filter(|other| other != source) {
             if self.shared.target_of(&other)?.as_ref() == Some(target) {
@@ -157,7 +160,7 @@ impl Dispatch {
         }
         let record = self.records.entry(source.to_string()).or_default();
         // Written down before, so that what is found after a kill is known to be its own.
-        record.end = after;
+        (record.end, record.is_ignored) = (after, false);
         let record = record.clone();
         self.shared.journal.lane(self.log, &source.to_string(), &record).await?;
         let described = description(event);

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     changes::{
-        Event, Store,
+        Event, Store, Watch,
         log::{EventPlace, Item, LogPlace},
     },
     error::{Error, ErrorKind, Result},
@@ -64,6 +64,8 @@ enum Given {
 pub(super) struct Dispatch {
     pub(super) shared: Arc<Shared>,
     pub(super) log: u32,
+    /// What the log tells of.
+    pub(super) watch: Watch,
     store: Store,
     follows: bool,
     keeps_log: bool,
@@ -98,6 +100,7 @@ impl Dispatch {
         Ok(Dispatch {
             shared,
             log: log.number,
+            watch: log.watch.clone(),
             store: log.store.clone(),
             follows,
             keeps_log,
@@ -234,7 +237,8 @@ impl Dispatch {
     }
 
     fn begin(&mut self, namespace: &str, source: Namespace, target: Namespace) {
-        let record = self.records.remove(namespace).unwrap_or_default();
+        let mut record = self.records.remove(namespace).unwrap_or_default();
+        record.is_ignored = false;
         let lane = Lane::begin(Arc::clone(&self.shared), self.log, source, target, record, self.behind.clone());
         self.lanes.insert(namespace.to_owned(), lane);
     }
@@ -270,17 +274,33 @@ impl Dispatch {
             last = event.time;
             concerns |= self.apply_barrier(&event, after).await?;
         }
-        if !concerns && !self.records.contains_key(namespace) {
-            // What is not this migration's must not look as if it was because of it. Done once more, it is nothing again.
+        let source = Namespace::parse(namespace)?;
+        if !self.has_lane_of(&source)? {
             return Ok(false);
         }
+        // What is not this migration's must not look as if it was because of it; nor must what is made under its name later be
+        // taken for it when it is read once more.
+        let is_new = !self.records.contains_key(namespace);
         let record = self.records.entry(namespace.to_owned()).or_default();
+        record.is_ignored = !concerns && (is_new || record.is_ignored);
         (record.next, record.end) = (after, after);
-        record.time = record.time.max(last);
+        if !record.is_ignored {
+            record.time = record.time.max(last);
+        }
         let record = record.clone();
         self.shared.journal.lane(self.log, namespace, &record).await?;
         self.begin_owing()?;
         Ok(false)
+    }
+
+    /// Whether this log is where a collection's lane is, if it has one. A stream of one collection tells of others that are renamed to
+    /// it.
+    fn has_lane_of(&self, source: &Namespace) -> Result<bool> {
+        let is_told_of = match &self.watch {
+            Watch::Collection(watched) => watched == source,
+            Watch::Deployment | Watch::Database(_) => true,
+        };
+        Ok(is_told_of && self.shared.target_of(source)?.is_some())
     }
 
     /// Waits until all lanes have done what they were given, and ends them.

@@ -256,7 +256,7 @@ impl Lane {
         let mut letters = run.letters;
         letters.extend(failed.iter().map(|failed| self.letter_of(&run.events, failed)));
         shared.keep(letters).await?;
-        shared.counts.add(&self.source, applied, deletes, run.skipped);
+        shared.counts.add(&self.source, (applied, deletes), (run.skipped, run.skipped_deletes));
         if applied > 0 {
             shared.progress.of(&self.source, &News::Applied { events: applied });
         }

@@ -19,6 +19,7 @@ use crate::{
     changes::capture::{Manifest, NotFollowed},
     error::Result,
     namespace::Namespace,
+    progress::News,
 };
 
 /// How often it is looked whether the capture has lost a stream.
@@ -67,7 +68,8 @@ impl Shared {
     /// A replay by itself is not whole then; a migration copies the collection anew.
     async fn tell_of_lost(self: &Arc<Self>, lost: &NotFollowed) -> Result<()> {
         if self.until_cutover {
-            // Its own capture has said so.
+            // Its own capture has said why.
+            self.progress.of(&lost.namespace, &News::NotFollowed);
             return Ok(());
         }
         let NotFollowed { namespace, reason } = lost;

@@ -24,7 +24,7 @@ pub struct ReplayReport {
     pub events: u64,
     /// How many of them were deletes.
     pub deletes: u64,
-    /// The same of each collection.
+    /// Deletes of each collection, with those that the copy held already.
     #[serde(skip)]
     pub deletes_of: BTreeMap<Namespace, u64>,
     /// The collections that a change has told of, in all replays of this directory.
@@ -65,18 +65,26 @@ impl ReplayReport {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) events: AtomicU64,
-    pub(super) deletes: Mutex<BTreeMap<Namespace, u64>>,
+    pub(super) deletes: AtomicU64,
+    pub(super) deletes_of: Mutex<BTreeMap<Namespace, u64>>,
     pub(super) skipped: AtomicU64,
     pub(super) refetched: AtomicU64,
     pub(super) barriers: AtomicU64,
 }
 
 impl Counts {
-    pub(super) fn add(&self, namespace: &Namespace, events: u64, deletes: u64, skipped: u64) {
+    /// Adds what was applied and what was skipped: events, and the deletes among them.
+    pub(super) fn add(
+        &self,
+        namespace: &Namespace,
+        (events, deletes): (u64, u64),
+        (skipped, skipped_deletes): (u64, u64),
+    ) {
         self.events.fetch_add(events, Ordering::Relaxed);
-        if deletes > 0 {
-            let mut all = self.deletes.lock().unwrap_or_else(PoisonError::into_inner);
-            *all.entry(namespace.clone()).or_default() += deletes;
+        self.deletes.fetch_add(deletes, Ordering::Relaxed);
+        if deletes + skipped_deletes > 0 {
+            let mut all = self.deletes_of.lock().unwrap_or_else(PoisonError::into_inner);
+            *all.entry(namespace.clone()).or_default() += deletes + skipped_deletes;
         }
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
     }

@@ -36,7 +36,7 @@ pub(super) async fn pay(
 }
 
 /// Tries the letters about one collection all at once, each document's in their order; those that succeed are taken back.
-/// Gives the record of the lane, which knows what was fetched. No run of the lane may be under way.
+/// Gives the record of the lane, which knows what was fetched. As long as a run of the lane is under way, none is tried.
 ///
 /// # Errors
 /// When a server cannot be reached, or a letter is no event.
@@ -47,7 +47,9 @@ pub(super) async fn retry(
     letters: Vec<DeadLetter>,
     record: LaneRecord,
 ) -> Result<LaneRecord> {
-    let Some(target) = shared.target_of(namespace)? else {
+    // What it is about to do comes first, and is done as it was written down.
+    let is_under_way = record.end > record.next;
+    let Some(target) = shared.target_of(namespace)?.filter(|_| !is_under_way) else {
         return Ok(record);
     };
     let mut by_document: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();

@@ -27,6 +27,8 @@ pub(super) struct Run<'a> {
     pub(super) letters: Vec<DeadLetter>,
     /// How many events the copy has.
     pub(super) skipped: u64,
+    /// How many of these are deletes.
+    pub(super) skipped_deletes: u64,
 }
 
 impl<'a> Run<'a> {
@@ -78,6 +80,7 @@ impl Lane {
         let standing = self.standing(&event, run.fetched);
         if standing == Standing::Before {
             run.skipped += 1;
+            run.skipped_deletes += u64::from(event.operation == Operation::Delete);
             return;
         }
         if !self.shared.dead_letters.is_empty() {
@@ -114,6 +117,8 @@ impl Lane {
                 self.record.fetched.get(&key).map(|fetched| fetched.span)
             }
         };
+        // What was fetched before the collection was copied once more is not there any more.
+        let fetched = fetched.filter(|span| !self.shared.was_made_after(&self.source, span.high));
         if fetched.is_some() && self.shared.was_made_after(&self.source, event.time) {
             return Standing::Before;
         }

@@ -20,7 +20,7 @@ use transload_format::ArchiveId;
 use super::journal::{Journal, LaneRecord, LogRecord, Recorded};
 use crate::{
     changes::{
-        Store,
+        Store, Watch,
         capture::{Manifest, SourceId, State},
     },
     connect::{Server, Version},
@@ -51,6 +51,8 @@ pub(super) struct Work {
 pub(super) struct Log {
     pub(super) number: u32,
     pub(super) store: Store,
+    /// What its stream tells of.
+    pub(super) watch: Watch,
 }
 
 /// Which replay this is.
@@ -98,7 +100,7 @@ impl Work {
         let stores = manifest.stores(directory, manifest.events.as_ref().map(|_| target));
         // Of a stream that has ended nothing is applied: its collection has to be copied anew, whatever stands in its log.
         let followed = (1..).zip(stores).zip(&manifest.streams).filter(|(_, watch)| manifest.follows(watch));
-        let logs = followed.map(|((number, store), _)| Log { number, store }).collect();
+        let logs = followed.map(|((number, store), watch)| Log { number, store, watch: watch.clone() }).collect();
         let path = directory.join("replay.lock");
         let opened = OpenOptions::new().create(true).append(true).open(&path);
         let lock = opened.map_err(|error| Error::io(&path, error))?;
@@ -134,7 +136,8 @@ impl Work {
 
     /// The collections that a change has told of.
     pub(super) fn lanes(&self) -> BTreeSet<Namespace> {
-        self.recorded.lanes.keys().filter_map(|(_, namespace)| Namespace::parse(namespace).ok()).collect()
+        let lanes = self.recorded.lanes.iter().filter(|(_, record)| !record.is_ignored);
+        lanes.filter_map(|((_, namespace), _)| Namespace::parse(namespace).ok()).collect()
     }
 
     /// Where a lane is now.

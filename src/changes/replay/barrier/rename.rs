@@ -6,7 +6,7 @@ use transload_format::{Collection, CollectionType};
 use crate::{
     catalog,
     changes::{
-        Event,
+        Event, Watch,
         log::EventPlace,
         replay::{dead_letter::DeadLetter, dispatch::Dispatch},
     },
@@ -35,6 +35,11 @@ impl Dispatch {
         })?;
         let to = Namespace::new(database, collection)?;
         let new = self.shared.target_of(&to)?;
+        match &self.watch {
+            Watch::Collection(watched) if *watched == to => return self.renamed_onto(event, from, &to, new).await,
+            Watch::Collection(_) => return self.renamed_away(event, from, old).await,
+            Watch::Deployment | Watch::Database(_) => {}
+        }
         let is_copied = self.is_copied(&to, event.time);
         let mut letter = None;
         match (old, new) {
@@ -54,7 +59,8 @@ impl Dispatch {
                 self.shared.progress.of(from, &News::Dropped);
                 return Ok(true);
             }
-            (_, Some(_)) if is_copied => return Ok(true),
+            // Nor does it make known what had the old name.
+            (_, Some(_)) if is_copied => return Ok(self.knows(from)),
             (Some(_), Some(_)) if self.has_copy_of(from) && self.is_copied(from, event.time) => {
                 // What has the old name in the copy was made after that.
                 let reason =
@@ -97,7 +103,7 @@ impl Dispatch {
         }
         let record = self.records.entry(to.to_string()).or_default();
         record.fetched.clear();
-        record.owed = owed;
+        (record.owed, record.is_ignored) = (owed, false);
         let record = record.clone();
         self.shared.journal.lane(self.log, &to.to_string(), &record).await?;
         Ok(true)
@@ -149,7 +155,7 @@ impl Dispatch {
         self.check_new(to, new).await?;
         let record = self.records.entry(name.clone()).or_default();
         // Written down before, with everything that the lanes have done: it must not be done again under the old name.
-        record.end = after;
+        (record.end, record.is_ignored) = (after, false);
         let record = record.clone();
         self.shared.journal.lane(self.log, &name, &record).await?;
         let (from, to) = (old.to_string(), new.to_string());

@@ -32,6 +32,8 @@ pub(in super::super) struct LaneRecord {
     pub(in super::super) parked: Vec<Vec<u8>>,
     /// Documents that have to be fetched before anything else, by their raw keys.
     pub(in super::super) owed: Vec<Vec<u8>>,
+    /// Whether all that was told so far was of another collection than the migration's.
+    pub(in super::super) is_ignored: bool,
 }
 
 /// A document that was fetched.
@@ -54,6 +56,7 @@ pub(in super::super) struct LogRecord {
 
 const LANE: &str = "lane";
 const LOG: &str = "log";
+const IGNORED: &str = "ignored";
 
 /// Under what the records of a lane stand.
 pub(super) fn lane_key(log: u32, namespace: &str) -> Vec<u8> {
@@ -81,6 +84,9 @@ impl LaneRecord {
         record.int64("segment", signed(self.next.segment)).int64("ordinal", signed(self.next.ordinal));
         record.int64("end_segment", signed(self.end.segment)).int64("end_ordinal", signed(self.end.ordinal));
         record.int64("time", signed(self.time));
+        if self.is_ignored {
+            record.int64(IGNORED, 1);
+        }
         record.embed_array("computed", |array| {
             for (number, ((key, last), digest)) in self.computed.iter().enumerate() {
                 array.embed(number.to_string(), |entry| {
@@ -126,6 +132,7 @@ impl LaneRecord {
             next: EventPlace { segment: number(record, "segment")?, ordinal: number(record, "ordinal")? },
             end: EventPlace { segment: number(record, "end_segment")?, ordinal: number(record, "end_ordinal")? },
             time: number(record, "time")?,
+            is_ignored: document::find(record, IGNORED.as_bytes()).is_some(),
             ..LaneRecord::default()
         };
         for entry in entries(record, "computed")? {
