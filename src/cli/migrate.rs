@@ -175,7 +175,13 @@ pub(super) fn text(report: &MigrationReport) -> String {
     line("moved", &format!("{} to {}", report.source, report.target));
     line(
         "copied",
-        &format!("{} documents, {}; then every change since", HumanCount(report.documents), HumanBytes(report.bytes)),
+        &format!(
+            "{} collections and views, {} documents, {} in {:.1} s; then every change since",
+            HumanCount(report.namespaces),
+            HumanCount(report.documents),
+            HumanBytes(report.bytes),
+            report.copy_seconds
+        ),
     );
     let lists: [(&str, &Vec<String>); 9] = [
         ("sharded", &report.sharded),

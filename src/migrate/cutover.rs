@@ -184,11 +184,13 @@ impl Migration {
         let state = self.state();
         let copied = state.copied.unwrap_or_default();
         let letters = dead_letters(&self.paths.dead_letters())?;
+        let archive = ArchiveFile::open(&self.paths.archive())?;
         let mut report = MigrationReport {
             directory: self.paths.directory().display().to_string(),
             source: self.source.place(),
             target: self.target.place(),
             begun: state.begun,
+            namespaces: archive.contents().namespaces().len() as u64,
             documents: copied.documents,
             bytes: copied.bytes,
             copy_seconds: copied.seconds,

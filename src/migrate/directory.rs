@@ -8,14 +8,14 @@
 //! DIR/copy.parts.json      how the collections were cut
 //! DIR/copy.loaded          which blocks of the archive the target has
 //! DIR/replay.json, replay.journal, dead-letters.jsonl    how far the changes are applied, and what could not be
-//! DIR/status.json          where it stands, for 'transload status'
+//! DIR/status.json          where it stands, for 'transload status'; .status.json while it is written
 //! DIR/paused               there while the replay is held
 //! DIR/cutover.json         there when a cutover is wanted
 //! DIR/report.json          what the last cutover has come to
 //! DIR/refused.jsonl        documents of the copy that the target has refused, the first of them
 //! DIR/status.before.json   the last one, while --restart looks whether it can begin anew
 //! DIR/given-up.json        there while --restart gives a migration up
-//! DIR/again.tlz            collections that are copied anew at the cutover, while it lasts
+//! DIR/again.tlz, again.indexes.json    collections that are copied anew at the cutover, while it lasts
 //! DIR/findings.jsonl       what the comparison has found, if anything differs
 //! DIR/reverse/             the target's changes since the cutover, with --reverse-capture
 //! DIR/logs/                what happened when: migrate.log, and one for each collection
@@ -257,7 +257,9 @@ impl Paths {
         ];
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // A namespace has a dot of its own.
-        NAMES.contains(&name) || name.strip_suffix(".done").is_some_and(|namespace| namespace.contains('.'))
+        // What a kill leaves of a file that was written anew.
+        let is_half = name.starts_with(".transload-");
+        NAMES.contains(&name) || is_half || name.strip_suffix(".done").is_some_and(|namespace| namespace.contains('.'))
     }
 }
 
@@ -328,7 +330,15 @@ mod tests {
         let paths = Paths::of(folder.path());
         let _held = paths.take().unwrap();
         assert_eq!(paths.first_of_another_kind().unwrap(), None);
-        for name in ["migration.json", "copy.tlz.partial", "shop.orders.done", "precious.txt", "logbook", "copy.sh"] {
+        for name in [
+            "migration.json",
+            "copy.tlz.partial",
+            "shop.orders.done",
+            ".transload-Xy",
+            "precious.txt",
+            "logbook",
+            "copy.sh",
+        ] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         paths.give_up().unwrap();

@@ -29,6 +29,8 @@ pub struct MigrationReport {
     pub begun: String,
     /// When it was over.
     pub ended: String,
+    /// Collections and views that were copied.
+    pub namespaces: u64,
     /// Documents that were copied.
     pub documents: u64,
     /// Their bytes.

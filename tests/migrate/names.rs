@@ -43,11 +43,16 @@ async fn a_rename_onto_a_collection_that_has_a_stream_of_its_own_arrives() {
     let sums = [doc! { "$match": { "_id": { "$lt": 5 } } }, doc! { "$out": "sums" }];
     database.collection::<Document>("events").aggregate(sums).await.unwrap();
     migration.until_following().await;
+    // What is not empty passes for something that is whole.
+    for name in ["events", "sums"] {
+        database.collection(name).insert_one(doc! { "_id": "later" }).await.unwrap();
+    }
+    migration.until_following().await;
     migration.kill();
     migration.start(&[]);
     migration.arrives().await;
-    assert_eq!(migration.target.documents("sums").await.len(), 5);
-    assert_eq!(migration.target.documents("events").await.len(), 100);
+    assert_eq!(migration.target.documents("sums").await.len(), 6);
+    assert_eq!(migration.target.documents("events").await.len(), 101);
 }
 
 /// The drop was of another one, of which nobody had told, whenever it is read.
@@ -70,10 +75,13 @@ async fn a_drop_that_was_ignored_takes_nothing_from_what_has_its_name_later() {
         rename(&migration.source, old, new).await;
         assert!(migration.about("resume", &[]).status.success());
         let target = migration.target.open().await;
-        while target.collection::<Document>(new).count_documents(doc! {}).await.unwrap() < 100 {
+        // Where the log is, is not written down at once.
+        let (log, told) = (format!("logs/names_later.{new}.log"), format!("it was names_later.{old} before"));
+        while !std::fs::read_to_string(migration.directory().join(&log)).is_ok_and(|said| said.contains(&told)) {
             assert!(migration.runs(), "{}", migration.said());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
         migration.kill();
         migration.start(&[]);
         migration.until_following().await;

@@ -11,27 +11,31 @@ async fn with_a_stray(from: Release, name: &'static str) -> Migration<'static> {
     let source = Side::new(shared(from).await, name);
     let database = source.open().await;
     database.collection("orders").insert_many((0..10).map(|id| doc! { "_id": id })).await.unwrap();
+    database.collection("others").insert_one(doc! { "_id": 1 }).await.unwrap();
     let index = doc! { "key": { "at": 1 }, "name": "at_1", "expireAfterSeconds": 3600 };
     database.run_command(doc! { "createIndexes": "orders", "indexes": [index] }).await.unwrap();
     let mut migration =
         Migration::new(source, Side::new(shared(Release::V6_0_5).await, format!("{name}_moved").leak()));
     migration.start(&[]);
     migration.until_following().await;
-    let stray = doc! { "_id": "stray" };
-    migration.target.open().await.collection("orders").insert_one(stray).await.unwrap();
+    add_stray(&migration).await;
     migration
 }
 
+async fn add_stray(migration: &Migration<'_>) {
+    migration.target.open().await.collection("others").insert_one(doc! { "_id": "stray" }).await.unwrap();
+}
+
 async fn is_different(migration: &mut Migration<'_>) {
-    let output = migration.about_later("cutover", &["--yes"]).await;
+    let output = migration.about_later("cutover", &["--yes", "--verify", "counts"]).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
     migration.until_following().await;
 }
 
 async fn without_the_stray(migration: &Migration<'_>) {
-    let orders = migration.target.open().await.collection::<Document>("orders");
-    orders.delete_one(doc! { "_id": "stray" }).await.unwrap();
+    let others = migration.target.open().await.collection::<Document>("others");
+    others.delete_one(doc! { "_id": "stray" }).await.unwrap();
 }
 
 /// When the documents of the target's collection expire by its index.
@@ -56,9 +60,10 @@ async fn after_a_cutover_that_was_not_clean_nothing_expires_again() {
     migration.until_following().await;
     assert_eq!(expiry(&migration).await, i64::from(i32::MAX));
     // One that ends with its cutover, whatever it has come to, leaves the target as it is to be used.
-    migration.target.open().await.collection("orders").insert_one(doc! { "_id": "stray" }).await.unwrap();
+    add_stray(&migration).await;
     migration.kill();
-    let (code, said) = migration.ends(&["--cutover", "when-caught-up"]).await;
+    // Where something expires, documents are looked at again for a minute, and numbers of others are not.
+    let (code, said) = migration.ends(&["--cutover", "when-caught-up", "--verify", "counts"]).await;
     assert_eq!((code, expiry(&migration).await), (4, 60), "{said}");
     migration.start(&[]);
     migration.until_following().await;
