@@ -194,7 +194,9 @@ pub async fn migrate(
             let is_known = paths.state().exists() || options.restart && paths.given_up().exists();
             let beginning = Beginning { source, target, pair, options: &options, paths: &paths };
             let begun = beginning.begin(is_known, &*listener, &progress, &cancel).await?;
-            told.map(Told::forget);
+            if let Some(told) = told {
+                told.forget();
+            }
             begun
         }
     };
