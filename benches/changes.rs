@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
+mod arguments;
 #[path = "changes/drain.rs"]
 mod drain;
 #[path = "changes/idle.rs"]
@@ -24,7 +25,8 @@ use std::{path::PathBuf, process::Command};
 use bson::{Document, Timestamp, doc};
 use transload::sandbox::ReplicaSet;
 
-use race::{Arguments, TRANSLOAD, servers};
+use arguments::Arguments;
+use race::{TRANSLOAD, servers};
 use replaying::Workload;
 
 #[tokio::main]

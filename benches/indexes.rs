@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
+mod arguments;
 mod race;
 
 use std::{path::Path, process::Command, time::Instant};
@@ -16,7 +17,8 @@ use bson::{Document, doc};
 use futures_util::{StreamExt, stream};
 use transload::{bench::version_of, sandbox::ReplicaSet};
 
-use race::{Arguments, TRANSLOAD, contender, race, servers};
+use arguments::Arguments;
+use race::{TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
 async fn main() {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
+mod arguments;
 mod race;
 
 use std::{
@@ -27,7 +28,8 @@ use transload::{
     shop::{self, Shop},
 };
 
-use race::{Arguments, TRANSLOAD, contender, race, servers};
+use arguments::Arguments;
+use race::{TRANSLOAD, contender, race, servers};
 
 /// Tasks that write, each one write after the other.
 const WRITERS: u64 = 8;

@@ -12,23 +12,6 @@ use transload::{
 
 pub(crate) const TRANSLOAD: &str = env!("CARGO_BIN_EXE_transload");
 
-/// What a bench was called with.
-pub(crate) struct Arguments(Vec<String>);
-
-impl Arguments {
-    /// Those of this process, if it is to measure: `cargo test --benches` must not do so for minutes.
-    pub(crate) fn to_measure() -> Option<Self> {
-        let arguments: Vec<String> = std::env::args().collect();
-        arguments.iter().any(|argument| argument == "--bench").then_some(Arguments(arguments))
-    }
-
-    /// What stands behind a flag.
-    pub(crate) fn value<T: std::str::FromStr>(&self, flag: &str, default: T) -> T {
-        let given = self.0.windows(2).find(|pair| pair[0] == flag).map(|pair| &pair[1]);
-        given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{flag} {text}")))
-    }
-}
-
 /// A source and a target on this machine.
 pub(crate) async fn servers() -> (ReplicaSet, ReplicaSet) {
     let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
@@ -98,6 +81,8 @@ pub(crate) async fn race<F: Future<Output = ()>>(
             },
             contender.seconds() / ours,
         );
+        let seconds: Vec<String> = contender.runs.iter().map(|run| format!("{:.3}", run.seconds)).collect();
+        println!("    {}", seconds.join(" "));
     }
     println!();
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
+mod arguments;
 mod race;
 
 use std::process::Command;
@@ -19,7 +20,8 @@ use transload::{
     selection::{Selection, SelectionOptions},
 };
 
-use race::{Arguments, TRANSLOAD, contender, race, servers};
+use arguments::Arguments;
+use race::{TRANSLOAD, contender, race, servers};
 
 /// The database that is compared.
 const DATABASE: &str = "compared";

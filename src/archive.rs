@@ -7,6 +7,7 @@ mod sink;
 mod source;
 mod unfinished;
 
+pub use crate::batch::{Batch, Budget, Permit};
 pub use failure::archive_failure;
 pub use output::{Destination, Output, partial_name};
 pub use ring::Ring;
