@@ -103,6 +103,9 @@ fn text(status: &Status, room: Room) -> String {
     if more > 0 {
         line(format!("and {} more, of {}", HumanCount(more as u64), HumanCount(status.namespaces.len() as u64)));
     }
+    if let Some(old) = status.seconds_old {
+        line(format!("warning: this is {} old: the process at work has written nothing since", span(old)));
+    }
     for lost in &status.not_followed {
         line(format!("not followed, copied anew at the cutover: {lost}"));
     }
@@ -133,7 +136,7 @@ fn text(status: &Status, room: Room) -> String {
         let lag = match status.lag_seconds {
             Some(lag) if status.copy_end.is_some() => format!("{lag} s behind the source{left}"),
             Some(lag) => format!("{lag} s behind the source"),
-            None if status.running => "the source does not tell its time".to_owned(),
+            None if status.running && status.seconds_old.is_none() => "the source does not tell its time".to_owned(),
             None => "how far behind the source now, nobody knows".to_owned(),
         };
         line(format!(

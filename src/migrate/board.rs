@@ -48,8 +48,16 @@ pub(crate) struct Board {
     /// Where people look.
     pub(super) outer: Arc<dyn Progress>,
     state: Mutex<State>,
-    /// What was written down last.
-    written: Mutex<Option<Status>>,
+    written: Mutex<Written>,
+}
+
+/// What was written down.
+#[derive(Debug, Default)]
+struct Written {
+    /// The last that was, whole.
+    status: Option<Status>,
+    /// Whether it could not be written since.
+    failed: bool,
 }
 
 /// What is on the board now.

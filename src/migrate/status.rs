@@ -1,6 +1,6 @@
 //! Where a migration stands: what the process at work writes down several times a second, and anybody may read.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ use crate::{
     connect::Server,
     error::{Error, Result},
 };
+
+/// How old a status may be before that is said; where it is written less often, twice as old as it should be.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Where a migration stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +39,11 @@ pub struct Status {
     pub begun: String,
     /// When this was true, as the process at work has said last.
     pub updated: String,
+    /// Seconds between two writings, as was wanted of the process at work.
+    pub progress_interval: f64,
+    /// How old all of this is, where a process is at work and has not written for longer than it should: seconds. It cannot, it hangs,
+    /// or it has only just gone on with what another one has left.
+    pub seconds_old: Option<u64>,
     /// Whether the target has the whole copy. It is consistent once the changes up to its end are applied, too.
     pub copy_complete: bool,
     /// The last cluster time of which the copy may have a change, once it is known: seconds and increment.
@@ -150,8 +158,9 @@ pub fn status(directory: &Path) -> Result<Status> {
     };
     status.running = running;
     status.paused = paths.paused().exists();
-    if !running {
-        // How it was when the process ended says nothing of now.
+    status.seconds_old = if running { seconds_old(&path, status.progress_interval) } else { None };
+    if !running || status.seconds_old.is_some() {
+        // How it was when it was written says nothing of now.
         (status.lag_seconds, status.seconds_left) = (None, None);
         (status.bytes_per_second, status.events_per_second) = (0, 0);
         for one in &mut status.namespaces {
@@ -173,6 +182,13 @@ pub(super) fn known(path: &Path) -> std::io::Result<Option<Status>> {
         status.updated = bson::DateTime::from_system_time(moment).try_to_rfc3339_string().unwrap_or_default();
     }
     Ok(status)
+}
+
+/// How old what is written there is, if that is older than it should be.
+fn seconds_old(path: &Path, interval: f64) -> Option<u64> {
+    let age = std::fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()?;
+    let interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
+    (age >= FRESH.max(interval.saturating_mul(2))).then(|| age.as_secs())
 }
 
 /// Seconds and increment of a cluster time.
