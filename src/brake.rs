@@ -25,10 +25,20 @@ impl Brake {
         self.held.send_replace(is_held);
     }
 
+    /// Whether work is held.
+    pub(crate) fn is_held(&self) -> bool {
+        *self.held.borrow()
+    }
+
+    /// Waits until work is held, or is not.
+    pub(crate) async fn turns(&self, is_held: bool) {
+        // The sender is in hand, so there is always an end of the wait to come.
+        let _ = self.held.subscribe().wait_for(|held| *held == is_held).await;
+    }
+
     /// Waits until `bytes` may be handled.
     pub(crate) async fn take(&self, bytes: u64) {
-        // The sender is in hand, so there is always an end of the wait to come.
-        let _ = self.held.subscribe().wait_for(|is_held| !is_held).await;
+        self.turns(false).await;
         if let Some(rate) = &self.rate {
             rate.take(bytes).await;
         }
@@ -46,6 +56,8 @@ mod tests {
         let brake = Brake::new(None);
         brake.take(1).await;
         brake.hold(true);
+        assert!(brake.is_held());
+        brake.turns(true).await;
         let waiting = tokio::spawn({
             let brake = brake.clone();
             async move { brake.take(1).await }

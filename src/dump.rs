@@ -21,6 +21,7 @@ use transload_format::{Codec, Origin};
 
 use crate::{
     archive::{Cut, Destination, Sink, Written, new_id, partial_name},
+    brake::Brake,
     catalog::{Catalog, Entry},
     connect::Server,
     error::{Error, ErrorKind, Result},
@@ -72,7 +73,21 @@ pub async fn dump(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
-    measured(server, options, Timing::default(), progress, cancel).await
+    run(server, options, Timing::default(), Vec::new(), progress, cancel).await
+}
+
+/// The same, held back by brakes.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) async fn braked(
+    server: &Server,
+    options: DumpOptions,
+    brakes: Vec<Brake>,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<DumpReport> {
+    run(server, options, Timing::default(), brakes, progress, cancel).await
 }
 
 /// The same, with its stages measured.
@@ -83,6 +98,17 @@ pub(crate) async fn measured(
     server: &Server,
     options: DumpOptions,
     timing: Timing,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<DumpReport> {
+    run(server, options, timing, Vec::new(), progress, cancel).await
+}
+
+async fn run(
+    server: &Server,
+    options: DumpOptions,
+    timing: Timing,
+    brakes: Vec<Brake>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
@@ -115,7 +141,7 @@ pub(crate) async fn measured(
         since,
         at_one_time,
         when_lost: None,
-        brakes: Vec::new(),
+        brakes,
         sink: sink.clone(),
         progress,
     };

@@ -18,6 +18,7 @@ mod anew;
 mod answer;
 mod beginning;
 mod board;
+mod clients;
 mod collections;
 mod compare;
 mod control;
@@ -49,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use transload_format::Codec;
 
 pub use answer::answer;
+pub use clients::unfenced;
 pub use control::{CutoverRequest, Verify, pause, request_cutover, resume};
 pub use report::{MigrationReport, Outcome};
 pub use state::EventsTo;
@@ -114,13 +116,14 @@ pub struct MigrateOptions {
     pub codec: Codec,
     /// Cursors, insert commands and lanes at once.
     pub parallel: usize,
-    /// Bytes of documents a second that the source is read at, at most.
+    /// Bytes of documents a second that the source is read at, at most, to copy it, at first or anew. What is captured, fetched
+    /// for a change or compared is not held.
     pub max_rate: Option<u64>,
     /// How often the status is written down.
     pub progress_interval: Duration,
 }
 
-/// What the copy is held back by.
+/// What copies are held back by, and catching up by the target's.
 struct Brakes {
     /// Reading: by the source, and to the rate that the user wants.
     source: Brake,
@@ -128,6 +131,12 @@ struct Brakes {
     target: Brake,
     /// Reading: by the disk.
     disk: Brake,
+}
+
+impl Brakes {
+    fn of_reading(&self) -> Vec<Brake> {
+        vec![self.source.clone(), self.disk.clone()]
+    }
 }
 
 /// A migration at work.

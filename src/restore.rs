@@ -38,6 +38,7 @@ pub(crate) use {
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
     batch::Budget,
+    brake::Brake,
     catalog::{self, BuildWatch, Footprint, sharding::Sharding},
     connect::Server,
     error::{Error, ErrorKind, Result},
@@ -108,6 +109,8 @@ struct Restore<'a> {
     moving: Option<Arc<Moving>>,
     /// Which collections are sharded when they are created.
     sharding: Option<Arc<Sharding>>,
+    /// What holds it back, besides.
+    brake: Option<Brake>,
 }
 
 /// Restores what the options select.
@@ -122,30 +125,33 @@ pub async fn restore(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(source, server, options, None, None, progress, cancel).await
+    run(source, server, options, None, None, None, progress, cancel).await
 }
 
-/// The same into a cluster, where collections are sharded before they are loaded.
+/// The same as a part of a migration: into a cluster, where collections are sharded before they are loaded; and held back by a brake.
 ///
 /// # Errors
 /// As [`restore`].
-pub(crate) async fn restore_sharded(
+pub(crate) async fn restore_braked(
     source: Source,
     server: &Server,
     options: RestoreOptions,
     sharding: Option<Arc<Sharding>>,
+    brake: Brake,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(source, server, options, None, sharding, progress, cancel).await
+    run(source, server, options, None, sharding, Some(brake), progress, cancel).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "one call, of all that a restore is made of")]
 async fn run(
     source: Source,
     server: &Server,
     options: RestoreOptions,
     moving: Option<Arc<Moving>>,
     sharding: Option<Arc<Sharding>>,
+    brake: Option<Brake>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
@@ -162,6 +168,7 @@ async fn run(
         footprint: moving.as_ref().map_or_else(Footprint::default, |moving| moving.footprint()),
         moving,
         sharding,
+        brake,
     };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
@@ -244,6 +251,9 @@ impl Restore<'_> {
         let loaders = Loaders::start(self.server, &plan, &early, self.options.parallel, &self.progress, None);
         for number in wanted {
             let batch = archive.batch(number, &self.budget).await?;
+            if let Some(brake) = &self.brake {
+                brake.take(u64::from(batch.len)).await;
+            }
             if !loaders.hand_over(batch).await {
                 break;
             }

@@ -240,6 +240,7 @@ pub async fn replay(
         told_of: work.lanes(),
         skipped: count(&counts.skipped),
         refetched: count(&counts.refetched),
+        gone: count(&counts.gone),
         barriers: count(&counts.barriers),
         applied: (u32::try_from(applied >> 32).unwrap_or(u32::MAX), applied as u32),
         lag_seconds,

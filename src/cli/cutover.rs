@@ -1,6 +1,10 @@
 //! `transload cutover`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    io::{IsTerminal, stdin},
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Args, builder::BoolishValueParser};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Outcome, Output, arguments::work_directory, migrate};
 use crate::{
     error::{Error, ErrorKind, Result},
-    migrate::{CutoverRequest, Verify, answer, request_cutover, status},
+    migrate::{CutoverRequest, MigrationReport, Verify, answer, request_cutover, status},
 };
 
 /// Tell a running migration to finish, and wait for its verdict
@@ -21,7 +25,8 @@ pub(super) struct CutoverCommand {
     /// The work directory of the migration
     #[arg(value_name = "DIR")]
     directory: String,
-    /// Make the source refuse writes first (6.0+, role hostManager); it stays so
+    /// Make the source refuse writes first (6.0+, role hostManager); it stays so. Of an older one, it is told who is connected
+    /// to it, and asked on a terminal whether it is at rest
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
     fence_source: bool,
     /// How to compare both sides: full, sample, counts or none
@@ -45,21 +50,46 @@ impl CutoverCommand {
             output.warn("the copy is still being made: the cutover waits for it");
         }
         if !self.fence_source && !self.yes {
-            let question = format!("Has everything been stopped that writes to {}?", now.source);
-            if !output.is_asked(&question, "a cutover without --fence-source", &cancel).await? {
+            if !output.is_asked(&at_rest(&now.source), "a cutover without --fence-source", &cancel).await? {
                 output.note("nothing was done: stop what writes to the source first");
                 return Ok(Outcome::Refused);
             }
         }
-        let id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let id = u64::try_from(id).unwrap_or(u64::MAX);
-        request_cutover(&directory, &CutoverRequest { id, fence_source: self.fence_source, verify: self.verify })?;
-        let report = tokio::select! {
-            report = answer(&directory, id) => report?,
-            () = cancel.cancelled() => {
-                return Err(Error::interrupted().with_hint("the cutover goes on: 'transload status' tells where it stands"));
+        let report = match ask(&directory, self.fence_source, self.verify, &cancel).await {
+            // The source knows no fence, and who is connected to it stands in the error.
+            Err(error) if error.kind() == ErrorKind::Usage && self.fence_source && stdin().is_terminal() => {
+                output.warn(&error.to_string());
+                if !output.confirm(&at_rest(&now.source), &cancel).await? {
+                    output.note("nothing was done: stop what writes to the source first");
+                    return Ok(Outcome::Refused);
+                }
+                ask(&directory, false, self.verify, &cancel).await?
             }
+            report => report?,
         };
         output.summary(&report, migrate::outcome(&report), || migrate::text(&report))
+    }
+}
+
+/// What only a person knows of a source without a fence.
+pub(super) fn at_rest(source: &str) -> String {
+    format!("Has everything been stopped that writes to {source}?")
+}
+
+/// Asks for a cutover, and waits for what it comes to.
+async fn ask(
+    directory: &Path,
+    fence_source: bool,
+    verify: Verify,
+    cancel: &CancellationToken,
+) -> Result<MigrationReport> {
+    let id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let id = u64::try_from(id).unwrap_or(u64::MAX);
+    request_cutover(directory, &CutoverRequest { id, fence_source, verify })?;
+    tokio::select! {
+        report = answer(directory, id) => report,
+        () = cancel.cancelled() => {
+            Err(Error::interrupted().with_hint("the cutover goes on: 'transload status' tells where it stands"))
+        }
     }
 }

@@ -1,6 +1,11 @@
 //! `transload migrate`.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{IsTerminal, stdin},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
@@ -11,6 +16,7 @@ use super::{
     Outcome, Output,
     arguments::{ConnectionArguments, MoveArguments, ShardingArguments, bytes, interval, work_directory},
     check,
+    cutover::at_rest,
 };
 use crate::{
     changes::token::in_words,
@@ -59,7 +65,8 @@ pub(super) struct MigrateCommand {
     /// When to cut over: `on-request`, by 'transload cutover DIR', or `when-caught-up`, which is right where nothing is written
     #[arg(long, value_name = "WHEN", default_value = "on-request", value_parser = ["on-request", "when-caught-up"], hide_possible_values = true, env = "TRANSLOAD_CUTOVER", hide_env_values = true)]
     cutover: String,
-    /// With --cutover when-caught-up: make the source refuse writes before (6.0+, role hostManager)
+    /// With --cutover when-caught-up: make the source refuse writes before (6.0+, role hostManager). Of an older one, it is told who is
+    /// connected to it, and asked on a terminal whether it is at rest
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
     fence_source: bool,
     /// With --cutover when-caught-up: how to compare both sides: full, sample, counts or none [default: full]
@@ -81,7 +88,8 @@ pub(super) struct MigrateCommand {
     /// How many cursors, and insert commands, and collections that changes are applied to, to have at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
     parallel: u16,
-    /// Read no more of the source than so many bytes of documents a second, as 20MB
+    /// Copy no more of the source than so many bytes of documents a second, as 20MB: at first, and what is copied anew at the
+    /// cutover. What changes, and what is compared, is read as fast as it goes
     #[arg(long, value_name = "BYTES", value_parser = bytes, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
     max_rate: Option<u64>,
     /// How often the status is written down
@@ -116,7 +124,22 @@ impl MigrateCommand {
         let source = self.connection.server("SOURCE", &self.source, connections, output, &cancel).await?;
         let target = self.connection.server("TARGET", &self.target, connections, output, &cancel).await?;
         let default_database = source.default_database().map(str::to_owned);
-        let (fence_source, verify) = (self.fence_source, self.verify.unwrap_or_default());
+        let mut fence_source = self.fence_source;
+        // A source that knows no fence may be at rest; without a terminal, the check refuses it.
+        if fence_source
+            && stdin().is_terminal()
+            && let Some(why) = migrate::unfenced(&source).await
+        {
+            output.warn(&format!("{}: {why}", source.place()));
+            if !output.confirm(&at_rest(&source.place()), &cancel).await? {
+                output.note(
+                    "nothing was done: stop what writes to the source first, or cut over later by 'transload cutover'",
+                );
+                return Ok(Outcome::Refused);
+            }
+            fence_source = false;
+        }
+        let verify = self.verify.unwrap_or_default();
         let request = CutoverRequest { id: 0, fence_source, verify };
         let options = MigrateOptions {
             directory,
@@ -183,6 +206,11 @@ pub(super) fn text(report: &MigrationReport) -> String {
             report.copy_seconds
         ),
     );
+    if report.refetched > 0 {
+        let (refetched, gone) = (HumanCount(report.refetched), HumanCount(report.refetched_gone));
+        let why = "documents whose changes did not tell what they are";
+        line("fetched again", &format!("{refetched} {why}; {gone} of them were gone from the source by then"));
+    }
     let lists: [(&str, &Vec<String>); 9] = [
         ("sharded", &report.sharded),
         ("repaired", &report.repaired),

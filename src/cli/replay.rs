@@ -134,8 +134,12 @@ fn text(report: &ReplayReport) -> String {
             letter.reason
         ));
     }
+    let gone = match report.gone {
+        0 => String::new(),
+        gone => format!(" ({} of them gone there)", HumanCount(gone)),
+    };
     text.push_str(&format!(
-        "{}: {} events applied, {} were in the copy already, {} documents fetched from the source, {} changes of collections, in {:.1} s\n",
+        "{}: {} events applied, {} were in the copy already, {} documents fetched from the source{gone}, {} changes of collections, in {:.1} s\n",
         report.target,
         HumanCount(report.events),
         HumanCount(report.skipped),

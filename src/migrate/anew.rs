@@ -13,11 +13,11 @@ use crate::{
         capture::{Manifest, NotFollowed},
         replay::{dead_letters, settle},
     },
-    dump::{DumpOptions, dump},
+    dump::{DumpOptions, braked},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     report::RestoreReport,
-    restore::{Existing, RestoreOptions, Source, restore_sharded},
+    restore::{Existing, RestoreOptions, Source, restore_braked},
     scan::PART_BYTES,
     selection::Selection,
 };
@@ -88,6 +88,10 @@ impl Migration {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        self.copied_with_care(self.copy_those_anew(wanted)).await
+    }
+
+    async fn copy_those_anew(&self, wanted: Vec<Namespace>) -> Result<Vec<RestoreReport>> {
         let source = self.source.reading_primary();
         let low = source.operation_time().await?;
         let (mut there, mut copied) = (Vec::new(), Vec::new());
@@ -112,7 +116,8 @@ impl Migration {
                 users_and_roles: false,
                 consistent: false,
             };
-            let dumped = dump(&source, options, Arc::clone(&progress), self.cancel.clone()).await?;
+            let (brakes, cancel) = (self.brakes.of_reading(), self.cancel.clone());
+            let dumped = braked(&source, options, brakes, Arc::clone(&progress), cancel).await?;
             if let Some(missing) = dumped.missing.first() {
                 return Err(Error::new(ErrorKind::Server, format!("not all can be copied anew: {missing}")));
             }
@@ -122,8 +127,8 @@ impl Migration {
             let archived = archive.contents().namespaces().iter();
             let archived: Vec<_> = archived.map(|one| (one.collection.namespace.clone(), one.totals)).collect();
             let archive = Source::File(archive);
-            let (sharding, cancel) = (self.sharding.clone(), self.cancel.clone());
-            reports.push(restore_sharded(archive, &self.target, options, sharding, progress, cancel).await?);
+            let (sharding, brake, cancel) = (self.sharding.clone(), self.brakes.target.clone(), self.cancel.clone());
+            reports.push(restore_braked(archive, &self.target, options, sharding, brake, progress, cancel).await?);
             for (name, totals) in archived {
                 let namespace = Namespace::parse(&name)?;
                 self.board.copied_anew(&namespace, totals.documents, totals.bytes);

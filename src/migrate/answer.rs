@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    preflight::FENCES,
     replace::{remove, replace},
 };
 
@@ -29,12 +30,15 @@ struct Answer {
     report: Option<MigrationReport>,
     error: Option<String>,
     hint: Option<String>,
+    /// Whether it cannot be had in this way, as the source knows no fence.
+    #[serde(default)]
+    refused: bool,
 }
 
 /// Waits for what the cutover with this id comes to.
 ///
 /// # Errors
-/// What it fails with, and when the process that was to do it is gone.
+/// What it fails with, and when the process that was to do it is gone. Usage where the source cannot be told to refuse writes.
 pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
     let paths = Paths::of(directory);
     let mut lost = None;
@@ -43,8 +47,9 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
         if let Some(answer) = read_json(&paths.report())?.filter(|answer: &Answer| answer.id == id) {
             return match answer {
                 Answer { report: Some(report), .. } => Ok(report),
-                Answer { error, hint, .. } => {
-                    let error = Error::new(ErrorKind::Server, error.unwrap_or_else(|| "it has failed".to_owned()));
+                Answer { error, hint, refused, .. } => {
+                    let kind = if refused { ErrorKind::Usage } else { ErrorKind::Server };
+                    let error = Error::new(kind, error.unwrap_or_else(|| "it has failed".to_owned()));
                     Err(match hint {
                         Some(hint) => error.with_hint(hint),
                         None => error,
@@ -76,7 +81,8 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
 impl Migration {
     /// Writes down what a cutover has come to.
     pub(super) fn answer(&self, request: &CutoverRequest, ended: &Result<&MigrationReport, &Error>) -> Result<()> {
-        tell(&self.paths, request, ended)
+        let unfenced = request.fence_source && self.source.version() < FENCES;
+        tell(&self.paths, request, ended, unfenced)
     }
 }
 
@@ -91,7 +97,7 @@ pub(super) fn refuse_requests(paths: &Paths) -> Result<()> {
         _ => None,
     };
     let Some(request) = asked else { return Ok(()) };
-    tell(paths, &request, &Err(&given_up()))?;
+    tell(paths, &request, &Err(&given_up()), false)?;
     remove(&paths.request())
 }
 
@@ -101,13 +107,19 @@ pub(super) fn given_up() -> Error {
         .with_hint("ask for the cutover once more")
 }
 
-fn tell(paths: &Paths, request: &CutoverRequest, ended: &Result<&MigrationReport, &Error>) -> Result<()> {
-    let mut answer = Answer { id: request.id, report: None, error: None, hint: None };
+fn tell(
+    paths: &Paths,
+    request: &CutoverRequest,
+    ended: &Result<&MigrationReport, &Error>,
+    unfenced: bool,
+) -> Result<()> {
+    let mut answer = Answer { id: request.id, report: None, error: None, hint: None, refused: false };
     match ended {
         Ok(report) => answer.report = Some((*report).clone()),
         Err(error) => {
             answer.error = Some(error.to_string());
             answer.hint = error.hint().map(str::to_owned);
+            answer.refused = unfenced && error.kind() == ErrorKind::Usage;
         }
     }
     let text =

@@ -15,9 +15,7 @@ use transload_format::{ArchiveId, Contents};
 use super::{
     Migration,
     beginning::still,
-    board::Waiting,
     parts::Parts,
-    pressure::{watch_disk, watch_server},
     state::{Copied, Stage},
 };
 use crate::{
@@ -59,12 +57,11 @@ impl Migration {
     /// # Errors
     /// When a server or the disk fails. What was done is kept, and the next call goes on with it.
     pub(super) async fn copy(&self) -> Result<Copied> {
+        self.copied_with_care(self.read_and_load()).await
+    }
+
+    async fn read_and_load(&self) -> Result<Copied> {
         let begun = std::time::Instant::now();
-        let watched = [
-            watch_server(&self.board, &self.source, Waiting::Source, &self.brakes.source),
-            watch_server(&self.board, &self.target, Waiting::Target, &self.brakes.target),
-            watch_disk(&self.board, self.paths.directory(), &self.brakes.disk),
-        ];
         let path = self.paths.archive();
         let growth = Growth::default();
         let stop = self.cancel.child_token();
@@ -104,8 +101,6 @@ impl Migration {
             read
         };
         let (read, loaded) = tokio::join!(reading, loading);
-        drop(watched);
-        self.let_go();
         // A reader of the archive that nobody listens to any more must not wait for ever.
         growth.give_up();
         // If one end has failed, the other was only stopped.
@@ -191,7 +186,7 @@ impl Migration {
             since,
             at_one_time: false,
             when_lost: Some(Arc::new(when_lost)),
-            brakes: vec![self.brakes.source.clone(), self.brakes.disk.clone()],
+            brakes: self.brakes.of_reading(),
             sink: sink.clone(),
             progress: self.board.of_reading(),
         };
@@ -271,19 +266,6 @@ impl Migration {
             log(&index.namespace, format!("the index {} is not built: {}", index.index, index.reason))?;
         }
         Ok(())
-    }
-
-    /// Nothing holds what is over.
-    fn let_go(&self) {
-        let brakes = [
-            (Waiting::Source, &self.brakes.source),
-            (Waiting::Target, &self.brakes.target),
-            (Waiting::Disk, &self.brakes.disk),
-        ];
-        for (who, brake) in brakes {
-            brake.hold(false);
-            self.board.is_held(who, None);
-        }
     }
 
     /// The copy is there.

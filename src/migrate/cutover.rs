@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Migration, MigrationReport,
     beginning::still,
+    clients::unfenced,
     compare::expires,
     control::{CutoverRequest, Verify},
     copy::reasons,
@@ -20,7 +21,6 @@ use crate::{
     connect::{Doing, Server},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    preflight::FENCES,
     report::RestoreReport,
     selection::Selection,
 };
@@ -97,7 +97,7 @@ impl Migration {
     async fn end(&self, request: &CutoverRequest) -> Result<u64> {
         let source = self.source.reading_primary();
         if request.fence_source {
-            check_fence(&source)?;
+            check_fence(&source).await?;
             let doing = Doing::new("make the source refuse writes", "setUserWriteBlockMode", "admin");
             source.run("admin", rawdoc! { "setUserWriteBlockMode": 1, "global": true }, &doing).await?;
             self.board.log(None, "the source refuses writes");
@@ -234,11 +234,9 @@ impl Migration {
 ///
 /// # Errors
 /// Usage, with what to do instead.
-pub(super) fn check_fence(source: &Server) -> Result<()> {
-    if source.version() >= FENCES {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Usage, format!("MongoDB {} cannot be told to refuse writes", source.version()))
+pub(super) async fn check_fence(source: &Server) -> Result<()> {
+    let Some(why) = unfenced(source).await else { return Ok(()) };
+    Err(Error::new(ErrorKind::Usage, why)
         .with_hint("stop everything that writes to it, and cut over without --fence-source")
         .at(source.place()))
 }

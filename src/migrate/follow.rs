@@ -14,6 +14,7 @@ use crate::{
     archive::ArchiveFile,
     changes::replay::{ReplayOptions, ReplayReport, replay},
     error::{Error, ErrorKind, Result},
+    preflight::FENCES,
     replace::remove,
     restore::{Existing, LoadJournal, LoadWatch, Moving, build_unique},
     selection::Selection,
@@ -27,6 +28,11 @@ const LOOK: Duration = Duration::from_millis(200);
 impl Migration {
     /// Applies what happened while the copy was made, and builds the indexes that had to wait for it.
     pub(super) async fn catch_up(&self) -> Result<()> {
+        self.caught_up_with_care(self.replay_to_the_end_of_the_copy()).await?;
+        self.build_what_had_to_wait().await
+    }
+
+    async fn replay_to_the_end_of_the_copy(&self) -> Result<()> {
         let end = self.state().copied.map_or(0, |copied| copied.end);
         loop {
             let asked = wish(&self.paths)?;
@@ -36,6 +42,13 @@ impl Migration {
                 continue;
             }
             self.board.stage("catching up");
+            if self.brakes.target.is_held() {
+                tokio::select! {
+                    () = self.brakes.target.turns(false) => {}
+                    asked = another_wish(&self.paths, &asked, &self.cancel) => drop(asked?),
+                }
+                continue;
+            }
             let stop = self.cancel.child_token();
             let replayed = self.replay(Some(end), &stop);
             let asked = async {
@@ -49,10 +62,12 @@ impl Migration {
             let mut replayed = std::pin::pin!(replayed);
             tokio::select! {
                 replayed = &mut replayed => {
-                    if !replayed?.reached_end {
-                        return Err(Error::interrupted());
-                    }
-                    break;
+                    return if replayed?.reached_end { Ok(()) } else { Err(Error::interrupted()) };
+                }
+                () = self.brakes.target.turns(true) => {
+                    stop.cancel();
+                    let ended = replayed.await;
+                    unless_stopped(ended.map(drop), &self.cancel)?;
                 }
                 asked = asked => {
                     stop.cancel();
@@ -62,6 +77,9 @@ impl Migration {
                 }
             }
         }
+    }
+
+    async fn build_what_had_to_wait(&self) -> Result<()> {
         self.board.stage("building unique indexes");
         let archive = ArchiveFile::open(&self.paths.archive())?;
         let contents = archive.contents();
@@ -104,7 +122,14 @@ impl Migration {
             made: self.made()?,
             sharding: self.sharding.clone(),
         };
-        replay(&self.target, Some(&self.source), options, self.board.of_replay(), stop.clone()).await
+        let replayed = replay(&self.target, Some(&self.source), options, self.board.of_replay(), stop.clone()).await?;
+        if replayed.refetched > 0 {
+            self.change_state(|state| {
+                let (refetched, gone) = state.refetched;
+                state.refetched = (refetched + replayed.refetched, gone + replayed.gone);
+            })?;
+        }
+        Ok(replayed)
     }
 
     /// Follows the source until a cutover has come to its end.
@@ -125,7 +150,9 @@ impl Migration {
                         if matches!(self.state().stage, Stage::Done { .. }) {
                             return Err(error);
                         }
-                        let error = if request.fence_source { still_fenced(error) } else { error };
+                        // A source that knows no fence has none.
+                        let is_fenced = request.fence_source && self.source.version() >= FENCES;
+                        let error = if is_fenced { still_fenced(error) } else { error };
                         self.answer(&request, &Err(&error))?;
                         self.change_state(|state| state.stage = Stage::Following)?;
                         if automatic {
@@ -155,7 +182,8 @@ impl Migration {
     }
 
     /// Tells what a cutover has come to. A clean one is the end; after another, the same migration may go on.
-    async fn has_cut_over(&self, request: &CutoverRequest, report: MigrationReport) -> Result<Ended<'_>> {
+    async fn has_cut_over(&self, request: &CutoverRequest, mut report: MigrationReport) -> Result<Ended<'_>> {
+        (report.refetched, report.refetched_gone) = self.state().refetched;
         let line = match report.outcome {
             Outcome::Clean => "the cutover is clean",
             Outcome::Incomplete => "the cutover is incomplete",

@@ -1,14 +1,18 @@
-//! Backs off when a server says that it has too much to do, or the disk of the work directory is nearly full: the copy is held, it
-//! is said why, and it goes on by itself.
+//! Backs off when a server says that it has too much to do, or the disk of the work directory is nearly full: what is under way is
+//! held, it is said why, and it goes on by itself.
 //!
-//! The replay is never held: it would only fall behind, and it asks for one command at a time of each lane.
+//! Held are copies, also those that are made anew at the cutover, and the replay while it catches up, by the target. A replay that
+//! follows is not: it asks for one command at a time of each lane, and would only fall behind; and at a cutover, which the
+//! application waits for, nothing else writes to the target.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bson::{Bson, Document, rawdoc};
-use tokio_util::task::AbortOnDropHandle;
 
-use super::board::{Board, Waiting};
+use super::{
+    Migration,
+    board::{Board, Waiting},
+};
 use crate::{
     brake::Brake,
     connect::{Doing, Server},
@@ -26,52 +30,88 @@ const SHARE: u64 = 20;
 /// No more than this is left free.
 const ENOUGH: u64 = 256 << 20;
 
-/// Watches a server; `brake` is what it holds. Who may not ask it (role `clusterMonitor`) goes on without.
-pub(super) fn watch_server(board: &Arc<Board>, server: &Server, who: Waiting, brake: &Brake) -> AbortOnDropHandle<()> {
-    let (board, brake) = (Arc::clone(board), brake.clone());
-    let server = server.reading_primary().with_patience(Duration::ZERO);
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let doing = Doing::new("ask how busy the server is", "serverStatus", "admin");
-        let status = rawdoc! { "serverStatus": 1, "metrics": 0, "locks": 0, "tcmalloc": 0, "transactions": 0 };
-        let mut in_a_row = 0;
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let busy = match server.run("admin", status.clone(), &doing).await {
-                Ok(status) => busy(&status),
-                Err(error) if error.kind() == ErrorKind::Authorization => {
-                    board.log(None, &format!("{error}: its load is not watched"));
-                    brake.hold(false);
-                    board.is_held(who, None);
-                    return;
-                }
-                // It is not there, which others find out about.
-                Err(_) => None,
-            };
-            in_a_row = if busy.is_some() { in_a_row + 1 } else { 0 };
-            let why = busy.filter(|_| in_a_row >= IN_A_ROW);
-            brake.hold(why.is_some());
-            board
-                .is_held(who, why.map(|why| format!("{}: {why}: the copy is held until that is over", server.place())));
+impl Migration {
+    /// Copies, held back as long as a server has too much to do, or the disk is nearly full.
+    pub(super) async fn copied_with_care<T>(&self, work: impl Future<Output = T>) -> T {
+        let (board, brakes) = (&*self.board, &self.brakes);
+        let watching = async {
+            tokio::join!(
+                watch_server(board, &self.source, Waiting::Source, &brakes.source, "the copy"),
+                watch_server(board, &self.target, Waiting::Target, &brakes.target, "the copy"),
+                watch_disk(board, self.paths.directory(), &brakes.disk),
+            )
+        };
+        self.watched(watching, work).await
+    }
+
+    /// Catches up, held back as long as the target has too much to do.
+    pub(super) async fn caught_up_with_care<T>(&self, work: impl Future<Output = T>) -> T {
+        let watching = watch_server(&self.board, &self.target, Waiting::Target, &self.brakes.target, "catching up");
+        self.watched(watching, work).await
+    }
+
+    /// Does some work and watches meanwhile, in one task: what is over is held by nobody who was late.
+    async fn watched<T, W>(&self, watching: impl Future<Output = W>, work: impl Future<Output = T>) -> T {
+        let watching = async {
+            watching.await;
+            std::future::pending().await
+        };
+        let done = tokio::select! {
+            done = work => done,
+            done = watching => done,
+        };
+        let brakes = [
+            (Waiting::Source, &self.brakes.source),
+            (Waiting::Target, &self.brakes.target),
+            (Waiting::Disk, &self.brakes.disk),
+        ];
+        for (who, brake) in brakes {
+            brake.hold(false);
+            self.board.is_held(who, None);
         }
-    }))
+        done
+    }
+}
+
+/// Watches a server; `brake` is what it holds, and `what` that is called. Who may not ask it (role `clusterMonitor`) goes on without.
+async fn watch_server(board: &Board, server: &Server, who: Waiting, brake: &Brake, what: &str) {
+    let server = server.reading_primary().with_patience(Duration::ZERO);
+    let doing = Doing::new("ask how busy the server is", "serverStatus", "admin");
+    let status = rawdoc! { "serverStatus": 1, "metrics": 0, "locks": 0, "tcmalloc": 0, "transactions": 0 };
+    let mut in_a_row = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let busy = match server.run("admin", status.clone(), &doing).await {
+            Ok(status) => busy(&status),
+            Err(error) if error.kind() == ErrorKind::Authorization => {
+                board.log(None, &format!("{error}: its load is not watched"));
+                brake.hold(false);
+                board.is_held(who, None);
+                return;
+            }
+            // It is not there, which others find out about.
+            Err(_) => None,
+        };
+        in_a_row = if busy.is_some() { in_a_row + 1 } else { 0 };
+        let why = busy.filter(|_| in_a_row >= IN_A_ROW);
+        brake.hold(why.is_some());
+        board.is_held(who, why.map(|why| format!("{}: {why}: {what} is held until that is over", server.place())));
+    }
 }
 
 /// Watches the disk of a directory.
-pub(super) fn watch_disk(board: &Arc<Board>, directory: &Path, brake: &Brake) -> AbortOnDropHandle<()> {
-    let (board, brake, directory) = (Arc::clone(board), brake.clone(), directory.to_owned());
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        loop {
-            let least = |all: u64| (all / SHARE).min(ENOUGH);
-            let why = free(&directory).filter(|(free, all)| *free < least(*all));
-            brake.hold(why.is_some());
-            let why = why.map(|(_, all)| {
-                let place = directory.display();
-                format!("{place}: less than {} KiB free: reading is held until there is more room", least(all) >> 10)
-            });
-            board.is_held(Waiting::Disk, why);
-            tokio::time::sleep(LOOK).await;
-        }
-    }))
+async fn watch_disk(board: &Board, directory: &Path, brake: &Brake) {
+    loop {
+        let least = |all: u64| (all / SHARE).min(ENOUGH);
+        let why = free(directory).filter(|(free, all)| *free < least(*all));
+        brake.hold(why.is_some());
+        let why = why.map(|(_, all)| {
+            let place = directory.display();
+            format!("{place}: less than {} KiB free: reading is held until there is more room", least(all) >> 10)
+        });
+        board.is_held(Waiting::Disk, why);
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// The bytes of a disk that are free for this user, and all.

@@ -41,6 +41,10 @@ pub struct MigrationReport {
     pub point_in_time: (u32, u32),
     /// Whether the source refuses writes since.
     pub fenced: bool,
+    /// Documents that were fetched from the source since, as their changes did not tell what they are.
+    pub refetched: u64,
+    /// How many of them were not there any more: an update of a document that was deleted right after it.
+    pub refetched_gone: u64,
     /// Index specs that were changed, and how.
     pub repaired: Vec<String>,
     /// What was done to the catalog at the cutover.

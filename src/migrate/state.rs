@@ -47,6 +47,10 @@ pub(crate) struct State {
     /// Whether a cutover has let expire on the target what was held back.
     #[serde(default)]
     pub(crate) expires: bool,
+    /// Documents that were fetched from the source as their changes did not tell what they are, and how many of them were not there
+    /// any more: by all replays that have come to their end.
+    #[serde(default)]
+    pub(crate) refetched: (u64, u64),
     /// When it was begun, as RFC 3339.
     pub(crate) begun: String,
     /// How far it is.
@@ -163,6 +167,7 @@ impl State {
             replaced,
             made: BTreeMap::new(),
             expires: false,
+            refetched: (0, 0),
             begun,
             stage: Stage::Copying,
             copied: None,

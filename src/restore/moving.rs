@@ -161,7 +161,7 @@ pub(crate) async fn load(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(Source::Stream(name, input), server, options, Some(Arc::new(moving)), sharding, progress, cancel).await
+    run(Source::Stream(name, input), server, options, Some(Arc::new(moving)), sharding, None, progress, cancel).await
 }
 
 /// Builds the unique indexes that a load has left for later, of collections that are there still. Gives back which of them

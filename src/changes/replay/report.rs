@@ -34,6 +34,8 @@ pub struct ReplayReport {
     pub skipped: u64,
     /// Documents that were fetched from the source.
     pub refetched: u64,
+    /// How many of them the source did not have any more: the target has none either, until their deletes come.
+    pub gone: u64,
     /// Collections as such: drops, renames, creates, index builds, changed options.
     pub barriers: u64,
     /// The source's cluster time up to which everything is applied: seconds and increment.
@@ -69,6 +71,7 @@ pub(super) struct Counts {
     pub(super) deletes_of: Mutex<BTreeMap<Namespace, u64>>,
     pub(super) skipped: AtomicU64,
     pub(super) refetched: AtomicU64,
+    pub(super) gone: AtomicU64,
     pub(super) barriers: AtomicU64,
 }
 
@@ -89,7 +92,8 @@ impl Counts {
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
     }
 
-    pub(super) fn refetch(&self, documents: u64) {
+    pub(super) fn refetch(&self, documents: u64, gone: u64) {
         self.refetched.fetch_add(documents, Ordering::Relaxed);
+        self.gone.fetch_add(gone, Ordering::Relaxed);
     }
 }

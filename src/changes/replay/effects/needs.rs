@@ -127,7 +127,8 @@ impl Lane {
         let keys: Vec<&[u8]> = needs.iter().map(|needs| needs.raw).collect();
         let shelf = Shelf { server: source, namespace: &self.source, has_collation: self.has_collation };
         let (mut there, span) = shelf.documents_and_time(&keys).await?;
-        shared.counts.refetch(needs.len() as u64);
+        let gone = needs.iter().filter(|needs| !there.contains_key(&needs.key)).count();
+        shared.counts.refetch(needs.len() as u64, gone as u64);
         let (mut deletes, mut puts) = (Vec::new(), Vec::new());
         for needs in &needs {
             let document = there.remove(&needs.key);
