@@ -29,4 +29,8 @@ mod terminal;
 mod verifying;
 mod whole;
 
-pub(crate) use self::{data::fill, terminal::PASSWORD};
+pub(crate) use self::{
+    data::fill,
+    json::schema,
+    terminal::{PASSWORD, snapshot_text},
+};

@@ -4,11 +4,13 @@
 mod catalog;
 mod events;
 mod faults;
+mod fences;
 mod kills;
 mod live;
 mod names;
 mod not_followed;
 mod old_scripts;
+mod pressure;
 mod refusals;
 mod regressions;
 mod second_cutover;

@@ -43,6 +43,9 @@ const OF_A_MEMBER: [&str; 13] = [
     "isreplicaset",
 ];
 
+/// What alone would.
+const OF_A_CONNECTION: [&str; 2] = ["topologyVersion", "compression"];
+
 /// Under this name an answer has a command that the server is given first: what a real router does by itself.
 pub(crate) const FIRST: &str = "first";
 
@@ -54,6 +57,8 @@ struct Shared {
     member: String,
     answer: Mutex<Arc<Answer>>,
     asked: Mutex<Vec<Document>>,
+    /// Whether it says that it is a router, or the member that it is.
+    is_router: bool,
 }
 
 /// The stand-in. It ends with the test.
@@ -70,11 +75,27 @@ impl Router {
         set: &ReplicaSet,
         answer: impl Fn(&Document) -> Option<Document> + Send + Sync + 'static,
     ) -> Self {
+        Router::start(set, true, answer).await
+    }
+
+    /// The same, but for what it says that it is: a member of the set, which is to be connected to directly.
+    pub(crate) async fn as_the_member(
+        set: &ReplicaSet,
+        answer: impl Fn(&Document) -> Option<Document> + Send + Sync + 'static,
+    ) -> Self {
+        Router::start(set, false, answer).await
+    }
+
+    async fn start(
+        set: &ReplicaSet,
+        is_router: bool,
+        answer: impl Fn(&Document) -> Option<Document> + Send + Sync + 'static,
+    ) -> Self {
         let uri = set.member_uri(0).unwrap();
         let member = uri.split("://").nth(1).unwrap().split('/').next().unwrap();
         let member = member.rsplit('@').next().unwrap().to_owned();
         let answer: Arc<Answer> = Arc::new(answer);
-        let shared = Arc::new(Shared { member, answer: Mutex::new(answer), asked: Mutex::default() });
+        let shared = Arc::new(Shared { member, answer: Mutex::new(answer), asked: Mutex::default(), is_router });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let listening = tokio::spawn({
@@ -153,7 +174,11 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
             None => {
                 member.write_all(&request).await?;
                 let reply = message(&mut member).await?;
-                if is_hello(&request, command.as_ref()) { as_a_router(reply) } else { reply }
+                match is_hello(&request, command.as_ref()) {
+                    true if shared.is_router => patched(reply, &OF_A_MEMBER, Some("isdbgrid")),
+                    true => patched(reply, &OF_A_CONNECTION, None),
+                    false => reply,
+                }
             }
         };
         client.write_all(&reply).await?;
@@ -214,14 +239,14 @@ fn answered(request: &[u8], answer: &Document) -> Vec<u8> {
     with_length(reply)
 }
 
-/// What a member says of itself, as a router says it.
-fn as_a_router(reply: Vec<u8>) -> Vec<u8> {
+/// What a member says of itself, without some of it, and with a message.
+fn patched(reply: Vec<u8>, without: &[&str], message: Option<&str>) -> Vec<u8> {
     let at = if int(&reply, 12) == OP_REPLY { HEADER + OF_REPLY } else { HEADER + 5 };
     let mut hello: Document = bson::deserialize_from_slice(&reply[at..]).unwrap();
-    for name in OF_A_MEMBER {
+    for name in without {
         hello.remove(name);
     }
-    hello.insert("msg", "isdbgrid");
+    hello.extend(message.map(|message| ("msg".to_owned(), message.into())));
     let mut patched = reply[..at].to_vec();
     patched.extend(bson::serialize_to_vec(&hello).unwrap());
     with_length(patched)

@@ -14,7 +14,7 @@ use super::{
 use crate::servers::faulty;
 
 /// Each field with its type, one a line; of an array, what its first element holds.
-pub(super) fn schema(value: &Value) -> String {
+pub(crate) fn schema(value: &Value) -> String {
     fn walk(path: &str, value: &Value, lines: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {

@@ -4,7 +4,11 @@ use bson::doc;
 use transload::sandbox::Release;
 
 use super::{Migration, has};
-use crate::{copy::Side, servers::shared};
+use crate::{
+    cli::PASSWORD,
+    copy::Side,
+    servers::{guarded, shared},
+};
 
 async fn small(name: &'static str, target: &'static str) -> Migration<'static> {
     let set = shared(Release::V6_0_5).await;
@@ -55,6 +59,38 @@ async fn other_servers_another_selection_and_half_a_state_are_refused() {
     std::fs::write(&state, whole).unwrap();
     migration.start(&[]);
     migration.arrives().await;
+}
+
+/// What is moved where is known by what the servers say of themselves, not by how they are called.
+#[tokio::test]
+async fn the_same_pair_by_another_spelling_or_user_goes_on_and_another_target_is_refused() {
+    let guarded = guarded().await;
+    let source = Side::new(guarded.set(), "respelled");
+    source.open().await.collection("orders").insert_many((0..10).map(|id| doc! { "_id": id })).await.unwrap();
+    let user = doc! { "createUser": "respeller", "pwd": PASSWORD, "roles": [{ "role": "read", "db": "respelled" }] };
+    guarded.client().await.database("admin").run_command(user).await.unwrap();
+    let mut migration = Migration::new(source, Side::new(shared(Release::V6_0_5).await, "respelled"));
+    migration.source_uri = Some(guarded.uri("root", "/respelled"));
+    migration.start(&[]);
+    migration.until_following().await;
+    migration.kill();
+    let elsewhere = shared(Release::V6_0_27).await.member_uri(0).unwrap();
+    migration.target_uri = Some(elsewhere.replace("/?", "/respelled?"));
+    let (code, said) = migration.ends(&[]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("begun with another target") && said.contains("name the same servers"), "{said}");
+    migration.target_uri = Some(migration.target.set.uri().replace("/?", "/otherwise?"));
+    let (code, said) = migration.ends(&[]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("'respelled' would go to") || said.contains("begun with another database"), "{said}");
+    // One member by another name, instead of the set; and another user.
+    let member = migration.target.set.member_uri(0).unwrap().replace("127.0.0.1", "localhost");
+    let address = member.split("://").nth(1).unwrap().split('/').next().unwrap();
+    migration.target_uri = Some(format!("mongodb://{address}/respelled?directConnection=true"));
+    migration.source_uri = Some(guarded.uri("respeller", "/respelled"));
+    migration.start(&[]);
+    migration.arrives().await;
+    assert!(!migration.said().contains(PASSWORD));
 }
 
 #[tokio::test]

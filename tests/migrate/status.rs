@@ -1,6 +1,16 @@
 //! What `status` says while a migration is at work, killed, and over: it never lies, and never keeps anybody waiting.
 
-use std::time::{Duration, Instant};
+mod told;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use bson::doc;
 use serde_json::Value;
@@ -38,6 +48,49 @@ fn check(before: &Value, now: &Value) {
     }
 }
 
+/// Looks at the status of a migration again and again, from a thread of its own, whatever is done to it and its servers.
+pub(super) struct Looker {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<usize>>,
+}
+
+impl Looker {
+    pub(super) fn at(directory: PathBuf) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_over);
+        let look = move || {
+            let (mut before, mut looks) = (Value::Null, 0);
+            while !stop.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                let now = transload::migrate::status(&directory).ok();
+                assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+                let now = now.map_or(Value::Null, |now| serde_json::to_value(now).unwrap());
+                if now["running"] == true && before["running"] == true && now["applied"].is_array() {
+                    check(&before, &now);
+                    looks += 1;
+                }
+                before = now;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            looks
+        };
+        Looker { is_over, thread: Some(std::thread::spawn(look)) }
+    }
+
+    /// Has seen no lie, and enough to say so.
+    pub(super) fn has_seen_no_lie(mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let looks = self.thread.take().unwrap().join().expect("a status lied, or kept somebody waiting");
+        assert!(looks > 50, "it has hardly looked: {looks} times");
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What must hold of a collection, whatever was before.
 fn check_collection(now: &Value, one: &Value) {
     let stages: &[&str] = match now["stage"].as_str().unwrap() {
@@ -48,6 +101,7 @@ fn check_collection(now: &Value, one: &Value) {
         "building unique indexes" => &["catching up", "copied", "indexing"],
         "following" => &["following", "copied", "indexing", "waiting"],
         "paused" => &["paused", "copied", "waiting"],
+        "done" => &["done"],
         "cutting over" => &["following", "copied", "indexing", "copying anew", "comparing"],
         other => panic!("what is {other}?"),
     };

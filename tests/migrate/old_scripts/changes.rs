@@ -31,6 +31,35 @@ async fn updates_of_documents_that_are_gone_are_no_dead_end() {
     migration.arrives().await;
 }
 
+/// By them, an update of what was deleted right after it made a document of fields that nobody had.
+#[tokio::test]
+async fn what_is_fetched_and_gone_from_the_source_is_counted_and_stays_away() {
+    let set = own(Release::V6_0_5).await;
+    let mut migration = moving_from(&set, "old_fetched", 10).await;
+    let uri = migration.source.set.uri().replace("/?", "/old_fetched?");
+    migration.source_uri = Some(format!("{uri}&appName=old_fetched"));
+    migration.start(&[]);
+    migration.until_following().await;
+    let of = doc! { "_id": 3 };
+    migration.target.open().await.collection::<bson::Document>("orders").delete_one(of.clone()).await.unwrap();
+    // It is deleted between the update and the moment as of which it is fetched, which is asked for before.
+    let slow = doc! { "blockConnection": true, "blockTimeMS": 2000 };
+    migration.source.fail(&["ping"], doc! { "times": 1000 }, slow).await;
+    let orders = migration.source.open().await.collection::<bson::Document>("orders");
+    orders.update_one(of.clone(), doc! { "$set": { "a": 1 } }).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    orders.delete_one(of).await.unwrap();
+    migration.source.fail_no_more().await;
+    migration.until_following().await;
+    assert_eq!(migration.target.documents("orders").await.len(), 9);
+    let output = migration.about_later("cutover", &["--yes"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let line = "1 documents whose changes did not tell what they are; 1 of them were gone from the source by then";
+    assert!(said.contains(line), "{said}");
+    migration.assert_equal().await;
+}
+
 /// They updated without `upsert`: what was not there stayed away without a word.
 #[tokio::test]
 async fn a_document_that_the_target_has_lost_comes_back_with_its_next_update() {
