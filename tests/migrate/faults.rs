@@ -7,7 +7,7 @@ use std::time::Duration;
 use bson::doc;
 use transload::sandbox::{Release, ReplicaSet, ReplicaSetOptions, RootUser};
 
-use super::Migration;
+use super::{Migration, status::Looker};
 use crate::{
     changes::{
         kills::set_by,
@@ -37,11 +37,13 @@ async fn a_target_that_is_gone_for_a_while_is_waited_for() {
     let mut workload = Workload::begin(source.set.client().await.unwrap(), source.database, 521, ALLOWED).await;
     let mut migration = Migration::new(source, target);
     migration.start(&IMPATIENT);
+    let looker = Looker::at(migration.directory());
     migration.until_following().await;
     let set = migration.target.set;
     tokio::join!(workload.steps(300), outage(set));
     workload.steps(50).await;
     migration.until_following().await;
+    looker.has_seen_no_lie();
     let status = migration.until("well again", |status| status["error"].is_null()).await;
     // The driver itself looks for a server for half a minute.
     if set_by("TRANSLOAD_TEST_OUTAGE", 3) > 40 {
@@ -51,21 +53,35 @@ async fn a_target_that_is_gone_for_a_while_is_waited_for() {
     migration.assert_equal().await;
 }
 
-#[tokio::test]
-async fn a_source_that_is_gone_for_a_while_is_waited_for() {
-    let (source, target) = (own(Release::V6_0_5).await, shared(Release::V6_0_5).await);
-    let (source, target) = (Side::new(&source, "source_gone"), Side::new(target, "source_gone"));
-    let mut workload = Workload::begin(source.set.client().await.unwrap(), source.database, 522, ALLOWED).await;
+async fn a_source_is_gone(release: Release, name: &'static str, seed: u64) {
+    let (source, target) = (own(release).await, shared(Release::V6_0_5).await);
+    let (source, target) = (Side::new(&source, name), Side::new(target, name));
+    let allowed = Allowed { odd_names: release != Release::V4_2_6, catalog: Catalog::of(release), ..ALLOWED };
+    let mut workload = Workload::begin(source.set.client().await.unwrap(), source.database, seed, allowed).await;
     let mut migration = Migration::new(source, target);
     migration.start(&IMPATIENT);
+    let looker = Looker::at(migration.directory());
     migration.until_following().await;
     workload.steps(100).await;
     outage(migration.source.set).await;
     workload.steps(100).await;
-    migration.arrives().await;
+    migration.until_following().await;
+    looker.has_seen_no_lie();
+    migration.cut_over().await;
+    migration.assert_equal().await;
 }
 
-/// With a copy under way, and again while the changes are followed.
+#[tokio::test]
+async fn a_source_that_is_gone_for_a_while_is_waited_for() {
+    a_source_is_gone(Release::V6_0_5, "source_gone", 522).await;
+}
+
+#[tokio::test]
+async fn a_source_of_4_2_that_is_gone_for_a_while_is_waited_for() {
+    a_source_is_gone(Release::V4_2_6, "source_gone_4_2", 524).await;
+}
+
+/// With a copy under way, and again while the changes are followed; and with writes going on all the while.
 #[tokio::test]
 async fn members_that_step_down_on_both_sides_cost_nothing() {
     let (source, target) = tokio::join!(three_members(), three_members());
@@ -76,15 +92,35 @@ async fn members_that_step_down_on_both_sides_cost_nothing() {
     source.open().await.collection("large").insert_many(some).await.unwrap();
     let mut migration = Migration::new(source, target);
     migration.start(&["--max-rate", "10MB"]);
+    let looker = Looker::at(migration.directory());
     migration.until("copying", |status| status["bytes"].as_u64().is_some_and(|bytes| bytes > 2_000_000)).await;
-    migration.target.set.step_down().await.unwrap();
-    migration.source.set.step_down().await.unwrap();
-    workload.steps(50).await;
+    let (source, target) = (migration.source.set, migration.target.set);
+    let step_down = async || {
+        target.step_down().await.unwrap();
+        source.step_down().await.unwrap();
+    };
+    writing_through(&mut workload, step_down()).await;
     migration.until_following().await;
-    migration.source.set.step_down().await.unwrap();
-    migration.target.set.step_down().await.unwrap();
+    writing_through(&mut workload, step_down()).await;
+    migration.until_following().await;
+    looker.has_seen_no_lie();
+    migration.cut_over().await;
+    migration.assert_equal().await;
+}
+
+/// Writes until something is over, and some more.
+async fn writing_through(workload: &mut Workload, work: impl Future<Output = ()>) {
+    let mut work = std::pin::pin!(work);
+    let before = workload.done;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut work => break,
+            () = workload.steps(1) => {}
+        }
+    }
+    assert!(workload.done > before, "nothing was written meanwhile");
     workload.steps(50).await;
-    migration.arrives().await;
 }
 
 /// Half-way: it ends with the reason, and the same command goes on when they are given back.
@@ -115,13 +151,50 @@ async fn privileges_that_are_withdrawn_end_it_and_it_goes_on_when_they_are_back(
     let status = migration.status().unwrap();
     assert!(status["running"] == false && status["error"].to_string().contains("not authorized"), "{status}");
     admin.run_command(doc! { "grantRolesToUser": "mover", "roles": read }).await.unwrap();
-    source_writes(&migration.source).await;
+    source_writes(&migration.source, "later").await;
     migration.start(&[]);
     migration.arrives().await;
 }
 
-async fn source_writes(source: &Side<'_>) {
-    source.open().await.collection("large").insert_one(doc! { "_id": "later" }).await.unwrap();
+/// The same of the target's user.
+#[tokio::test]
+async fn privileges_on_the_target_that_are_withdrawn_end_it_and_it_goes_on_when_they_are_back() {
+    let mut options = ReplicaSetOptions::new(binary(Release::V6_0_5).await);
+    options.root = Some(RootUser::new("root", PASSWORD));
+    let set = ReplicaSet::start(&options).await.unwrap();
+    let source = Side::new(shared(Release::V6_0_5).await, "withdrawn_target");
+    let admin = set.client().await.unwrap().database("admin");
+    let write = bson::bson!(["readWriteAnyDatabase", "dbAdminAnyDatabase"]);
+    let roles = bson::bson!(["readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor"]);
+    admin.run_command(doc! { "createUser": "loader", "pwd": PASSWORD, "roles": roles }).await.unwrap();
+    let text = "x".repeat(20_000);
+    let some = (0..1000).map(|id| doc! { "_id": id, "text": format!("{id} {text}") });
+    source.open().await.collection("large").insert_many(some).await.unwrap();
+    let mut migration = Migration::new(source, Side::new(&set, "withdrawn_target"));
+    let address = set.member_uri(0).unwrap();
+    let address = address.rsplit_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+    let uri = format!("mongodb://loader:{PASSWORD}@{address}/withdrawn_target?directConnection=true&authSource=admin");
+    migration.target_uri = Some(uri);
+    for stage in ["copying", "following"] {
+        migration.start(&["--max-rate", "8MB"]);
+        let is_there = |status: &serde_json::Value| {
+            status["stage"] == stage && status["bytes"].as_u64().is_some_and(|bytes| bytes > 2_000_000)
+        };
+        migration.until(stage, is_there).await;
+        admin.run_command(doc! { "revokeRolesFromUser": "loader", "roles": write.clone() }).await.unwrap();
+        source_writes(&migration.source, stage).await;
+        assert_eq!(migration.end().await, 1, "{}", migration.said());
+        let status = migration.status().unwrap();
+        assert!(status["running"] == false && status["error"].to_string().contains("not authorized"), "{status}");
+        assert!(!migration.said().contains(PASSWORD));
+        admin.run_command(doc! { "grantRolesToUser": "loader", "roles": write.clone() }).await.unwrap();
+    }
+    migration.start(&[]);
+    migration.arrives().await;
+}
+
+async fn source_writes(source: &Side<'_>, id: &str) {
+    source.open().await.collection("large").insert_one(doc! { "_id": id }).await.unwrap();
 }
 
 /// The work directory's disk: what waits for room goes on by itself once there is some.
