@@ -25,8 +25,8 @@ pub(super) struct CutoverCommand {
     /// The work directory of the migration
     #[arg(value_name = "DIR")]
     directory: String,
-    /// Make the source refuse writes first (6.0+, role hostManager); it stays so. Of an older one, it is told who is connected
-    /// to it, and asked on a terminal whether it is at rest
+    /// Make the source refuse writes first (6.0+, role hostManager); it stays so. An older one has no fence: who is
+    /// connected to it is named, and on a terminal you are asked whether it is at rest
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
     fence_source: bool,
     /// How to compare both sides: full, sample, counts or none
@@ -49,11 +49,10 @@ impl CutoverCommand {
         if !now.copy_complete {
             output.warn("the copy is still being made: the cutover waits for it");
         }
-        if !self.fence_source && !self.yes {
-            if !output.is_asked(&at_rest(&now.source), "a cutover without --fence-source", &cancel).await? {
-                output.note("nothing was done: stop what writes to the source first");
-                return Ok(Outcome::Refused);
-            }
+        let asks = !self.fence_source && !self.yes;
+        if asks && !output.is_asked(&at_rest(&now.source), "a cutover without --fence-source", &cancel).await? {
+            output.note("nothing was done: stop what writes to the source first");
+            return Ok(Outcome::Refused);
         }
         let report = match ask(&directory, self.fence_source, self.verify, &cancel).await {
             // The source knows no fence, and who is connected to it stands in the error.

@@ -65,8 +65,8 @@ pub(super) struct MigrateCommand {
     /// When to cut over: `on-request`, by 'transload cutover DIR', or `when-caught-up`, which is right where nothing is written
     #[arg(long, value_name = "WHEN", default_value = "on-request", value_parser = ["on-request", "when-caught-up"], hide_possible_values = true, env = "TRANSLOAD_CUTOVER", hide_env_values = true)]
     cutover: String,
-    /// With --cutover when-caught-up: make the source refuse writes before (6.0+, role hostManager). Of an older one, it is told who is
-    /// connected to it, and asked on a terminal whether it is at rest
+    /// With --cutover when-caught-up: make the source refuse writes before (6.0+, role hostManager). An older one has no fence: who is
+    /// connected to it is named, and on a terminal you are asked whether it is at rest
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FENCE_SOURCE", hide_env_values = true)]
     fence_source: bool,
     /// With --cutover when-caught-up: how to compare both sides: full, sample, counts or none [default: full]

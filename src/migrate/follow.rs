@@ -43,10 +43,11 @@ impl Migration {
             }
             self.board.stage("catching up");
             if self.brakes.target.is_held() {
-                tokio::select! {
-                    () = self.brakes.target.turns(false) => {}
-                    asked = another_wish(&self.paths, &asked, &self.cancel) => drop(asked?),
-                }
+                let asked = tokio::select! {
+                    () = self.brakes.target.turns(false) => Ok(asked),
+                    asked = another_wish(&self.paths, &asked, &self.cancel) => asked,
+                };
+                asked?;
                 continue;
             }
             let stop = self.cancel.child_token();

@@ -188,7 +188,7 @@ pub(super) fn known(path: &Path) -> std::io::Result<Option<Status>> {
 fn seconds_old(path: &Path, interval: f64) -> Option<u64> {
     let age = std::fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()?;
     let interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
-    (age >= FRESH.max(interval.saturating_mul(2))).then(|| age.as_secs())
+    (age >= FRESH.max(interval.saturating_mul(2))).then_some(age.as_secs())
 }
 
 /// Seconds and increment of a cluster time.
