@@ -154,8 +154,9 @@ impl Migration {
                         // A source that knows no fence has none.
                         let is_fenced = request.fence_source && self.source.version() >= FENCES;
                         let error = if is_fenced { still_fenced(error) } else { error };
-                        self.answer(&request, &Err(&error))?;
+                        // Whoever hears of it may ask again at once.
                         self.change_state(|state| state.stage = Stage::Following)?;
+                        self.answer(&request, &Err(&error))?;
                         if automatic {
                             return Err(error);
                         }
@@ -192,8 +193,8 @@ impl Migration {
         };
         self.board.log_of_all(line).await;
         if report.outcome != Outcome::Clean {
-            self.answer(request, &Ok(&report))?;
             self.change_state(|state| state.stage = Stage::Following)?;
+            self.answer(request, &Ok(&report))?;
             self.listener.reported(&report);
             return Ok(Ended { report, reverse: None });
         }
