@@ -68,6 +68,10 @@ async fn a_move_of_a_source_at_rest_goes_on_without_a_fence_when_a_person_says_s
     let (source, target) = tokio::join!(own(Release::V4_2_6), own(Release::V6_0_5));
     let (source, target) = (Side::new(&source, "at_rest"), Side::new(&target, "at_rest"));
     source.open().await.collection("orders").insert_many((0..100).map(|id| doc! { "_id": id })).await.unwrap();
+    // A stream begins with the source's last write, and one that comes late is taken for one of the cutover's time: it is one of
+    // another database.
+    let apart = source.set.client().await.unwrap().database("apart");
+    apart.collection("orders").insert_one(doc! { "_id": 1 }).await.unwrap();
     let migration = Migration::new(source, target);
     let command = migration.command(&["--cutover", "when-caught-up", "--fence-source"]);
     let agreed = on_a_terminal(command, "y\\n").await;
