@@ -3,27 +3,32 @@
 //! Each finding is a line: what was looked at, whether it is well, what was found, and what to do about it. A check that
 //! cannot be made for lack of a privilege says so: it is not well, and not refused either.
 
+mod contents;
 mod disk;
+mod members;
 mod oplog;
 mod privileges;
+mod reach;
 mod sharding;
 mod source;
+mod streams;
 mod target;
+mod topology;
 mod wishes;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
+use transload_format::Codec;
 
+pub use reach::Reached;
 pub(crate) use wishes::FENCES;
 pub use wishes::Wishes;
 
-use self::sharding::Move;
 use crate::{
     catalog::sharding::ShardKeyOf,
-    connect::Server,
     error::{Error, ErrorKind, Result},
-    selection::{Selection, SelectionOptions},
+    selection::SelectionOptions,
 };
 
 /// Whether something is well.
@@ -49,7 +54,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
-    /// What to do about it.
+    /// What to do about it: of all that is not well.
     pub remedy: Option<String>,
 }
 
@@ -85,6 +90,10 @@ pub struct CheckOptions {
     pub replaces: bool,
     /// What is wanted besides.
     pub wishes: Wishes,
+    /// How the archive would be compressed.
+    pub codec: Codec,
+    /// The bytes of documents a second that a copy would read at most.
+    pub max_rate: Option<u64>,
     /// By what collections are to be sharded on the target, besides those that are sharded on the source.
     pub shard_keys: Vec<ShardKeyOf>,
 }
@@ -113,41 +122,52 @@ impl Findings {
         self.push(what, Verdict::Refused, found.into(), Some(remedy.into()));
     }
 
+    /// Refuses for an error, with its own hint if it has one.
+    fn refuse_for(&mut self, what: &'static str, error: &Error, otherwise: impl Into<String>) {
+        let remedy = error.hint().map_or_else(|| otherwise.into(), str::to_owned);
+        self.refuse(what, error.message().to_owned(), remedy);
+    }
+
     fn push(&mut self, what: &'static str, verdict: Verdict, found: String, remedy: Option<String>) {
-        let remedy = remedy.filter(|remedy| !remedy.is_empty());
         self.all.push(Finding { side: self.side, what, verdict, found, remedy });
     }
 }
 
-/// Checks a move. Nothing is written, on no side.
+/// Checks a move. Nothing is written, on no side. A side that does not answer, or does not accept the user, is refused in a
+/// line of its own, and the other one looked at.
 ///
 /// # Errors
-/// When a server cannot be reached at all, or the selection is none.
-pub async fn check(source: &Server, target: Option<&Server>, options: &CheckOptions) -> Result<CheckReport> {
-    let default_database = source.default_database().map(str::to_owned);
-    let selection = Selection::new(&SelectionOptions { default_database, ..options.selection.clone() })?;
-    let checked = source::check(source, &selection, options.wishes).await?;
-    let mut findings = checked.findings.all;
-    let mut taken = Vec::new();
-    if let Some(target) = target {
-        let (catalog, shard_keys) = (&checked.catalog, options.shard_keys.as_slice());
-        let moved = Move { source, target, catalog, selection: &selection, shard_keys };
-        let checked = target::check(&moved, options).await?;
-        findings.extend(checked.findings);
-        taken = checked.taken;
-    } else if !options.shard_keys.is_empty() {
+/// When a server is lost meanwhile, or the selection is none.
+pub async fn check(source: &Reached, target: Option<&Reached>, options: &CheckOptions) -> Result<CheckReport> {
+    if target.is_none() && !options.shard_keys.is_empty() {
         return Err(Error::new(ErrorKind::Usage, "is about a target, and none is named")
             .with_hint("name the TARGET behind the SOURCE")
             .at("--shard-key"));
     }
-    findings.extend(disk::check(options.directory.as_deref(), checked.bytes));
+    let mut found = Findings::of("source");
+    let server = source.check(&mut found).await?;
+    let contents = match server {
+        Some(server) => source::check(server, options, &mut found).await?,
+        None => None,
+    };
+    let mut findings = found.all;
+    let mut taken = Vec::new();
+    if let Some(target) = target {
+        let checked = target::check(target, server, contents.as_ref(), options).await?;
+        findings.extend(checked.findings);
+        taken = checked.taken;
+    }
+    if let Some(contents) = &contents {
+        findings.extend(disk::check(options.directory.as_deref(), contents.bytes, options.codec));
+    }
+    let contents = contents.as_ref();
     Ok(CheckReport {
-        source: source.place(),
-        target: target.map(Server::place),
+        source: source.place().to_owned(),
+        target: target.map(|target| target.place().to_owned()),
         verdict: findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok),
-        documents: checked.documents,
-        bytes: checked.bytes,
-        namespaces: checked.catalog.entries.len(),
+        documents: contents.map_or(0, |contents| contents.documents),
+        bytes: contents.map_or(0, |contents| contents.bytes),
+        namespaces: contents.map_or(0, |contents| contents.catalog.entries.len()),
         taken,
         findings,
     })

@@ -14,6 +14,7 @@ use crate::{
     catalog::sharding::ShardKeyOf,
     connect::{PATIENCE, Server, Uri, connect},
     error::{Error, ErrorKind, Result},
+    preflight::Reached,
     selection::SelectionOptions,
 };
 
@@ -112,6 +113,25 @@ impl ConnectionArguments {
         output: &Output,
         cancel: &CancellationToken,
     ) -> Result<Server> {
+        let uri = self.uri(place, argument, output)?;
+        self.connect(&uri, connections, cancel).await
+    }
+
+    /// The same for whom it is a finding that nobody answers there, or that the user is not accepted.
+    pub(super) async fn reach(
+        self,
+        place: &str,
+        argument: &str,
+        connections: usize,
+        output: &Output,
+        cancel: &CancellationToken,
+    ) -> Result<Reached> {
+        let uri = self.uri(place, argument, output)?;
+        Reached::new(uri.to_string(), self.connect(&uri, connections, cancel).await)
+    }
+
+    /// What the argument called `place` names, with a password if it wants one.
+    fn uri(self, place: &str, argument: &str, output: &Output) -> Result<Uri> {
         let (mut uri, warnings) = Uri::read(argument).map_err(|error| error.at(place))?;
         warnings.iter().for_each(|warning| output.warn(warning));
         if uri.lacks_password() {
@@ -124,8 +144,12 @@ impl ConnectionArguments {
                 .map_err(|error| Error::io("terminal", error))?;
             uri = uri.with_password(&password);
         }
+        Ok(uri)
+    }
+
+    async fn connect(self, uri: &Uri, connections: usize, cancel: &CancellationToken) -> Result<Server> {
         let server = tokio::select! {
-            server = connect(&uri, connections) => server?,
+            server = connect(uri, connections) => server?,
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
         Ok(server.with_patience(Duration::from_secs(self.retry_for)))

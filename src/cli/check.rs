@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, builder::BoolishValueParser};
 use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
+use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, bytes, work_directory},
 };
 use crate::{
     error::Result,
@@ -19,8 +20,10 @@ use crate::{
 
 /// Find out whether a move can succeed, without writing anything
 ///
-/// Looks at versions, topology, privileges, change streams, the oplog, index specs, names that are taken, and room on the
-/// disk. Each line is ok, a warning, or refused, with what to do about it. Exit code 1 when something is refused.
+/// Looks at both ends: whether they answer and accept the user, their versions and features, topology, privileges, how far
+/// members lag behind; at the source's balancer, majority reads, change streams, oplog, index specs, and what will not be
+/// copied; at the target's sharding and balancer, and names that are taken; and at room on the disk. Each line is ok, a warning, or
+/// refused, with what to do about it. Exit code 1 when something is refused.
 #[derive(Args, Debug)]
 pub(super) struct CheckCommand {
     /// The server to move from: a connection string, env:NAME or @FILE; a database in it selects that database
@@ -46,6 +49,12 @@ pub(super) struct CheckCommand {
     /// Where the changes are to be kept: log or target
     #[arg(long, value_name = "log|target", env = "TRANSLOAD_EVENTS_TO", hide_env_values = true)]
     events_to: Option<EventsTo>,
+    /// How the archive is to be compressed: none, deflate[:0-9], zstd[:1-22]
+    #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
+    codec: Codec,
+    /// The copy is to read no more of the source than so many bytes of documents a second, as 20MB
+    #[arg(long, value_name = "BYTES", value_parser = bytes, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
+    max_rate: Option<u64>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -53,9 +62,9 @@ pub(super) struct CheckCommand {
 impl CheckCommand {
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
         let directory: Option<PathBuf> = self.dir.as_deref().map(work_directory).transpose()?;
-        let source = self.connection.server("SOURCE", &self.source, 4, output, &cancel).await?;
+        let source = self.connection.reach("SOURCE", &self.source, 4, output, &cancel).await?;
         let target = match &self.target {
-            Some(target) => Some(self.connection.server("TARGET", target, 4, output, &cancel).await?),
+            Some(target) => Some(self.connection.reach("TARGET", target, 4, output, &cancel).await?),
             None => None,
         };
         let wishes = Wishes {
@@ -64,7 +73,15 @@ impl CheckCommand {
             events_to_target: self.events_to == Some(EventsTo::Target),
         };
         let (selection, shard_keys) = (self.moved.options(None), self.sharding.shard_key);
-        let options = CheckOptions { selection, directory, replaces: self.drop, wishes, shard_keys };
+        let options = CheckOptions {
+            selection,
+            directory,
+            replaces: self.drop,
+            wishes,
+            codec: self.codec,
+            max_rate: self.max_rate,
+            shard_keys,
+        };
         let report = tokio::select! {
             report = check(&source, target.as_ref(), &options) => report?,
             () = cancel.cancelled() => return Err(crate::error::Error::interrupted()),

@@ -15,7 +15,7 @@ use crate::{
     connect::Server,
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    preflight::{CheckOptions, CheckReport, Verdict, Wishes, check},
+    preflight::{CheckOptions, CheckReport, Reached, Verdict, Wishes, check},
     progress::Progress,
     replace::remove,
     selection::{Selection, SelectionOptions},
@@ -113,9 +113,11 @@ impl Beginning<'_> {
             events_to_target: self.options.events_to == Some(EventsTo::Target),
         };
         let (directory, replaces) = (Some(self.options.directory.clone()), self.options.replaces);
-        let shard_keys = self.options.shard_keys.clone();
-        let options = CheckOptions { selection: selection.clone(), directory, replaces, wishes, shard_keys };
-        let report = still(|| check(self.source, Some(self.target), &options)).await?;
+        let (codec, max_rate) = (self.options.codec, self.options.max_rate);
+        let (selected, shard_keys) = (selection.clone(), self.options.shard_keys.clone());
+        let options = CheckOptions { selection: selected, directory, replaces, wishes, codec, max_rate, shard_keys };
+        let [source, target] = [self.source, self.target].map(|server| Reached::from(server.clone()));
+        let report = still(|| check(&source, Some(&target), &options)).await?;
         listener.checked(&report);
         if report.verdict == Verdict::Refused {
             let refused = report.findings.iter().filter(|finding| finding.verdict == Verdict::Refused);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bson::{Bson, RawDocumentBuf, rawdoc};
+use bson::{RawDocumentBuf, rawdoc};
 
 use super::Findings;
 use crate::{
@@ -15,27 +15,44 @@ use crate::{
 const BYTES_A_SECOND: u64 = 20 * 1024 * 1024;
 /// A window below which an interrupted night would be too long.
 const SHORT: Duration = Duration::from_secs(12 * 3600);
+/// Why a window that is short, or not known, is no reason to refuse.
+const READS_ALONG: &str =
+    "a capture reads along, so that it need reach back only as far as an interruption of the capture lasts";
 
-/// Compares the window with the time that a copy of so many bytes takes.
+/// How long a copy of so many bytes is reckoned to take, where it may read no more than `max_rate` a second.
+pub(super) fn copy_time(bytes: u64, max_rate: Option<u64>) -> Duration {
+    let rate = max_rate.map_or(BYTES_A_SECOND, |rate| rate.clamp(1, BYTES_A_SECOND));
+    Duration::from_secs(bytes / rate)
+}
+
+/// Says that nothing is known of the oplogs of shards, which no router shows.
+pub(super) fn of_shards(copy: Duration, findings: &mut Findings) {
+    let found = format!(
+        "how far those of the shards reach back cannot be seen through a router; the copy takes about {}",
+        shown(copy)
+    );
+    findings.warn("oplog", found, format!("ask each shard itself, rs.printReplicationInfo(); {READS_ALONG}"));
+}
+
+/// Compares the window with the time that a copy takes.
 ///
 /// # Errors
 /// When the server does not answer.
-pub(super) async fn check(server: &Server, bytes: u64, findings: &mut Findings) -> Result<()> {
+pub(super) async fn check(server: &Server, copy: Duration, findings: &mut Findings) -> Result<()> {
     let ends = match (end(server, 1).await, end(server, -1).await) {
         (Err(error), _) | (_, Err(error)) if matches!(error.kind(), ErrorKind::Authorization | ErrorKind::Server) => {
-            let remedy = "the role 'read' on the database 'local' shows it; a capture reads along, so that it need reach back only \
-                          as far as an interruption of the capture lasts";
+            let remedy = format!("the role 'read' on the database 'local' shows it; {READS_ALONG}");
             findings.warn("oplog", format!("how far it reaches back cannot be seen: {}", error.message()), remedy);
             return Ok(());
         }
         (first, last) => (first?, last?),
     };
     let (Some(first), Some(last)) = ends else {
-        findings.warn("oplog", "how far it reaches back cannot be seen", "");
+        let remedy = format!("look at it on the primary, rs.printReplicationInfo(); {READS_ALONG}");
+        findings.warn("oplog", "how far it reaches back cannot be seen: it shows no times", remedy);
         return Ok(());
     };
     let window = Duration::from_secs(last.saturating_sub(first));
-    let copy = Duration::from_secs(bytes / BYTES_A_SECOND);
     let found = format!("it reaches back {}; the copy takes about {}", shown(window), shown(copy));
     let remedy = "make it larger: db.adminCommand({replSetResizeOplog: 1, size: MEGABYTES})";
     // A young oplog is short, and may still grow: it is no reason to refuse.
@@ -66,35 +83,25 @@ fn shown(duration: Duration) -> String {
     }
 }
 
-/// How far members are behind the primary, in its own time.
-///
-/// # Errors
-/// When the server does not answer.
-pub(super) async fn lag(server: &Server, findings: &mut Findings) -> Result<()> {
-    let doing = Doing::new("ask for the state of the replica set", "replSetGetStatus", "admin");
-    let status = match server.run("admin", rawdoc! { "replSetGetStatus": 1 }, &doing).await {
-        Err(error) if matches!(error.kind(), ErrorKind::Authorization | ErrorKind::Server) => return Ok(()),
-        status => status?,
-    };
-    let time = |member: &Bson| {
-        let member = member.as_document()?;
-        let ts = member.get_document("optime").ok()?.get_timestamp("ts").ok()?;
-        // One that is down has none.
-        (ts.time > 0).then(|| (member.get_str("name").unwrap_or_default().to_owned(), ts.time))
-    };
-    let members = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
-    let times: Vec<(String, u32)> = members.iter().filter_map(time).collect();
-    let newest = times.iter().map(|(_, time)| *time).max().unwrap_or(0);
-    let behind: Vec<String> = times
-        .iter()
-        .filter(|(_, time)| newest.saturating_sub(*time) > 10)
-        .map(|(name, time)| format!("{name} is {} s behind", newest - time))
-        .collect();
-    if behind.is_empty() {
-        findings.ok("members", format!("{} of the replica set, none behind", times.len()));
-    } else {
-        let remedy = "change streams tell what a majority has: wait until they have caught up";
-        findings.warn("members", behind.join(", "), remedy);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_takes_as_long_as_the_slower_of_the_estimate_and_the_rate_that_is_allowed() {
+        let seconds = |bytes, max_rate| copy_time(bytes, max_rate).as_secs();
+        let hundred = 100 * BYTES_A_SECOND;
+        assert_eq!((seconds(0, None), seconds(hundred, None)), (0, 100));
+        assert_eq!(seconds(hundred, Some(BYTES_A_SECOND / 4)), 400);
+        assert_eq!(seconds(hundred, Some(BYTES_A_SECOND * 4)), 100, "no faster than it is reckoned to be");
+        assert_eq!(seconds(hundred, Some(0)), hundred, "a rate of nothing is no division by it");
     }
-    Ok(())
+
+    #[test]
+    fn what_no_router_shows_is_said_with_the_time_of_the_copy() {
+        let mut findings = Findings::of("source");
+        of_shards(copy_time(1 << 40, Some(10 << 20)), &mut findings);
+        let line = findings.all.first().unwrap();
+        assert!(line.found.contains("through a router") && line.found.contains("about 29 h"), "{line:?}");
+    }
 }

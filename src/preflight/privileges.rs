@@ -1,14 +1,20 @@
 //! What the user may do, by the server's own words, against what a move needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bson::{Bson, Document, rawdoc};
 
-use super::{Findings, wishes::grant};
+use super::{Findings, contents::list, wishes::grant};
 use crate::{
     connect::{Doing, Server},
     error::Result,
 };
+
+/// Names of collections by their databases. A database without any stands for all that is in it.
+pub(super) type Names = BTreeMap<String, BTreeSet<String>>;
+
+/// Actions on a database as a whole, which no privilege on a collection permits.
+const OF_DATABASES: [&str; 3] = ["listCollections", "renameCollectionSameDB", "enableSharding"];
 
 /// What is needed of a database, and the role that grants it.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +46,7 @@ pub(super) const OF_A_TARGET: [Need; 2] = [
             "dropIndex",
             "listCollections",
             "listIndexes",
+            "renameCollectionSameDB",
         ],
         role: "readWrite",
         on: None,
@@ -82,12 +89,13 @@ impl Privileges {
         Ok(Some(Privileges(list("authenticatedUserPrivileges").iter().filter_map(one).collect())))
     }
 
-    /// Whether the action is permitted on all collections of a database, the system's aside.
-    fn allows(&self, database: &str, action: &str) -> bool {
+    /// Whether the action is permitted on a collection; with no name, on all collections of a database, the system's aside.
+    fn allows(&self, database: &str, collection: &str, action: &str) -> bool {
         let is_of = |resource: &Document| {
             let text = |name: &str| resource.get_str(name).ok();
             let of_database = text("db").is_some_and(|db| db.is_empty() || db == database);
-            resource.get_bool("anyResource").unwrap_or(false) || of_database && text("collection") == Some("")
+            let of_collection = text("collection").is_some_and(|name| name.is_empty() || name == collection);
+            resource.get_bool("anyResource").unwrap_or(false) || of_database && of_collection
         };
         self.0.iter().any(|(resource, actions)| is_of(resource) && actions.iter().any(|one| one == action))
     }
@@ -110,25 +118,21 @@ impl Privileges {
         }
     }
 
-    /// Says what of the needs is not permitted on these databases.
-    pub(super) fn check(&self, databases: &BTreeSet<String>, needs: &[Need], findings: &mut Findings) {
-        if !self.check_besides(databases, needs, findings) {
+    /// Says what of the needs is not permitted on these names.
+    pub(super) fn check(&self, names: &Names, needs: &[Need], findings: &mut Findings) {
+        if !self.check_besides(names, needs, findings) {
             findings.ok("privileges", "the user has all that is needed");
         }
     }
 
     /// The same of needs that are none of every move; whether any is not permitted.
-    pub(super) fn check_besides(&self, databases: &BTreeSet<String>, needs: &[Need], findings: &mut Findings) -> bool {
+    pub(super) fn check_besides(&self, names: &Names, needs: &[Need], findings: &mut Findings) -> bool {
         let mut lacks = false;
-        for database in databases {
+        for (database, collections) in names {
             for need in needs {
-                let missing: Vec<&str> =
-                    need.actions.iter().filter(|action| !self.allows(database, action)).copied().collect();
-                if missing.is_empty() {
-                    continue;
-                }
+                let Some(missing) = self.missing(database, collections, need) else { continue };
                 lacks = true;
-                let found = format!("{database}: the user lacks {}", missing.join(", "));
+                let found = format!("{database}: the user lacks {missing}");
                 let (role, on) = (need.role, need.on.unwrap_or(database));
                 let grant = format!(
                     "the role '{role}' on '{on}' grants it: db.grantRolesToUser(USER, [{{role: \"{role}\", db: \"{on}\"}}])"
@@ -140,5 +144,80 @@ impl Privileges {
             }
         }
         lacks
+    }
+
+    /// What of a need is permitted neither on the whole database nor on each of the collections, and on which it is not.
+    fn missing(&self, database: &str, collections: &BTreeSet<String>, need: &Need) -> Option<String> {
+        let mut actions = Vec::new();
+        let mut without = BTreeSet::new();
+        let mut of_all = collections.is_empty();
+        for action in need.actions.iter().copied().filter(|action| !self.allows(database, "", action)) {
+            let is_of_database = OF_DATABASES.contains(&action);
+            of_all |= is_of_database;
+            let lacking = |name: &&String| !self.allows(database, name, action);
+            let lacking: Vec<&String> = collections.iter().filter(lacking).collect();
+            if is_of_database || collections.is_empty() || !lacking.is_empty() {
+                actions.push(action);
+                without.extend(lacking);
+            }
+        }
+        let names: Vec<String> = without.into_iter().cloned().collect();
+        match actions.is_empty() {
+            true => None,
+            false if of_all || names.len() == collections.len() => Some(actions.join(", ")),
+            false => Some(format!("{} on {}", actions.join(", "), list(&names))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    fn granted(resource: Document, actions: &[&str]) -> (Document, Vec<String>) {
+        (resource, actions.iter().copied().map(str::to_owned).collect())
+    }
+
+    /// What is said of a source with these two collections.
+    fn said(known: &[(Document, Vec<String>)]) -> Vec<String> {
+        let mut findings = Findings::of("source");
+        let collections = ["orders", "events"].map(str::to_owned);
+        let names = Names::from([("shop".to_owned(), BTreeSet::from(collections))]);
+        Privileges(known.to_vec()).check(&names, &OF_A_SOURCE, &mut findings);
+        findings.all.into_iter().map(|finding| finding.found).collect()
+    }
+
+    const ALL: &str = "the user has all that is needed";
+    const READ: [&str; 4] = ["find", "listIndexes", "changeStream", "collStats"];
+
+    #[test]
+    fn privileges_on_each_collection_are_as_good_as_those_on_their_database() {
+        let lists = granted(doc! { "db": "shop", "collection": "" }, &["listCollections"]);
+        let of = |db: &str, name: &str| granted(doc! { "db": db, "collection": name }, &READ);
+        assert_eq!(said(&[lists.clone(), of("shop", "")]), [ALL]);
+        assert_eq!(said(&[lists.clone(), of("", "")]), [ALL]);
+        assert_eq!(said(&[lists.clone(), of("shop", "orders"), of("", "events")]), [ALL]);
+        assert_eq!(
+            said(&[granted(
+                doc! { "anyResource": true },
+                &["listCollections", "find", "listIndexes", "changeStream", "collStats"]
+            )]),
+            [ALL]
+        );
+        let lacks = |on: &str| {
+            ["find, listIndexes, changeStream", "collStats"].map(|what| format!("shop: the user lacks {what}{on}"))
+        };
+        assert_eq!(said(&[lists.clone(), of("shop", "orders"), of("other", "")]), lacks(" on events"));
+        assert_eq!(said(&[lists]), lacks(""));
+    }
+
+    #[test]
+    fn what_is_of_a_database_is_granted_by_no_collection() {
+        let of = |name: &str| {
+            granted(doc! { "db": "shop", "collection": name }, &[&READ[..], &["listCollections"]].concat())
+        };
+        assert_eq!(said(&[of("orders"), of("events")]), ["shop: the user lacks listCollections"]);
     }
 }

@@ -7,8 +7,9 @@ use transload_format::CollectionType;
 
 use super::{
     Findings,
-    privileges::{Need, Privileges},
-    source::{Topology, list},
+    contents::list,
+    privileges::{Names, Need, Privileges},
+    topology::Topology,
 };
 use crate::{
     catalog::{
@@ -63,7 +64,7 @@ impl Move<'_> {
         }
         let entries: BTreeMap<String, &Entry> =
             self.catalog.entries.iter().map(|entry| (entry.namespace.to_string(), entry)).collect();
-        let (mut sharded, mut databases, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut sharded, mut databases, mut seen) = (Vec::new(), Names::new(), BTreeSet::new());
         for of in &wanted.keys {
             let is_given = self.shard_keys.contains(of);
             if !seen.insert(of.namespace.to_string()) {
@@ -72,13 +73,15 @@ impl Move<'_> {
             }
             let Some(why) = self.why_not(of, entries.get(&of.namespace.to_string()).copied()) else {
                 sharded.push(of.to_string());
-                databases.extend(self.selection.target(&of.namespace)?.map(|target| target.database().to_owned()));
+                let target = self.selection.target(&of.namespace)?;
+                databases.extend(target.map(|target| (target.database().to_owned(), BTreeSet::new())));
                 continue;
             };
             if is_given {
                 findings.refuse("sharding", format!("{of}: {why}"), "name another --shard-key, or none for it");
             } else {
-                findings.warn("sharding", format!("not sharded: {of}: {why}"), "");
+                let remedy = "it is copied whole to one shard, the first of its database; --exclude leaves it out";
+                findings.warn("sharding", format!("not sharded: {of}: {why}"), remedy);
             }
         }
         let rest = self.catalog.entries.len().saturating_sub(sharded.len());

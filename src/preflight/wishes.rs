@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     Findings,
-    privileges::{OF_EVENTS, Privileges},
-    source::streams,
+    privileges::{Names, OF_EVENTS, Privileges},
+    streams::streams,
 };
 use crate::{
     catalog,
@@ -83,7 +83,7 @@ async fn events(
     let database = match check_events_target(source, target, directory).await {
         Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
         Err(error) => {
-            findings.refuse("events", error.message().to_owned(), error.hint().unwrap_or_default());
+            findings.refuse_for("events", &error, "leave --events-to out: the changes are then kept in DIR");
             return Ok(());
         }
         Ok(database) => database,
@@ -99,7 +99,8 @@ async fn events(
     }
     findings.ok("events", format!("they go to {database}.{}", cdc::EVENTS));
     if let Some(privileges) = Privileges::of(target).await? {
-        privileges.check(&BTreeSet::from([database]), &OF_EVENTS, findings);
+        let collections = [cdc::EVENTS, cdc::POSITIONS].map(str::to_owned);
+        privileges.check(&Names::from([(database, BTreeSet::from(collections))]), &OF_EVENTS, findings);
     }
     Ok(())
 }

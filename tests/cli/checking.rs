@@ -1,5 +1,9 @@
 //! `check`: what would stop a move is found out before anything is written.
 
+mod contents;
+mod ends;
+mod users;
+
 use bson::{Bson, Document, doc};
 use serde_json::Value;
 use transload::sandbox::{Release, ReplicaSet, ReplicaSetOptions};
@@ -12,28 +16,27 @@ use super::{
 use crate::{
     bad_indexes::careless,
     copy::Side,
-    router::Router,
+    router::{Router, error},
     servers::{binary, guarded, own, shared},
 };
 
+/// All lines of a run.
+fn findings(ran: &Ran) -> Vec<Value> {
+    let summary = ran.lines().into_iter().find(|line| line["type"] == "summary").unwrap_or_else(|| panic!("{ran}"));
+    summary["findings"].as_array().unwrap().clone()
+}
+
 /// The findings of a run: `verdict side what`, each once.
 fn verdicts(ran: &Ran) -> Vec<String> {
-    let summary = ran.lines().into_iter().find(|line| line["type"] == "summary").unwrap();
     let of = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
-    let mut all: Vec<String> = summary["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|finding| ["verdict", "side", "what"].map(|name| of(finding, name)).join(" "))
-        .collect();
+    let line = |finding: &Value| ["verdict", "side", "what"].map(|name| of(finding, name)).join(" ");
+    let mut all: Vec<String> = findings(ran).iter().map(line).collect();
     all.dedup();
     all
 }
 
 fn found(ran: &Ran, what: &str) -> String {
-    let summary = ran.lines().into_iter().find(|line| line["type"] == "summary").unwrap();
-    let all = summary["findings"].as_array().unwrap().clone();
-    all.iter().filter(|finding| finding["what"] == what).map(ToString::to_string).collect()
+    findings(ran).iter().filter(|finding| finding["what"] == what).map(ToString::to_string).collect()
 }
 
 #[tokio::test]
@@ -48,6 +51,8 @@ async fn a_move_that_can_begin() {
     assert_eq!(
         verdicts(&ran),
         [
+            "ok source reachable",
+            "ok source authenticated",
             "ok source version",
             "ok source changes told",
             "ok source reads",
@@ -59,9 +64,13 @@ async fn a_move_that_can_begin() {
             "ok source change streams",
             "ok source oplog",
             "ok source members",
+            "ok target reachable",
+            "ok target authenticated",
             "ok target version",
             "ok target topology",
+            "ok target features",
             "ok target writes",
+            "ok target members",
             "ok target privileges",
             "ok target names",
             "ok here disk",
@@ -73,7 +82,8 @@ async fn a_move_that_can_begin() {
     let is_untouched = copy.list_collection_names().await.unwrap().is_empty();
     assert!(is_untouched && std::fs::read_dir(terminal.path(".")).unwrap().count() == 0);
     let text = terminal.run(&[&["check", &source, &target][..], &rename].concat()).ends_with(0);
-    assert!(text.out().lines().all(|line| line.starts_with("ok ") || line.contains("a move can begin")), "{text}");
+    let is_well = |line: &str| line.starts_with("ok ") || line.ends_with(": a move can begin");
+    assert!(text.stderr.lines().count() == 24 && text.stderr.lines().all(is_well), "{text}");
 }
 
 #[tokio::test]
@@ -108,7 +118,7 @@ async fn what_would_stop_a_move_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn bad_indexes_time_series_and_older_targets_are_warnings() {
+async fn bad_indexes_time_series_and_older_targets_are_told() {
     let terminal = Terminal::new();
     let set = careless(Release::V4_2_6).await;
     let old = set.client().await.unwrap().database("cli_check_old");
@@ -120,8 +130,13 @@ async fn bad_indexes_time_series_and_older_targets_are_warnings() {
     let new = client().await.database("cli_check_new");
     new.run_command(doc! { "create": "weather", "timeseries": { "timeField": "t" } }).await.unwrap();
     let ran =
-        terminal.run(&["check", &empty("cli_check_new").await, &uri(&set, "cli_check_new"), "--json"]).ends_with(0);
+        terminal.run(&["check", &empty("cli_check_new").await, &uri(&set, "cli_check_new"), "--json"]).ends_with(1);
     assert!(found(&ran, "namespaces").contains("whose changes no server tells: cli_check_new.weather"), "{ran}");
+    let features = found(&ran, "features");
+    assert!(
+        features.contains("it takes no time series: cli_check_new.weather") && features.contains("5.0 or later"),
+        "{ran}"
+    );
     assert!(found(&ran, "version").contains("is older than the source's"), "{ran}");
 }
 
@@ -171,7 +186,7 @@ async fn privileges_that_are_missing_are_named_with_their_roles() {
     let open = shop("cli_check_guarded").await;
     let nobody = format!("mongodb://{}/?directConnection=true", guarded.address());
     let ran = terminal.run(&["check", &open, &nobody, "--json"]).ends_with(1);
-    assert!(found(&ran, "names").contains("the server wants a user"), "{ran}");
+    assert!(found(&ran, "authenticated").contains("the server wants a user"), "{ran}");
     // What the target's connection string names is all that goes there.
     let ran = terminal.run(&["check", &open, &empty("cli_check_other").await, "--json"]).ends_with(1);
     assert!(found(&ran, "names").contains("nothing goes to 'cli_check_other'"), "{ran}");
@@ -205,9 +220,9 @@ async fn wishes_that_cannot_be_fulfilled_are_refused_before_the_move() {
     assert!(found(&ran, "load").contains("clusterMonitor"), "{ran}");
 }
 
-/// The scripts' check never sent a thing, and passed against a port that nobody listened on.
-#[tokio::test]
-async fn majority_reads_that_fail_and_ports_that_are_dead_are_refused() {
+/// The scripts' check never sent a thing, and passed against a port that nobody listened on (see `ends`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn majority_reads_that_fail_are_refused_in_each_database() {
     let terminal = Terminal::new();
     let set = own(Release::V6_0_5).await;
     let (source, side) = (uri(&set, "cli_check_majority"), Side::new(&set, "cli_check_majority"));
@@ -215,8 +230,31 @@ async fn majority_reads_that_fail_and_ports_that_are_dead_are_refused() {
     side.fail(&["find"], doc! { "times": 1 }, doc! { "errorCode": 148 }).await;
     let ran = terminal.run(&["check", &format!("{source}&appName=cli_check_majority"), "--json"]).ends_with(1);
     assert!(verdicts(&ran).contains(&"refused source majority reads".to_owned()), "{ran}");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let dead = format!("mongodb://127.0.0.1:{port}/shop?directConnection=true&serverSelectionTimeoutMS=500");
-    let ran = terminal.run(&["check", &dead, "--retry-for", "0"]).ends_with(1);
-    assert!(ran.stderr.contains(&port.to_string()), "{ran}");
+    // A stream of all databases stands still with any of them.
+    set.client()
+        .await
+        .unwrap()
+        .database("cli_check_still")
+        .collection("a")
+        .insert_one(doc! { "_id": 1 })
+        .await
+        .unwrap();
+    let router = Router::before(&set, |command| {
+        let is_majority = command
+            .get_document("readConcern")
+            .is_ok_and(|read| read.get_str("level").is_ok_and(|level| level == "majority"));
+        match command.keys().next().map(String::as_str) {
+            Some("balancerStatus") => Some(doc! { "mode": "off", "ok": 1.0 }),
+            Some("find") if is_majority && command.get_str("$db").is_ok_and(|db| db == "cli_check_still") => {
+                Some(error(148, "ReadConcernMajorityNotEnabled", "no"))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    let ran = terminal.run(&["check", &router.uri(""), "--json"]).ends_with(1);
+    let reads = found(&ran, "majority reads");
+    assert!(reads.contains("read cli_check_still.a as") && reads.contains("answered: cli_check_majority"), "{ran}");
+    let oplog = found(&ran, "oplog");
+    assert!(oplog.contains("through a router") && oplog.contains("rs.printReplicationInfo()"), "{ran}");
 }

@@ -4,7 +4,7 @@
 //! | theirs | the test |
 //! |---|---|
 //! | advice about UUIDs for any failure | `stream::a_stream_that_cannot_go_on_says_what_can_be_done` |
-//! | a check of majority reads that sends nothing | `cli::checking::majority_reads_that_fail_and_ports_that_are_dead_are_refused` |
+//! | a check of majority reads that sends nothing | `cli::checking::majority_reads_that_fail_are_refused_in_each_database`, `cli::checking::ends::a_port_that_is_dead_is_refused_and_the_other_end_looked_at` |
 //! | a capture that begins after the dump | `cli::replaying::a_log_that_begins_after_the_copy_is_refused`, and every test here |
 //! | one stream for each collection | `capture::a_deployment_is_one_stream_and_collections_are_one_each` |
 //! | times that were made up | `capture::every_kind_of_event_is_recorded_in_its_lane_and_in_order` |
