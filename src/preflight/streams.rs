@@ -20,6 +20,8 @@ const MAJORITY: &str =
 /// What to do where narrower streams are opened than was wanted.
 const WIDER: &str = "make nothing new there while the move runs; the role 'read' on a database lets it be watched as a whole, \
                      'readAnyDatabase' on 'admin' all of them at once";
+/// The same where it is for the sake of a collection that cannot be followed.
+const CURED: &str = "make nothing new there while the move runs, or cure the collections that are not followed before";
 
 /// Reads what a majority of the members has, in each database: where that point stands still, change streams stand still too.
 pub(super) async fn majority(server: &Server, catalog: &Catalog, findings: &mut Findings) {
@@ -65,8 +67,9 @@ pub(super) async fn streams(server: &Server, selection: &Selection, findings: &m
     match opened {
         Ok(Ok(streams)) => {
             findings.ok("change streams", format!("opened: {}", list(&streams.watched)));
+            let remedy = if streams.not_followed.is_empty() { WIDER } else { CURED };
             for warning in streams.warnings {
-                findings.warn("change streams", warning, WIDER);
+                findings.warn("change streams", warning, remedy);
             }
             for lost in streams.not_followed {
                 let remedy = format!(

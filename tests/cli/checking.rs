@@ -129,14 +129,23 @@ async fn bad_indexes_time_series_and_older_targets_are_told() {
     assert!(found(&ran, "indexes").contains("1 of 2 are bad: cli_check_old.users a_1"), "{ran}");
     let new = client().await.database("cli_check_new");
     new.run_command(doc! { "create": "weather", "timeseries": { "timeField": "t" } }).await.unwrap();
-    let ran =
-        terminal.run(&["check", &empty("cli_check_new").await, &uri(&set, "cli_check_new"), "--json"]).ends_with(1);
+    let clustered = doc! { "key": { "_id": 1 }, "unique": true };
+    new.run_command(doc! { "create": "near", "clusteredIndex": clustered }).await.unwrap();
+    let (new, older) = (empty("cli_check_new").await, uri(&set, "cli_check_new"));
+    let ran = terminal.run(&["check", &new, &older, "--json"]).ends_with(1);
     assert!(found(&ran, "namespaces").contains("whose changes no server tells: cli_check_new.weather"), "{ran}");
     let features = found(&ran, "features");
-    assert!(
-        features.contains("it takes no time series: cli_check_new.weather") && features.contains("5.0 or later"),
-        "{ran}"
-    );
+    for words in
+        ["it takes no time series: cli_check_new.weather", "it takes no clustered collections: cli_check_new.near"]
+    {
+        assert!(features.contains(words), "{words}: {ran}");
+    }
+    assert!(features.contains("MongoDB 5.0 or later") && features.contains("MongoDB 5.3 or later"), "{ran}");
+    // It is as the check says.
+    terminal.run(&["dump", &new, "new.tlz"]);
+    for collection in ["weather", "near"] {
+        terminal.run(&["restore", "new.tlz", &older, "--include", collection]).ends_with(1).says("failed to create");
+    }
     assert!(found(&ran, "version").contains("is older than the source's"), "{ran}");
 }
 
@@ -160,6 +169,8 @@ async fn what_sharding_a_target_takes_is_named_with_its_role() {
     {
         assert!(privileges.contains(words), "{words}: {ran}");
     }
+    // The role has it, among all that a copy takes.
+    assert!(!privileges.contains("renameCollectionSameDB"), "{ran}");
     assert!(found(&ran, "sharding").contains("cli_check_sharding.orders by {customer: 1}"), "{ran}");
     let ran = terminal.run(&[&["check", &source, &user("root"), "--json"][..], &rename].concat()).ends_with(0);
     assert!(found(&ran, "balancer").contains("stopped"), "{ran}");
