@@ -13,6 +13,7 @@ mod inspect;
 mod migrate;
 mod output;
 mod pause;
+mod reading;
 mod recover;
 mod replay;
 mod reporter;

@@ -1,6 +1,7 @@
 //! Connects to a deployment, and knows of it what the rest must ask before it acts: its version, what it supports.
 
 mod failure;
+mod reads;
 mod reply;
 mod selection;
 mod uri;
@@ -24,6 +25,7 @@ use mongodb::{
 
 pub use failure::{Doing, Patience, Retry, failure, retry};
 pub(crate) use failure::{command_text, is_out_of_space, retry_code};
+pub use reads::Reads;
 pub use reply::batch_documents;
 pub use uri::Uri;
 
@@ -245,6 +247,12 @@ impl Server {
     #[must_use]
     pub fn reading_primary(&self) -> Self {
         Server { reads: SelectionCriteria::ReadPreference(ReadPreference::Primary), ..self.clone() }
+    }
+
+    /// The same deployment, read where `reads` says, whatever the connection string does.
+    #[must_use]
+    pub fn reading(&self, reads: Reads) -> Self {
+        Server { reads: reads.into(), ..self.clone() }
     }
 
     /// The same deployment, whose writes are acknowledged when a majority has them in its journal.

@@ -26,6 +26,7 @@ use crate::{
     connect::Server,
     error::{Error, ErrorKind, Result},
     progress::Progress,
+    rate::Rate,
     report::{Consistency, DumpReport, namespaces},
     selection::Selection,
     timing::Timing,
@@ -56,6 +57,10 @@ pub struct DumpOptions {
     /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
     /// there is a reason. A smaller collection is one part.
     pub part_bytes: u64,
+    /// How many parts each collection should have instead; fewer where they would be smaller than 64 KiB.
+    pub parts: Option<u16>,
+    /// How much is read in a second, at most.
+    pub max_rate: Option<Rate>,
     /// Whether users and roles are taken along: of all databases, or of the one that the connection string names.
     pub users_and_roles: bool,
     /// Whether everything is to be read as of one cluster time, or nothing at all.
@@ -108,7 +113,7 @@ async fn run(
     server: &Server,
     options: DumpOptions,
     timing: Timing,
-    brakes: Vec<Brake>,
+    mut brakes: Vec<Brake>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
@@ -134,6 +139,7 @@ async fn run(
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
     progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
     let Catalog { entries, left_out, warnings, missing } = catalog;
+    brakes.extend(options.max_rate.map(|rate| Brake::new(Some(rate), options.parallel)));
     let readers = Readers {
         server: server.clone(),
         entries,

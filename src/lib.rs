@@ -64,7 +64,7 @@ pub mod namespace;
 mod plain_json;
 pub mod preflight;
 pub mod progress;
-mod rate;
+pub mod rate;
 pub mod recover;
 mod replace;
 pub mod report;

@@ -12,7 +12,10 @@ mod write_error;
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bson::{Bson, Document, RawDocumentBuf};
@@ -24,11 +27,12 @@ use crate::{
     error::{Error, ErrorKind, Result},
     extjson,
     namespace::Namespace,
+    rate::{Amount, RateLimit},
     report::Rejected,
 };
 pub(crate) use timestamps::putting_timestamps_back;
 
-use insert::{COMMAND_BYTES, COMMAND_DOCUMENTS};
+use insert::MOST;
 use mixed_schema::MixedSchema;
 use obstacle::Obstacle;
 use write_error::WriteError;
@@ -83,6 +87,8 @@ pub(crate) struct Target {
     is_resumed: bool,
     /// Whether a time series has been made one that may have buckets of several types.
     mixed_schema: MixedSchema,
+    /// How fast it may be loaded, together with others.
+    limit: Option<Arc<RateLimit>>,
 }
 
 impl Target {
@@ -97,6 +103,7 @@ impl Target {
             indexes,
             is_resumed: false,
             mixed_schema: MixedSchema::default(),
+            limit: None,
         }
     }
 
@@ -108,6 +115,11 @@ impl Target {
     /// The same collection, into which a load before this one may have put some of the documents already.
     pub(crate) fn resumed(self) -> Self {
         Target { is_resumed: true, ..self }
+    }
+
+    /// The same collection, which is loaded no faster.
+    pub(crate) fn held_to(self, limit: Option<Arc<RateLimit>>) -> Self {
+        Target { limit, ..self }
     }
 
     /// Its name.
@@ -123,20 +135,30 @@ impl Target {
     pub(crate) async fn load(&self, documents: &[u8]) -> Result<Loaded> {
         let mut loaded = Loaded::default();
         let (mut held, mut bytes) = (Vec::new(), 0);
+        let most = self.limit.as_ref().map_or(Amount::ANY, |limit| limit.step()).min(MOST);
         for document in Documents::new(documents) {
             let document = document.map_err(|problem| {
                 let message = format!("the batch is malformed: {problem}");
                 Error::new(ErrorKind::Damaged, message).at(self.namespace.to_string())
             })?;
-            if !held.is_empty() && (bytes + document.len() > COMMAND_BYTES || held.len() >= COMMAND_DOCUMENTS) {
-                self.send(std::mem::take(&mut held), &mut loaded).await?;
+            if !held.is_empty() && (bytes + document.len() as u64 > most.bytes || held.len() as u64 >= most.documents) {
+                self.send_in_time(std::mem::take(&mut held), &mut loaded).await?;
                 bytes = 0;
             }
-            bytes += document.len();
+            bytes += document.len() as u64;
             held.push(document);
         }
-        self.send(held, &mut loaded).await?;
+        self.send_in_time(held, &mut loaded).await?;
         Ok(loaded)
+    }
+
+    /// Sends documents when there is time for them.
+    async fn send_in_time(&self, documents: Vec<&[u8]>, loaded: &mut Loaded) -> Result<()> {
+        if let Some(limit) = &self.limit {
+            let bytes = documents.iter().map(|document| document.len() as u64).sum();
+            limit.take(Amount { documents: documents.len() as u64, bytes }).await;
+        }
+        self.send(documents, loaded).await
     }
 
     /// Sends documents until the fate of each is known.

@@ -68,10 +68,11 @@ use crate::{
     brake::Brake,
     catalog::sharding::{ShardKeyOf, Sharding},
     changes::capture::SourceId,
-    connect::Server,
+    connect::{Reads, Server},
     error::{Error, ErrorKind, Result},
     preflight::CheckReport,
     progress::Progress,
+    rate::Rate,
     selection::{Selection, SelectionOptions},
 };
 
@@ -116,9 +117,13 @@ pub struct MigrateOptions {
     pub codec: Codec,
     /// Cursors, insert commands and lanes at once.
     pub parallel: usize,
-    /// Bytes of documents a second that the source is read at, at most, to copy it, at first or anew. What is captured, fetched
-    /// for a change or compared is not held.
-    pub max_rate: Option<u64>,
+    /// How much of the source is read in a second, at most, to copy it, at first or anew. What is captured, fetched for a change or
+    /// compared is not held.
+    pub max_rate: Option<Rate>,
+    /// How many parts each collection of the source is read in, if it is not for its size to say.
+    pub parts: Option<u16>,
+    /// Which members of the source the copy reads, if it is not for the connection string to say.
+    pub reads: Option<Reads>,
     /// How often the status is written down.
     pub progress_interval: Duration,
 }
@@ -217,7 +222,8 @@ pub async fn migrate(
     let mut status = Status::of(&state, parts.as_ref(), source, target);
     status.not_followed = paths.not_followed()?.iter().map(ToString::to_string).collect();
     let collections = left::left(&state, parts.as_ref(), &paths, &target.reading_primary()).await?;
-    let brakes = Brakes { source: Brake::new(options.max_rate), target: Brake::new(None), disk: Brake::new(None) };
+    let brake = |rate| Brake::new(rate, options.parallel);
+    let brakes = Brakes { source: brake(options.max_rate), target: brake(None), disk: brake(None) };
     let migration = Migration {
         board: Board::new(paths.clone(), progress, status, collections),
         paths,

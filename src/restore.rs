@@ -44,6 +44,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     load::Loaded,
     progress::Progress,
+    rate::Rate,
     report::RestoreReport,
     selection::SelectionOptions,
 };
@@ -78,6 +79,8 @@ pub struct RestoreOptions {
     pub users_and_roles: bool,
     /// Insert commands in flight at once, and collections whose indexes are built at once.
     pub parallel: usize,
+    /// How much is loaded in a second, at most.
+    pub max_rate: Option<Rate>,
 }
 
 /// Where the archive comes from.
@@ -248,7 +251,7 @@ impl Restore<'_> {
             early::build(self.server, &self.footprint, &plan, contents, sharding, self.options.parallel).await?;
         let (documents, bytes) = plan.sums(contents);
         self.progress.stage("restoring", Some(documents), Some(bytes));
-        let loaders = Loaders::start(self.server, &plan, &early, self.options.parallel, &self.progress, None);
+        let loaders = Loaders::start(self.server, &plan, &early, self.options, &self.progress, None);
         for number in wanted {
             let batch = archive.batch(number, &self.budget).await?;
             if let Some(brake) = &self.brake {
@@ -309,7 +312,7 @@ impl Restore<'_> {
         }
         // How many documents a collection has is known when they have come.
         let (none, moving) = (HashSet::new(), self.moving.as_ref());
-        let loaders = Loaders::start(self.server, &plan, &none, self.options.parallel, &self.progress, moving);
+        let loaders = Loaders::start(self.server, &plan, &none, self.options, &self.progress, moving);
         loop {
             match stream.recv().await.ok_or_else(early)?? {
                 Streamed::Announced(_) => return Err(late(name)),

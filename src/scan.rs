@@ -5,7 +5,7 @@ mod parts;
 mod read;
 
 pub(crate) use history::is_readable_at;
-pub(crate) use parts::between;
-pub use parts::{Bounds, PART_BYTES, split};
-pub(crate) use read::check_identity;
+pub use parts::{Bounds, MOST_PARTS, PART_BYTES, split};
+pub(crate) use parts::{between, part_bytes_of};
 pub use read::{Delivered, PartScan};
+pub(crate) use read::{LARGEST_REPLY, REPLY_BYTES, check_identity};

@@ -205,6 +205,8 @@ impl Archive {
             codec: Codec::default(),
             parallel: 2,
             part_bytes: PART_BYTES,
+            parts: None,
+            max_rate: None,
             users_and_roles: false,
             consistent: false,
         }
@@ -237,6 +239,7 @@ impl Archive {
             index_policy: IndexPolicy::Repair,
             users_and_roles: false,
             parallel: 2,
+            max_rate: None,
         }
     }
 

@@ -56,6 +56,7 @@ async fn restored(server: &Server, namespace: &str, options: &[u8], existing: Ex
         index_policy: IndexPolicy::Repair,
         users_and_roles: false,
         parallel: 2,
+        max_rate: None,
     };
     restore(source, server, options, Arc::new(Silent), CancellationToken::new()).await
 }

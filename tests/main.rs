@@ -26,6 +26,7 @@ mod mend;
 mod migrate;
 mod odd_documents;
 mod parts;
+mod rates;
 mod recover;
 mod restore;
 mod restore_faults;

@@ -114,6 +114,8 @@ impl Contender {
                     codec: *codec,
                     parallel: self.parallel,
                     part_bytes: PART_BYTES,
+                    parts: None,
+                    max_rate: None,
                     users_and_roles: false,
                     consistent: false,
                 };
@@ -137,6 +139,7 @@ impl Contender {
                     index_policy: IndexPolicy::Repair,
                     users_and_roles: false,
                     parallel: self.parallel,
+                    max_rate: None,
                 };
                 let work = restore(source, target, options, progress(), place.cancel.clone());
                 let (restored, samples) = listener.follow(work).await;

@@ -30,7 +30,7 @@ pub(super) async fn drain(
     let primary = server.reading_primary();
     let since = primary.operation_time().await?;
     let catalog = catalog::read(&primary, selection).await?;
-    let queue: VecDeque<Job> = cut(server, &catalog, PART_BYTES).await?.into();
+    let queue: VecDeque<Job> = cut(server, &catalog, PART_BYTES, None).await?.into();
     let (queue, entries) = (Arc::new(Mutex::new(queue)), Arc::new(catalog.entries));
     progress.stage("dumping", None, None);
     let mut workers = JoinSet::new();

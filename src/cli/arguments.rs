@@ -15,6 +15,7 @@ use crate::{
     connect::{PATIENCE, Server, Uri, connect},
     error::{Error, ErrorKind, Result},
     preflight::Reached,
+    rate::Rate,
     selection::SelectionOptions,
 };
 
@@ -178,6 +179,16 @@ pub(super) fn bytes(text: &str) -> std::result::Result<u64, String> {
     number.checked_mul(unit).filter(|bytes| *bytes > 0).ok_or_else(refused)
 }
 
+/// How much may be moved in a second, as `20MB`, or `5000docs`.
+pub(super) fn rate(text: &str) -> std::result::Result<Rate, String> {
+    let refused = || "bytes a second, as 20MB or 16MiB, or documents a second, as 5000docs".to_owned();
+    match text.strip_suffix("docs").map(|number| number.trim().parse::<u64>()) {
+        Some(Ok(documents)) if documents > 0 => Ok(Rate::Documents(documents)),
+        Some(_) => Err(refused()),
+        None => bytes(text).map(Rate::Bytes).map_err(|_| refused()),
+    }
+}
+
 /// The path of an archive. Arguments in the wrong order would make one of a connection string, and show its password
 /// as a part of the path.
 pub(super) fn archive_path(argument: &str) -> Result<&Path> {
@@ -250,6 +261,16 @@ mod tests {
             assert!(bytes(text).is_err(), "{text}");
         }
         assert!(interval("0ms").is_err() && interval("250ms").is_ok());
+    }
+
+    #[test]
+    fn a_rate_is_of_bytes_or_of_documents() {
+        assert_eq!(rate("500000"), Ok(Rate::Bytes(500_000)));
+        assert_eq!((rate("20MB"), rate("1 MiB")), (Ok(Rate::Bytes(20_000_000)), Ok(Rate::Bytes(1 << 20))));
+        assert_eq!((rate("5000docs"), rate("1 docs")), (Ok(Rate::Documents(5000)), Ok(Rate::Documents(1))));
+        for text in ["", "docs", "0docs", "-1docs", "1.5docs", "5kdocs", "20XB", "0"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

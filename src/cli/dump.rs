@@ -7,7 +7,8 @@ use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, SelectionArguments, archive_path},
+    arguments::{ConnectionArguments, SelectionArguments, archive_path, rate},
+    reading::ReadingArguments,
     table::Table,
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     dump::{DumpOptions, check_sidecar, dump},
     error::Result,
     namespace::printable,
+    rate::Rate,
     report::DumpReport,
     scan::PART_BYTES,
     selection::Selection,
@@ -50,6 +52,11 @@ pub(super) struct DumpCommand {
     /// Take users and roles along, of all databases or of the one that is named; takes the role `backup`
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_USERS_AND_ROLES", hide_env_values = true)]
     users_and_roles: bool,
+    /// Read no more in a second, with all cursors together, than so many bytes of documents, as 20MB, or documents, as 5000docs
+    #[arg(long, value_name = "RATE", help_heading = "Reading", value_parser = rate, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
+    max_rate: Option<Rate>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -68,6 +75,7 @@ impl DumpCommand {
         destination.check()?;
         check_sidecar(&destination)?;
         let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
+        let server = self.reading.read_preference.map_or(server.clone(), |reads| server.reading(reads));
         let default_database = server.default_database().map(str::to_owned);
         let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
         let options = DumpOptions {
@@ -76,6 +84,8 @@ impl DumpCommand {
             codec: self.codec,
             parallel,
             part_bytes: PART_BYTES,
+            parts: self.reading.parts,
+            max_rate: self.max_rate,
             users_and_roles: self.users_and_roles,
             consistent: self.consistent,
         };

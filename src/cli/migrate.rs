@@ -14,9 +14,10 @@ use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, bytes, interval, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, interval, rate, work_directory},
     check,
     cutover::at_rest,
+    reading::ReadingArguments,
 };
 use crate::{
     changes::token::in_words,
@@ -24,6 +25,7 @@ use crate::{
     migrate::{self, CutoverRequest, EventsTo, Listener, MigrateOptions, MigrationReport, Verify},
     namespace::printable,
     preflight::{self, CheckReport},
+    rate::Rate,
 };
 
 /// Move a live database: check, copy, follow, and cut over when told to
@@ -88,10 +90,12 @@ pub(super) struct MigrateCommand {
     /// How many cursors, and insert commands, and collections that changes are applied to, to have at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
     parallel: u16,
-    /// Copy no more of the source than so many bytes of documents a second, as 20MB: at first, and what is copied anew at the
-    /// cutover. What changes, and what is compared, is read as fast as it goes
-    #[arg(long, value_name = "BYTES", value_parser = bytes, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
-    max_rate: Option<u64>,
+    /// Copy no more of the source in a second than so many bytes of documents, as 20MB, or documents, as 5000docs: at first, and what is
+    /// copied anew at the cutover. What changes, and what is compared, is read as fast as it goes
+    #[arg(long, value_name = "RATE", help_heading = "Reading", value_parser = rate, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
+    max_rate: Option<Rate>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// How often the status is written down
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = interval, env = "TRANSLOAD_PROGRESS_INTERVAL", hide_env_values = true)]
     progress_interval: Duration,
@@ -154,6 +158,8 @@ impl MigrateCommand {
             codec: self.codec,
             parallel,
             max_rate: self.max_rate,
+            parts: self.reading.parts,
+            reads: self.reading.read_preference,
             progress_interval: self.progress_interval,
         };
         let listener = Arc::new(Printer(*output));

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, SelectionArguments, archive_path},
+    arguments::{ConnectionArguments, SelectionArguments, archive_path, rate},
     table::Table,
 };
 use crate::{
     archive::ArchiveFile,
     error::Result,
     namespace::{Namespace, printable},
+    rate::Rate,
     report::RestoreReport,
     restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
 };
@@ -69,6 +70,9 @@ pub(super) struct RestoreCommand {
     /// How many insert commands, and index builds, to have in flight at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
     parallel: u16,
+    /// Load no more in a second, with all insert commands together, than so many bytes of documents, as 20MB, or documents, as 5000docs
+    #[arg(long, value_name = "RATE", value_parser = rate, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
+    max_rate: Option<Rate>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -119,6 +123,7 @@ impl RestoreCommand {
             index_policy: self.index_policy.into(),
             users_and_roles: self.users_and_roles,
             parallel,
+            max_rate: self.max_rate,
         };
         let report = restore(source, &server, options, output.progress(), cancel).await?;
         let outcome = if report.is_whole() { Outcome::Done } else { Outcome::Incomplete };

@@ -8,7 +8,7 @@ use crate::{
     connect::Server,
     error::{Error, Result},
     namespace::Namespace,
-    scan::{Bounds, split},
+    scan::{Bounds, part_bytes_of, split},
 };
 
 /// Samples of collections taken at once.
@@ -57,7 +57,7 @@ impl Plan {
         let primary = server.reading_primary();
         let since = primary.operation_time().await?;
         let catalog = catalog_of(&primary, options).await?;
-        let jobs = cut(server, &catalog, options.part_bytes).await?;
+        let jobs = cut(server, &catalog, options.part_bytes, options.parts).await?;
         Ok(Plan { catalog, jobs, since, at_one_time: false })
     }
 }
@@ -86,10 +86,12 @@ pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result
     Ok(catalog)
 }
 
-/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
-pub(crate) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> Result<Vec<Job>> {
-    let parts = |(entry, of): (usize, &Entry)| {
+/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end. They are
+/// of about `part_bytes` each, or so many of each collection.
+pub(crate) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64, parts: Option<u16>) -> Result<Vec<Job>> {
+    let jobs_of = |(entry, of): (usize, &Entry)| {
         let of = of.clone();
+        let part_bytes = part_bytes_of(&of, part_bytes, parts);
         async move {
             let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
             let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
@@ -98,7 +100,7 @@ pub(crate) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64) -> 
             )
         }
     };
-    let all = stream::iter(catalog.entries.iter().enumerate()).map(parts).buffered(SPLITS_AT_ONCE);
+    let all = stream::iter(catalog.entries.iter().enumerate()).map(jobs_of).buffered(SPLITS_AT_ONCE);
     let mut jobs: Vec<Job> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.weight));
     Ok(jobs)

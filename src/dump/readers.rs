@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -15,13 +15,14 @@ use transload_format::{PartBegun, limits::MAX_BLOCK_LEN};
 use super::plan::Job;
 use crate::{
     archive::Sink,
-    batch::{Batch, Budget},
+    batch::{Batch, Budget, Permit},
     brake::Brake,
     catalog::Entry,
     connect::Server,
     error::{Error, ErrorKind, Result},
     progress::{News, Progress},
-    scan::{PartScan, check_identity},
+    rate::Amount,
+    scan::{LARGEST_REPLY, PartScan, REPLY_BYTES, check_identity},
     timing::{Stage, Watch},
 };
 
@@ -30,6 +31,9 @@ use crate::{
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// Bytes of batches that may be in memory between the cursors and the disk.
 pub(crate) const MEMORY: usize = 32 * 1024 * 1024;
+/// Bytes of replies that cursors may wait for, or have in hand, at once: many cursors, or large documents, do not take more
+/// than a few cursors with ordinary ones.
+const REPLIES: u64 = 32 * 1024 * 1024;
 
 /// What is done about a collection that is not there any more, or not the same, before its part is ended as it is.
 pub(crate) type WhenLost = Arc<dyn Fn(&Entry, &Error) -> Result<()> + Send + Sync>;
@@ -60,6 +64,11 @@ struct Shared {
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     budget: Budget,
+    /// What replies a cursor asks for.
+    reply: Amount,
+    replies: Budget,
+    /// Bytes of the largest reply of each namespace so far.
+    largest: Vec<AtomicU64>,
 }
 
 impl Readers {
@@ -70,8 +79,17 @@ impl Readers {
     /// When a part cannot be read, or the archive is no longer written, and when `cancel` was called.
     pub(crate) async fn read(self, jobs: Vec<Job>, parallel: usize, cancel: CancellationToken) -> Result<()> {
         let open_parts = open_parts(self.entries.len(), &jobs);
-        let shared =
-            Arc::new(Shared { readers: self, queue: Mutex::new(jobs.into()), open_parts, budget: Budget::new(MEMORY) });
+        let bytes = (REPLIES / u64::try_from(parallel).unwrap_or(u64::MAX).max(1)).min(REPLY_BYTES);
+        let step = self.brakes.iter().fold(Amount::ANY, |least, brake| least.min(brake.step()));
+        let shared = Arc::new(Shared {
+            open_parts,
+            queue: Mutex::new(jobs.into()),
+            budget: Budget::new(MEMORY),
+            reply: step.min(Amount { bytes, ..Amount::ANY }),
+            replies: Budget::new(usize::try_from(REPLIES).unwrap_or(usize::MAX)),
+            largest: self.entries.iter().map(|_| AtomicU64::new(0)).collect(),
+            readers: self,
+        });
         for (id, open) in (1..).zip(&shared.open_parts) {
             if open.load(Ordering::Relaxed) == 0 && !shared.readers.finished.contains(&id) {
                 shared.readers.sink.finish_namespace(id).await?;
@@ -178,7 +196,7 @@ impl Shared {
     /// Follows a cursor through a part; whether all of it was as of `low`. A collection that is lost is not found.
     async fn follow(&self, job: &Job, entry: &Entry, id: u32, part: u32, low: u64) -> Result<bool> {
         let readers = &self.readers;
-        let mut scan = PartScan::new(&readers.server, entry, &job.bounds, low);
+        let mut scan = PartScan::new(&readers.server, entry, &job.bounds, low).in_replies_of(self.reply);
         if readers.at_one_time {
             scan = scan.at_one_time_or_fail();
         }
@@ -190,6 +208,9 @@ impl Shared {
         }
         let (mut block, mut count, mut watch) = (Vec::new(), 0, readers.sink.watch());
         loop {
+            // Given back when the reply is.
+            let _room = self.room_for_reply(job, scan.likely_reply()).await?;
+            watch.lap(Stage::Held);
             let delivered = match scan.next().await {
                 Ok(delivered) => delivered,
                 Err(error) if scan.is_lost() => return Err(error.of_kind(ErrorKind::NotFound)),
@@ -197,6 +218,16 @@ impl Shared {
             };
             watch.lap(Stage::Server);
             let Some(delivered) = delivered else { break };
+            if let Some(largest) = self.largest.get(job.entry) {
+                largest.fetch_max(delivered.bytes().len() as u64, Ordering::Relaxed);
+            }
+            if !readers.brakes.is_empty() {
+                let amount = delivered.amount()?;
+                for brake in &readers.brakes {
+                    brake.take(amount).await;
+                }
+                watch.lap(Stage::Held);
+            }
             for document in delivered.documents()? {
                 count += 1;
                 if !block.is_empty() && block.len() + document.len() > MAX_BLOCK_LEN as usize {
@@ -219,12 +250,20 @@ impl Shared {
         Ok(scan.is_of_one_time())
     }
 
+    /// Waits until the next reply may come. How large it is, the server alone knows: like those before it, if any of them
+    /// was larger than it should be.
+    async fn room_for_reply(&self, job: &Job, likely: u64) -> Result<Permit> {
+        let largest = self.largest.get(job.entry).map_or(0, |largest| largest.load(Ordering::Relaxed));
+        let bytes = likely.max(largest).min(LARGEST_REPLY);
+        self.replies.acquire(usize::try_from(bytes).unwrap_or(usize::MAX)).await
+    }
+
     async fn hand_over(&self, namespace: u32, part: u32, block: &mut Vec<u8>, watch: &mut Watch) -> Result<()> {
         watch.lap(Stage::Copy);
         let documents = std::mem::take(block);
         let bytes = documents.len() as u64;
         for brake in &self.readers.brakes {
-            brake.take(bytes).await;
+            brake.pass().await;
         }
         let permit = self.budget.acquire(documents.len()).await?;
         self.readers.sink.documents(namespace, part, Batch { documents, permit }).await?;

@@ -9,12 +9,12 @@ use super::Target;
 use crate::{
     document::{RawBuilder, kind},
     error::{Error, ErrorKind, Result},
+    rate::Amount,
 };
 
-/// Bytes at which a command is sent: the size that servers take fastest.
-pub(super) const COMMAND_BYTES: usize = 2 * 1024 * 1024;
-/// Documents at which a command is sent. Were all of them duplicates, the reply would still be far below 16 MiB.
-pub(super) const COMMAND_DOCUMENTS: usize = 10_000;
+/// At how much a command is sent: at the bytes that servers take fastest, or so many documents that the reply would still
+/// be far below 16 MiB if all of them were duplicates.
+pub(super) const MOST: Amount = Amount { documents: 10_000, bytes: 2 * 1024 * 1024 };
 /// More than an element's type byte, name and end take.
 const AROUND_ELEMENT: usize = 8;
 

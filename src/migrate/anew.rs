@@ -113,6 +113,9 @@ impl Migration {
                 codec: self.options.codec,
                 parallel: self.options.parallel,
                 part_bytes: PART_BYTES,
+                parts: self.options.parts,
+                // The brakes know it.
+                max_rate: None,
                 users_and_roles: false,
                 consistent: false,
             };

@@ -22,6 +22,7 @@ use crate::{
     archive::{ArchiveFile, Destination, GrowingFile, Growth, Sink, Unfinished, new_id, partial_name},
     catalog::{self, Entry, Order},
     changes::replay::note_of_collection,
+    connect::Server,
     dump::{self, Job, Readers},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -153,7 +154,7 @@ impl Migration {
         let since = primary.operation_time().await?;
         let selection = Selection::new(&self.selection)?;
         let catalog = still(|| catalog::read(&primary, &selection)).await?;
-        let jobs = dump::cut(&self.source, &catalog, PART_BYTES).await?;
+        let jobs = dump::cut(&self.read_source(), &catalog, PART_BYTES, self.options.parts).await?;
         Parts::of(&catalog, &jobs).write(&self.paths.parts())?;
         let destination = Destination::File { path: self.paths.archive(), replace: true };
         let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();
@@ -162,6 +163,14 @@ impl Migration {
         let (sink, writer) = Sink::begin_as(id, &destination, codec, origin, since, collections, Timing::default())?;
         let reading = Reading { entries: catalog.entries, jobs, finished: Vec::new(), since, sink, writer };
         Ok((id, 0, reading))
+    }
+
+    /// The source, as the copy reads it.
+    fn read_source(&self) -> Server {
+        match &self.options.reads {
+            Some(reads) => self.source.reading(reads.clone()),
+            None => self.source.clone(),
+        }
     }
 
     async fn read(&self, reading: Reading, stop: &CancellationToken) -> Result<()> {
@@ -180,7 +189,7 @@ impl Migration {
             Ok(())
         };
         let readers = Readers {
-            server: self.source.clone(),
+            server: self.read_source(),
             entries,
             finished,
             since,
@@ -232,6 +241,7 @@ impl Migration {
             index_policy: IndexPolicy::Repair,
             users_and_roles: false,
             parallel: self.options.parallel,
+            max_rate: None,
         }
     }
 

@@ -10,13 +10,14 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Moving, Plan, first_error};
+use super::{Moving, Plan, RestoreOptions, first_error};
 use crate::{
     archive::PendingBatch,
     connect::Server,
     error::Result,
     load::{Loaded, Target},
     progress::Progress,
+    rate::RateLimit,
 };
 
 /// Batches that wait for each loader. The memory budget bounds their bytes.
@@ -45,11 +46,12 @@ impl Loaders {
         server: &Server,
         plan: &Plan,
         early: &HashSet<u32>,
-        parallel: usize,
+        options: &RestoreOptions,
         progress: &Arc<dyn Progress>,
         moving: Option<&Arc<Moving>>,
     ) -> Self {
-        let parallel = parallel.max(1);
+        let parallel = options.parallel.max(1);
+        let limit = options.max_rate.map(|rate| Arc::new(RateLimit::new(rate, parallel)));
         let (shared, works) = mpsc::channel(parallel * AHEAD);
         let works = Arc::new(AsyncMutex::new(works));
         let loaded = Arc::new(Mutex::new(vec![Loaded::default(); plan.collections().count()]));
@@ -59,7 +61,8 @@ impl Loaders {
             loaders.spawn(Arc::clone(&works), progress);
         }
         for (index, planned) in plan.collections().enumerate() {
-            let mut target = Target::new(server.clone(), planned.data.clone(), planned.is_ordered());
+            let mut target =
+                Target::new(server.clone(), planned.data.clone(), planned.is_ordered()).held_to(limit.clone());
             if early.contains(&planned.id) {
                 target = target.with_indexes();
             }
@@ -82,7 +85,7 @@ impl Loaders {
             let bytes = u64::from(work.batch.len);
             let (namespace, block) = (work.batch.namespace, work.batch.block);
             if let Some(moving) = &moving {
-                moving.may_load(bytes).await;
+                moving.may_load().await;
             }
             let batch = work.batch.wait().await?;
             let done = work.target.load(&batch.documents).await?;

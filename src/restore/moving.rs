@@ -56,9 +56,9 @@ impl Moving {
         Moving { journal, goes_on, watch, brake, expected: Mutex::default(), refused: Mutex::default() }
     }
 
-    /// Waits until so many bytes may be loaded.
-    pub(super) async fn may_load(&self, bytes: u64) {
-        self.brake.take(bytes).await;
+    /// Waits until something may be loaded.
+    pub(super) async fn may_load(&self) {
+        self.brake.pass().await;
     }
 
     /// What a load of this archive leaves is known by the archive, so that the next one finds it.

@@ -13,7 +13,10 @@ use crate::{
 /// costs little; large enough that opening cursors does not show.
 pub const PART_BYTES: u64 = 32 * 1024 * 1024;
 /// The most parts of a collection.
-const MOST_PARTS: u64 = 4096;
+pub const MOST_PARTS: u64 = 4096;
+/// Bytes that a part has at least, where it is said how many there are to be: to open a cursor for less takes longer than
+/// to read on.
+const LEAST_PART_BYTES: u64 = 64 * 1024;
 /// Sampled `_id`s for each part: evens out the luck of the draw.
 const SAMPLES_PER_PART: u64 = 20;
 /// Documents of which all `_id`s are read instead: that takes no longer than a sample.
@@ -47,6 +50,11 @@ pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Ve
         Err(error) if error.kind() == ErrorKind::Server => Ok(vec![Bounds::default()]),
         Err(error) => Err(error),
     }
+}
+
+/// The size of the parts of a collection that is to have so many, if that is said, else `part_bytes`.
+pub(crate) fn part_bytes_of(entry: &Entry, part_bytes: u64, parts: Option<u16>) -> u64 {
+    parts.map_or(part_bytes, |parts| (entry.bytes.unwrap_or(0) / u64::from(parts.max(1))).max(LEAST_PART_BYTES))
 }
 
 /// Some `_id`s in the order of the index: sorted by the server, with the collection's own collation.

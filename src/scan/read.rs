@@ -19,12 +19,17 @@ use crate::{
     connect::{Doing, Patience, Retry, Server, batch_documents, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
+    rate::Amount,
 };
 
 /// Bytes that a reply of the server should have. A reply exists twice for a moment, once for each cursor.
-const REPLY_BYTES: u64 = 4 * 1024 * 1024;
-/// Documents of a reply when their size is not known.
-const REPLY_DOCUMENTS: i32 = 1000;
+pub(crate) const REPLY_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of a reply that servers do not exceed, but for one document that is as large.
+pub(crate) const LARGEST_REPLY: u64 = 16 * 1024 * 1024;
+/// Bytes that a document is taken to have when its size is not known.
+const DOCUMENT_BYTES: u64 = 4 * 1024;
+/// The most documents of a reply.
+const REPLY_DOCUMENTS: u64 = 100_000;
 /// Documents of a reply of which the `_id`s alone are wanted.
 const IDS_OF_A_REPLY: i32 = 20_000;
 
@@ -40,6 +45,8 @@ pub struct PartScan<'a> {
     at_one_time: bool,
     /// Whether to fail rather than to read what is not of that one time.
     or_fail: bool,
+    /// Bytes that a document has, in the mean.
+    average: u64,
     batch_size: i32,
     cursor: Option<RawBatchCursor>,
     /// The last document delivered: its `{_id: …}`, or the whole of it where it has no `_id`.
@@ -73,6 +80,17 @@ impl Delivered {
         Ok(batch_documents(&self.reply)?.skip(self.skip))
     }
 
+    /// How many they are, and of how many bytes.
+    ///
+    /// # Errors
+    /// As [`documents`](Self::documents).
+    pub(crate) fn amount(&self) -> Result<Amount> {
+        Ok(self.documents()?.fold(Amount::default(), |sum, document| Amount {
+            documents: sum.documents + 1,
+            bytes: sum.bytes + document.len() as u64,
+        }))
+    }
+
     /// The reply that they stand in.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.reply.as_raw_document().as_bytes()
@@ -85,10 +103,9 @@ impl<'a> PartScan<'a> {
     /// that far. Which of the two it was, [`is_of_one_time`](Self::is_of_one_time) tells in the end.
     pub fn new(server: &'a Server, entry: &'a Entry, bounds: &'a Bounds, low: u64) -> Self {
         let average = match (entry.bytes, entry.documents) {
-            (Some(bytes), Some(documents)) if documents > 0 => Some((bytes / documents).max(1)),
-            _ => None,
+            (Some(bytes), Some(documents)) if documents > 0 => (bytes / documents).max(1),
+            _ => DOCUMENT_BYTES,
         };
-        let fitting = |average| i32::try_from(REPLY_BYTES / average).unwrap_or(i32::MAX).clamp(1, 100_000);
         PartScan {
             server,
             entry,
@@ -96,7 +113,8 @@ impl<'a> PartScan<'a> {
             low,
             at_one_time: low != 0 && entry.order == Order::Id && server.version().reads_as_of_a_time(),
             or_fail: false,
-            batch_size: average.map_or(REPLY_DOCUMENTS, fitting),
+            average,
+            batch_size: documents_of(REPLY_BYTES / average),
             cursor: None,
             last: None,
             open_above: false,
@@ -127,6 +145,18 @@ impl<'a> PartScan<'a> {
     #[must_use]
     pub fn of_ids(self) -> Self {
         PartScan { ids_only: true, batch_size: IDS_OF_A_REPLY, ..self }
+    }
+
+    /// The same in replies of about so many bytes, and of no more documents; of one document at least.
+    #[must_use]
+    pub(crate) fn in_replies_of(self, most: Amount) -> Self {
+        let batch_size = documents_of((most.bytes / self.average).min(most.documents));
+        PartScan { batch_size, ..self }
+    }
+
+    /// Bytes that its next reply is likely to have.
+    pub(crate) fn likely_reply(&self) -> u64 {
+        u64::from(self.batch_size.unsigned_abs()).saturating_mul(self.average).min(LARGEST_REPLY)
     }
 
     /// The same for a reader to whom only what was there at `low` is of use: the scan fails if the server cannot tell
@@ -356,6 +386,11 @@ pub(crate) async fn check_identity(server: &Server, entry: &Entry) -> Result<()>
     }
     let message = format!("{} was dropped, renamed or made anew while it was read", entry.data);
     Err(Error::new(ErrorKind::NotFound, message).at(server.place()))
+}
+
+/// A number of documents that a server can be asked for.
+fn documents_of(count: u64) -> i32 {
+    i32::try_from(count.clamp(1, REPLY_DOCUMENTS)).unwrap_or(i32::MAX)
 }
 
 /// What a document is recognised by: its `_id`, or all of it where it has none.
