@@ -160,6 +160,30 @@ async fn a_collation_in_many_parts_loses_nothing() {
     copy_in_parts(&source, &target, 20_000, 2).await;
 }
 
+/// So many documents that the server is asked for a sample of them, which is as skewed as they are.
+#[tokio::test]
+async fn skewed_ids_and_sizes_in_many_parts_lose_nothing() {
+    let set = own(Release::V6_0_5).await;
+    let (source, target) = (Side::new(&set, "skewed_parts"), Side::new(&set, "skewed_parts_copy"));
+    let long = "x".repeat(20_000);
+    // Most are close together, a few are far away, and the hundredth part has most of the bytes.
+    let close = (0..24_000_i32).map(int32);
+    let far = (31..63).flat_map(|power| (-20..20_i64).map(move |n| ((1_i64 << power) + n).to_le_bytes().to_vec()));
+    let far = far.map(|number| (kind::INT64, number));
+    let words = (0..500).map(|n| string(format!("{}{n}", "same".repeat(50))));
+    let ids: Vec<_> = close.chain(far).chain(words).collect();
+    let documents = ids.iter().enumerate().map(|(n, id)| {
+        document(id, |doc| {
+            doc.string("text", if (12_000..12_250).contains(&n) { &long } else { "" });
+        })
+    });
+    source.insert("skewed", &documents.collect::<Vec<_>>()).await;
+    copy_in_parts(&source, &target, 100_000, 20).await;
+    target.run(doc! { "dropDatabase": 1 }).await;
+    // Far more parts than the sample has bounds for.
+    copy_in_parts(&source, &target, 1_000, 300).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn documents_that_are_there_throughout_come_once_while_others_come_and_go() {
     let set = own(Release::V6_0_5).await;

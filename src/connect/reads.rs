@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(read("primary").unwrap(), ReadPreference::Primary);
         assert_eq!(read("nearest").unwrap(), ReadPreference::Nearest { options: None });
         let tags = [("dc", "east"), ("use", "a:b")].map(|(tag, value)| (tag.to_owned(), value.to_owned()));
-        let options = ReadPreferenceOptions::builder().tag_sets(vec![HashMap::from(tags)]).build();
-        let options = ReadPreferenceOptions { max_staleness: Some(Duration::from_secs(120)), ..options };
+        let options = ReadPreferenceOptions::builder().tag_sets(vec![HashMap::from(tags)]);
+        let options = options.max_staleness(Duration::from_secs(120)).build();
         let secondary = ReadPreference::Secondary { options: Some(options) };
         assert_eq!(read("secondary,dc:east,maxStalenessSeconds=120,use:a:b").unwrap(), secondary);
         for text in [
