@@ -28,6 +28,7 @@ pub use wishes::Wishes;
 use crate::{
     catalog::sharding::ShardKeyOf,
     error::{Error, ErrorKind, Result},
+    rate::Rate,
     selection::SelectionOptions,
 };
 
@@ -92,8 +93,8 @@ pub struct CheckOptions {
     pub wishes: Wishes,
     /// How the archive would be compressed.
     pub codec: Codec,
-    /// The bytes of documents a second that a copy would read at most.
-    pub max_rate: Option<u64>,
+    /// How much of the source a copy would read in a second at most.
+    pub max_rate: Option<Rate>,
     /// By what collections are to be sharded on the target, besides those that are sharded on the source.
     pub shard_keys: Vec<ShardKeyOf>,
 }

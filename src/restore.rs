@@ -255,7 +255,7 @@ impl Restore<'_> {
         for number in wanted {
             let batch = archive.batch(number, &self.budget).await?;
             if let Some(brake) = &self.brake {
-                brake.take(u64::from(batch.len)).await;
+                brake.pass().await;
             }
             if !loaders.hand_over(batch).await {
                 break;

@@ -9,13 +9,14 @@ use transload_format::Codec;
 
 use super::{
     Outcome, Output,
-    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, bytes, work_directory},
+    arguments::{ConnectionArguments, MoveArguments, ShardingArguments, rate, work_directory},
 };
 use crate::{
     error::Result,
     migrate::EventsTo,
     namespace::printable,
     preflight::{CheckOptions, CheckReport, Verdict, Wishes, check},
+    rate::Rate,
 };
 
 /// Find out whether a move can succeed, without writing anything
@@ -52,9 +53,9 @@ pub(super) struct CheckCommand {
     /// How the archive is to be compressed: none, deflate[:0-9], zstd[:1-22]
     #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
     codec: Codec,
-    /// The copy is to read no more of the source than so many bytes of documents a second, as 20MB
-    #[arg(long, value_name = "BYTES", value_parser = bytes, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
-    max_rate: Option<u64>,
+    /// The copy is to read no more of the source in a second than so many bytes of documents, as 20MB, or documents, as 5000docs
+    #[arg(long, value_name = "RATE", value_parser = rate, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
+    max_rate: Option<Rate>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }

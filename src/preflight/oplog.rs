@@ -9,6 +9,7 @@ use crate::{
     connect::{Doing, Server},
     document::{self, kind},
     error::{ErrorKind, Result},
+    rate::Rate,
 };
 
 /// Bytes a second that a copy is reckoned to take: far less than a local one does.
@@ -19,10 +20,14 @@ const SHORT: Duration = Duration::from_secs(12 * 3600);
 const READS_ALONG: &str =
     "a capture reads along, so that it need reach back only as far as an interruption of the capture lasts";
 
-/// How long a copy of so many bytes is reckoned to take, where it may read no more than `max_rate` a second.
-pub(super) fn copy_time(bytes: u64, max_rate: Option<u64>) -> Duration {
-    let rate = max_rate.map_or(BYTES_A_SECOND, |rate| rate.clamp(1, BYTES_A_SECOND));
-    Duration::from_secs(bytes / rate)
+/// How long a copy is reckoned to take, where it may read no more than `max_rate` in a second.
+pub(super) fn copy_time(documents: u64, bytes: u64, max_rate: Option<Rate>) -> Duration {
+    let allowed = match max_rate {
+        None => 0,
+        Some(Rate::Bytes(rate)) => bytes / rate.max(1),
+        Some(Rate::Documents(rate)) => documents / rate.max(1),
+    };
+    Duration::from_secs(allowed.max(bytes / BYTES_A_SECOND))
 }
 
 /// Says that nothing is known of the oplogs of shards, which no router shows.
@@ -89,18 +94,21 @@ mod tests {
 
     #[test]
     fn a_copy_takes_as_long_as_the_slower_of_the_estimate_and_the_rate_that_is_allowed() {
-        let seconds = |bytes, max_rate| copy_time(bytes, max_rate).as_secs();
+        let seconds = |bytes, max_rate| copy_time(8000, bytes, max_rate).as_secs();
         let hundred = 100 * BYTES_A_SECOND;
         assert_eq!((seconds(0, None), seconds(hundred, None)), (0, 100));
-        assert_eq!(seconds(hundred, Some(BYTES_A_SECOND / 4)), 400);
-        assert_eq!(seconds(hundred, Some(BYTES_A_SECOND * 4)), 100, "no faster than it is reckoned to be");
-        assert_eq!(seconds(hundred, Some(0)), hundred, "a rate of nothing is no division by it");
+        assert_eq!(seconds(hundred, Some(Rate::Bytes(BYTES_A_SECOND / 4))), 400);
+        assert_eq!(seconds(hundred, Some(Rate::Documents(20))), 400);
+        for fast in [Rate::Bytes(BYTES_A_SECOND * 4), Rate::Documents(1 << 40)] {
+            assert_eq!(seconds(hundred, Some(fast)), 100, "no faster than it is reckoned to be");
+        }
+        assert_eq!(seconds(hundred, Some(Rate::Bytes(0))), hundred, "a rate of nothing is no division by it");
     }
 
     #[test]
     fn what_no_router_shows_is_said_with_the_time_of_the_copy() {
         let mut findings = Findings::of("source");
-        of_shards(copy_time(1 << 40, Some(10 << 20)), &mut findings);
+        of_shards(copy_time(1, 1 << 40, Some(Rate::Bytes(10 << 20))), &mut findings);
         let line = findings.all.first().unwrap();
         assert!(line.found.contains("through a router") && line.found.contains("about 29 h"), "{line:?}");
     }

@@ -48,7 +48,7 @@ pub(super) async fn check(
     let Ok(catalog) = catalog else { return Ok(None) };
     let contents = Contents::new(selection, catalog);
     contents.check(findings);
-    let copy = oplog::copy_time(contents.bytes, options.max_rate);
+    let copy = oplog::copy_time(contents.documents, contents.bytes, options.max_rate);
     if topology != Topology::Standalone {
         majority(server, &contents.catalog, findings).await;
         streams(server, &contents.selection, findings).await;
