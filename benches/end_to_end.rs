@@ -181,7 +181,7 @@ impl Bench {
             assert!(dump.arg("--gzip").status().expect("started").success());
             for (name, flags) in [
                 ("mongorestore", &[][..]),
-                ("mongorestore, best flags", &["--numParallelCollections=3", "--numInsertionWorkersPerCollection=4"]),
+                ("mongorestore, best flags", &["--numParallelCollections=4", "--numInsertionWorkersPerCollection=4"]),
             ] {
                 let (target, path) = (self.target.uri(), theirs.clone());
                 contenders.push(contender(name, None, move || {

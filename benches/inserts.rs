@@ -58,6 +58,7 @@ async fn main() {
             let seconds = if is_ours {
                 let mut restore = Command::new(TRANSLOAD);
                 restore.arg("restore").arg(&archive).arg(target.uri()).args(["--no-indexes", "--quiet"]);
+                restore.arg(format!("--parallel={parallel}"));
                 let ended = timed(restore, b"").await.expect("started");
                 assert!(ended.status.success(), "{}", ended.stderr);
                 ended.seconds

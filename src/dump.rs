@@ -35,7 +35,7 @@ use plan::Plan;
 use sidecar::bad_indexes;
 
 pub(crate) use plan::{Begun, Job, cut};
-pub(crate) use readers::{MEMORY, Readers};
+pub(crate) use readers::{MEMORY, Readers, reply_bytes};
 pub(crate) use sidecar::write_sidecar;
 
 pub use sidecar::check_sidecar;
@@ -127,7 +127,7 @@ async fn run(
             false => Plan::part_by_part(server, &options).await,
         }
     };
-    let Plan { catalog, jobs, since, at_one_time } = tokio::select! {
+    let Plan { catalog, jobs, since, floor, at_one_time } = tokio::select! {
         planned = planned => planned?,
         () = cancel.cancelled() => return Err(Error::interrupted()),
     };
@@ -139,12 +139,14 @@ async fn run(
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
     progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
     let Catalog { entries, left_out, warnings, missing } = catalog;
-    brakes.extend(options.max_rate.map(|rate| Brake::new(Some(rate), options.parallel)));
+    let workers = options.parallel.min(jobs.len());
+    brakes.extend(options.max_rate.map(|rate| Brake::new(Some(rate), workers)));
     let readers = Readers {
         server: server.clone(),
         entries,
         finished: Vec::new(),
         since,
+        floor,
         at_one_time,
         when_lost: None,
         brakes,

@@ -128,14 +128,29 @@ pub(crate) async fn write_all_kinds(side: &Side<'_>) {
 pub(crate) async fn transaction(side: &Side<'_>, collections: &[&str], count: usize) {
     let client = side.set.client().await.unwrap();
     let mut session = client.start_session().await.unwrap();
-    session.start_transaction().await.unwrap();
-    for _ in 0..count {
-        for collection in collections {
-            let collection = client.database(side.database).collection::<Document>(collection);
-            collection.insert_one(doc! { "in": "transaction" }).session(&mut session).await.unwrap();
-        }
+    // What has just happened to one of the collections makes a server refuse it for a moment.
+    while let Err(error) = in_transaction(&client, side.database, collections, count, &mut session).await {
+        assert!(error.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR), "{error}");
+        session.abort_transaction().await.unwrap();
     }
     session.commit_transaction().await.unwrap();
+}
+
+async fn in_transaction(
+    client: &mongodb::Client,
+    database: &str,
+    collections: &[&str],
+    count: usize,
+    session: &mut mongodb::ClientSession,
+) -> mongodb::error::Result<()> {
+    session.start_transaction().await?;
+    for _ in 0..count {
+        for collection in collections {
+            let collection = client.database(database).collection::<Document>(collection);
+            collection.insert_one(doc! { "in": "transaction" }).session(&mut *session).await?;
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

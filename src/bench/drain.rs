@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use crate::{
     catalog,
     connect::Server,
-    dump::{Job, cut},
+    dump::{Job, cut, reply_bytes},
     error::{Error, ErrorKind, Result},
     progress::Progress,
+    rate::Amount,
     scan::{PART_BYTES, PartScan},
     selection::Selection,
 };
@@ -33,6 +34,7 @@ pub(super) async fn drain(
     let queue: VecDeque<Job> = cut(server, &catalog, PART_BYTES, None).await?.into();
     let (queue, entries) = (Arc::new(Mutex::new(queue)), Arc::new(catalog.entries));
     progress.stage("dumping", None, None);
+    let reply = Amount { bytes: reply_bytes(parallel), ..Amount::ANY };
     let mut workers = JoinSet::new();
     for _ in 0..parallel.max(1) {
         let (server, queue, entries) = (server.clone(), Arc::clone(&queue), Arc::clone(&entries));
@@ -43,7 +45,7 @@ pub(super) async fn drain(
                 let low = server.operation_time().await?.max(since);
                 let entry = entries.get(job.entry);
                 let entry = entry.ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
-                let mut scan = PartScan::new(&server, entry, &job.bounds, low);
+                let mut scan = PartScan::new(&server, entry, &job.bounds, low).in_replies_of(reply);
                 while let Some(delivered) = scan.next().await? {
                     progress.advance(0, delivered.bytes().len() as u64);
                 }

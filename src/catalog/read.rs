@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use bson::{Bson, rawdoc};
+use bson::{Bson, Document, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
@@ -304,7 +304,6 @@ pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) 
     let (database, name) = (namespace.database(), namespace.collection());
     let mut missing = None;
     let (indexes, warning) = match index_specs(server, &namespace).await {
-        // Without them it is read in natural order, which needs none.
         Err(error) if error.kind() == ErrorKind::Authorization => {
             let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
             missing = Some(format!("{namespace}: its indexes: {}{hint}", error.message()));
@@ -345,8 +344,18 @@ pub(crate) fn order(collection: &Collection) -> Order {
         CollectionType::TimeSeries => Order::Natural,
         CollectionType::Collection if is_capped(&collection.options) => Order::Natural,
         CollectionType::Collection if has_id_index(&collection.indexes) => Order::Id,
+        // Whoever may not list them may use them; natural order is another one on each member of a set.
+        CollectionType::Collection if collection.indexes.is_empty() && !lacks_id_index(&collection.options) => {
+            Order::Id
+        }
         CollectionType::Collection => Order::Natural,
     }
+}
+
+/// Whether a collection with these options has no ordinary index on `_id`.
+fn lacks_id_index(options: &[u8]) -> bool {
+    let is_off = |option: Element<'_>| option.value.iter().all(|byte| *byte == 0);
+    document::find(options, b"clusteredIndex").is_some() || document::find(options, b"autoIndexId").is_some_and(is_off)
 }
 
 /// Whether there is an ordinary index on `_id` among these.
@@ -379,14 +388,17 @@ pub(super) async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>
     let Ok(reply) = server.run(namespace.database(), command, &doing).await else {
         return (None, None);
     };
-    let number = |name: &str| match reply.get(name) {
+    // Of a time series the server counts buckets.
+    let of_series = reply.get_document("timeseries").ok();
+    let number = |of: &Document, name: &str| match of.get(name) {
         Some(Bson::Int32(number)) => u64::try_from(*number).ok(),
         Some(Bson::Int64(number)) => u64::try_from(*number).ok(),
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate; the cast saturates")]
         Some(Bson::Double(number)) => Some(*number as u64),
         _ => None,
     };
-    (number("count"), number("size"))
+    let buckets = || of_series.and_then(|series| number(series, "bucketCount"));
+    (number(&reply, "count").or_else(buckets), number(&reply, "size"))
 }
 
 /// Whether these are the options of a capped collection, where the order of documents is data.

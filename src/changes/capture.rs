@@ -275,6 +275,10 @@ async fn prepare(server: &Server, options: &CaptureOptions) -> Result<Prepared> 
     let (streams, positions): (Vec<_>, Vec<_>) = opened.streams.into_iter().unzip();
     let mut manifest = Manifest::beginning(source, server.version(), selection, stream_options, streams, events);
     let equal_at = positions.iter().map(|position| position.time).max().unwrap_or(present);
+    let equal_at = match since {
+        Since::Time(time) => equal_at.max(time),
+        Since::Token(_) => equal_at,
+    };
     manifest.way_back = options.moved_here.clone().map(|moved| WayBack { equal_at, moved });
     let manifest = manifest.without(opened.not_followed);
     let manifest = work.begin(manifest, &positions, options).await?;

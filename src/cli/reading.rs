@@ -13,7 +13,8 @@ pub(super) struct ReadingArguments {
     /// Read documents from these members of the replica set, whatever the connection string says
     ///
     /// MODE is primary, primaryPreferred, secondary, secondaryPreferred or nearest. Behind it, the tags that members must
-    /// have, all of them, and how far they may be behind: `secondary,dc:east,use:reports,maxStalenessSeconds=120`.
+    /// have, all of them, and how far they may be behind: `secondary,dc:east,use:reports,maxStalenessSeconds=120`. The catalog, and what a migration copies anew at its cutover, are
+    /// read from the primary all the same.
     #[arg(
         long,
         value_name = "MODE[,TAG:VALUE...][,maxStalenessSeconds=N]",

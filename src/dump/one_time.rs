@@ -43,7 +43,7 @@ impl Plan {
                 futures_util::try_join!(unreadable(server, &catalog, since), catalog_of(&primary, options))?;
             let restless = changed(&catalog, &after);
             if restless.is_empty() && unreadable.is_empty() {
-                return Ok(Plan { catalog, jobs, since, at_one_time: true });
+                return Ok(Plan { catalog, jobs, since, floor: since, at_one_time: true });
             }
             unfit = if restless.is_empty() { refused(&unreadable) } else { never_alike(&restless) }.at(server.place());
             // What else cannot be read has changed, and is again as it was: of a later time it may be readable.

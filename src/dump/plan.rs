@@ -20,6 +20,8 @@ pub(super) struct Plan {
     pub(super) jobs: Vec<Job>,
     /// What happened up to this cluster time is in the copy; 0 if none is kept.
     pub(super) since: u64,
+    /// The cluster time of the catalog, or a later one: nothing is to be read as of before it.
+    pub(super) floor: u64,
     /// Whether nothing else is: the catalog is of that time, and all parts have to be.
     pub(super) at_one_time: bool,
 }
@@ -58,7 +60,8 @@ impl Plan {
         let since = primary.operation_time().await?;
         let catalog = catalog_of(&primary, options).await?;
         let jobs = cut(server, &catalog, options.part_bytes, options.parts).await?;
-        Ok(Plan { catalog, jobs, since, at_one_time: false })
+        let floor = primary.operation_time().await?;
+        Ok(Plan { catalog, jobs, since, floor, at_one_time: false })
     }
 }
 

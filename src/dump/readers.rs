@@ -45,8 +45,11 @@ pub(crate) struct Readers {
     pub(crate) entries: Vec<Entry>,
     /// The ids of those that are finished already.
     pub(crate) finished: Vec<u32>,
-    /// Nothing is to be read as of before this cluster time.
+    /// What happened up to this cluster time is in the copy.
     pub(crate) since: u64,
+    /// Nothing is to be read as of before this cluster time, at which the catalog was known: a secondary that is behind would have
+    /// other collections under its names.
+    pub(crate) floor: u64,
     /// Whether everything is to be read as of that time.
     pub(crate) at_one_time: bool,
     /// Where changes are recorded, a lost collection is no error: what became of it, they tell.
@@ -67,7 +70,7 @@ struct Shared {
     /// What replies a cursor asks for.
     reply: Amount,
     replies: Budget,
-    /// Bytes of the largest reply of each namespace so far.
+    /// Bytes of the largest replies of each namespace of late.
     largest: Vec<AtomicU64>,
 }
 
@@ -79,7 +82,7 @@ impl Readers {
     /// When a part cannot be read, or the archive is no longer written, and when `cancel` was called.
     pub(crate) async fn read(self, jobs: Vec<Job>, parallel: usize, cancel: CancellationToken) -> Result<()> {
         let open_parts = open_parts(self.entries.len(), &jobs);
-        let bytes = (REPLIES / u64::try_from(parallel).unwrap_or(u64::MAX).max(1)).min(REPLY_BYTES);
+        let bytes = reply_bytes(parallel);
         let step = self.brakes.iter().fold(Amount::ANY, |least, brake| least.min(brake.step()));
         let shared = Arc::new(Shared {
             open_parts,
@@ -125,6 +128,11 @@ impl Readers {
     }
 }
 
+/// Bytes of documents that each of so many cursors asks for: with what stands around them, all of them have room at once.
+pub(crate) fn reply_bytes(parallel: usize) -> u64 {
+    (REPLIES / 8 * 7 / u64::try_from(parallel).unwrap_or(u64::MAX).max(1)).min(REPLY_BYTES)
+}
+
 fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {
     let mut counts = vec![0; entries];
     for job in jobs {
@@ -150,7 +158,7 @@ impl Shared {
                 let low = match readers.at_one_time {
                     true => readers.since,
                     // A secondary that is behind tells an older time.
-                    false => readers.server.operation_time().await?.max(readers.since),
+                    false => readers.server.operation_time().await?.max(readers.floor),
                 };
                 // After that time: what is lost then, was lost later, and nothing that came after it is in the copy.
                 let lost = self.lost(entry).await?;
@@ -219,7 +227,10 @@ impl Shared {
             watch.lap(Stage::Server);
             let Some(delivered) = delivered else { break };
             if let Some(largest) = self.largest.get(job.entry) {
-                largest.fetch_max(delivered.bytes().len() as u64, Ordering::Relaxed);
+                let bytes = delivered.bytes().len() as u64;
+                // It is forgotten in time that one was large.
+                let update = |known: u64| Some(bytes.max(known - known / 8));
+                let _ = largest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
             }
             if !readers.brakes.is_empty() {
                 let amount = delivered.amount()?;

@@ -48,6 +48,8 @@ struct Reading {
     /// The namespaces that need no more reading.
     finished: Vec<u32>,
     since: u64,
+    /// The cluster time of the catalog, or a later one.
+    floor: u64,
     sink: Sink,
     writer: tokio::task::JoinHandle<Result<crate::archive::Written, crate::archive::Cut>>,
 }
@@ -126,7 +128,7 @@ impl Migration {
                 .await
                 .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a reader died: {panic}"))))?;
             if let Some(left) = left.filter(|left| parts.is_announced(left)) {
-                return self.go_on(&parts, left);
+                return self.go_on(&parts, left).await;
             }
         }
         if self.paths.loaded().exists() {
@@ -137,7 +139,7 @@ impl Migration {
         self.begin().await
     }
 
-    fn go_on(&self, parts: &Parts, left: Unfinished) -> Result<(ArchiveId, u64, Reading)> {
+    async fn go_on(&self, parts: &Parts, left: Unfinished) -> Result<(ArchiveId, u64, Reading)> {
         let (entries, jobs) = (parts.entries(&left)?, parts.open(&left));
         let finished = (1..).zip(left.contents.namespaces()).filter(|(_, namespace)| namespace.finished);
         let finished = finished.map(|(id, _)| id).collect();
@@ -145,7 +147,8 @@ impl Migration {
         let (id, end) = (left.contents.header().id, left.contents.sequence());
         let (sink, writer) = Sink::go_on(&self.paths.archive(), self.options.codec, left.contents)?;
         self.board.log(None, &format!("the copy goes on with {} parts", jobs.len()));
-        Ok((id, end, Reading { entries, jobs, finished, since, sink, writer }))
+        let floor = self.source.reading_primary().operation_time().await?;
+        Ok((id, end, Reading { entries, jobs, finished, since, floor, sink, writer }))
     }
 
     async fn begin(&self) -> Result<(ArchiveId, u64, Reading)> {
@@ -161,7 +164,8 @@ impl Migration {
         let id = new_id()?;
         let (codec, origin) = (self.options.codec, dump::origin(&self.source));
         let (sink, writer) = Sink::begin_as(id, &destination, codec, origin, since, collections, Timing::default())?;
-        let reading = Reading { entries: catalog.entries, jobs, finished: Vec::new(), since, sink, writer };
+        let floor = primary.operation_time().await?;
+        let reading = Reading { entries: catalog.entries, jobs, finished: Vec::new(), since, floor, sink, writer };
         Ok((id, 0, reading))
     }
 
@@ -174,7 +178,7 @@ impl Migration {
     }
 
     async fn read(&self, reading: Reading, stop: &CancellationToken) -> Result<()> {
-        let Reading { entries, jobs, finished, since, sink, writer } = reading;
+        let Reading { entries, jobs, finished, since, floor, sink, writer } = reading;
         let (directory, board) = (self.paths.directory().to_owned(), Arc::clone(&self.board));
         let when_lost = move |entry: &Entry, error: &Error| {
             board.log(Some(&entry.namespace), error.message());
@@ -193,6 +197,7 @@ impl Migration {
             entries,
             finished,
             since,
+            floor,
             at_one_time: false,
             when_lost: Some(Arc::new(when_lost)),
             brakes: self.brakes.of_reading(),

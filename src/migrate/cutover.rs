@@ -34,6 +34,8 @@ impl Migration {
         let work = async {
             let end = self.end(request).await?;
             let drained = self.drain(end, &stop).await?;
+            // What is made from here on expires as it will. Written down before: a kill must not leave it so.
+            self.change_state(|state| state.expires = true)?;
             // What comes into being meanwhile is not among those that are copied without having been looked at.
             let wanted = self.not_followed().await?;
             self.will_make(&drained.told_of).await?;
@@ -116,8 +118,6 @@ impl Migration {
         self.board.of_cutover().stage("comparing the catalogs", None, None);
         let (parallel, progress) = (self.options.parallel, self.board.of_cutover());
         let sharding = self.sharding.as_deref();
-        // Written down before: a kill must not leave it so.
-        self.change_state(|state| state.expires = true)?;
         let mend =
             || catalog::mend_sharded(&self.source, &self.target, &selection, &known, sharding, parallel, &*progress);
         let mended = still(mend).await?;

@@ -42,6 +42,9 @@ const TRIES: usize = 20;
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// How the names of files begin that are not whole yet.
+const HALF: &str = ".transload-";
+
 /// Where things are.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths(PathBuf);
@@ -192,7 +195,8 @@ impl Paths {
         let entries = fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))?;
         for entry in entries {
             let path = entry.map_err(|error| Error::io(&self.0, error))?.path();
-            if ![self.lock(), self.logs()].contains(&path) && self.is_ours(&path) {
+            let is_half = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(HALF));
+            if !is_half && ![self.lock(), self.logs()].contains(&path) && self.is_ours(&path) {
                 return Ok(path.file_name().map(|name| name.to_string_lossy().into_owned()));
             }
         }
@@ -258,7 +262,7 @@ impl Paths {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // A namespace has a dot of its own.
         // What a kill leaves of a file that was written anew.
-        let is_half = name.starts_with(".transload-");
+        let is_half = name.starts_with(HALF);
         NAMES.contains(&name) || is_half || name.strip_suffix(".done").is_some_and(|namespace| namespace.contains('.'))
     }
 }
@@ -329,6 +333,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::of(folder.path());
         let _held = paths.take().unwrap();
+        // A kill may leave half a file before anything is begun.
+        fs::write(folder.path().join(".transload-half"), "x").unwrap();
         assert_eq!(paths.first_of_another_kind().unwrap(), None);
         for name in [
             "migration.json",

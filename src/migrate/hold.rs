@@ -7,7 +7,7 @@ impl Migration {
     /// Holds back what expires in the migration's collections, if a cutover has let it.
     ///
     /// # Errors
-    /// When a server does not answer, or the user lacks a privilege.
+    /// When a server does not answer.
     pub(super) async fn hold_expiry(&self) -> Result<()> {
         if !self.state().expires {
             return Ok(());

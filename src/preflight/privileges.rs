@@ -14,7 +14,7 @@ use crate::{
 pub(super) type Names = BTreeMap<String, BTreeSet<String>>;
 
 /// Actions on a database as a whole, which no privilege on a collection permits.
-const OF_DATABASES: [&str; 3] = ["listCollections", "renameCollectionSameDB", "enableSharding"];
+const OF_DATABASES: [&str; 2] = ["listCollections", "enableSharding"];
 
 /// What is needed of a database, and the role that grants it.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,6 @@ pub(super) const OF_A_TARGET: [Need; 2] = [
             "dropIndex",
             "listCollections",
             "listIndexes",
-            "renameCollectionSameDB",
         ],
         role: "readWrite",
         on: None,

@@ -64,7 +64,7 @@ pub struct PartScan<'a> {
     patience: Patience,
 }
 
-/// Documents of a reply that were not delivered before.
+/// Documents of a reply that were not delivered before; none of them may be new.
 #[derive(Debug)]
 pub struct Delivered {
     reply: RawBatch,
@@ -80,12 +80,12 @@ impl Delivered {
         Ok(batch_documents(&self.reply)?.skip(self.skip))
     }
 
-    /// How many they are, and of how many bytes.
+    /// How many documents were read for them, and of how many bytes: with those that had been delivered before.
     ///
     /// # Errors
     /// As [`documents`](Self::documents).
     pub(crate) fn amount(&self) -> Result<Amount> {
-        Ok(self.documents()?.fold(Amount::default(), |sum, document| Amount {
+        Ok(batch_documents(&self.reply)?.fold(Amount::default(), |sum, document| Amount {
             documents: sum.documents + 1,
             bytes: sum.bytes + document.len() as u64,
         }))
@@ -255,7 +255,12 @@ impl<'a> PartScan<'a> {
                     self.passing = false;
                     skip = found + 1;
                 }
-                None => return Ok(None),
+                // Nothing of it is new, but it was read, and whoever reads may be held to a rate.
+                None => {
+                    drop(documents);
+                    let skip = batch_documents(&reply)?.count();
+                    return Ok((skip > 0).then_some(Delivered { reply, skip }));
+                }
             }
         }
         match documents.last() {

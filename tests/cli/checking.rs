@@ -169,8 +169,6 @@ async fn what_sharding_a_target_takes_is_named_with_its_role() {
     {
         assert!(privileges.contains(words), "{words}: {ran}");
     }
-    // The role has it, among all that a copy takes.
-    assert!(!privileges.contains("renameCollectionSameDB"), "{ran}");
     assert!(found(&ran, "sharding").contains("cli_check_sharding.orders by {customer: 1}"), "{ran}");
     let ran = terminal.run(&[&["check", &source, &user("root"), "--json"][..], &rename].concat()).ends_with(0);
     assert!(found(&ran, "balancer").contains("stopped"), "{ran}");

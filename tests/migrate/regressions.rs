@@ -34,6 +34,9 @@ async fn a_drop_or_a_rename_of_what_was_never_told_touches_nothing_of_others() {
     let [from, to] = ["renamed", "orders"].map(|name| format!("reg_untold.{name}"));
     let admin = migration.source.set.client().await.unwrap().database("admin");
     admin.run_command(doc! { "renameCollection": from, "to": to, "dropTarget": true }).await.unwrap();
+    // Nor does it become the migration's by having been renamed.
+    database.run_command(doc! { "create": "renamed" }).await.unwrap();
+    database.collection::<Document>("renamed").drop().await.unwrap();
     database.collection("orders").insert_one(doc! { "_id": "new" }).await.unwrap();
     migration.until_following().await;
     migration.cut_over().await;

@@ -234,6 +234,8 @@ impl Opening<'_> {
             first => first?,
         };
         let position = match self.since {
+            // What happened at that time itself is still to come.
+            Since::Time(time) if first.time <= *time => Position { token: first.token, time: time.saturating_sub(1) },
             Since::Time(_) => Position { token: first.token, time: first.time },
             // The reply may hold events already, which are behind the token.
             Since::Token(token) => Position { token: token.clone(), time: token::time(token).unwrap_or(0) },

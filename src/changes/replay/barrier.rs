@@ -32,25 +32,40 @@ const GONE: [i32; 2] = [26, 27];
 /// What an event of a new collection says of it that is no option.
 const NO_OPTIONS: [&[u8]; 2] = [b"idIndex", b"v"];
 
+/// What a barrier has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Effect {
+    /// Nothing: it is about nothing that the target has.
+    None,
+    /// Something to another collection than the one that it names, which is none of the migration's.
+    Others,
+    /// It is about a collection that the target has, or has now.
+    Itself,
+}
+
 impl Dispatch {
-    /// Applies one of them, which ends at `after`, to the target. Whether it is about something that the target has, or has now.
-    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>, after: EventPlace) -> Result<bool> {
+    /// Applies one of them, which ends at `after`, to the target.
+    pub(super) async fn apply_barrier(&mut self, event: &Event<'_>, after: EventPlace) -> Result<Effect> {
         let Some(collection) = event.collection else {
             // The collections of a dropped database have events of their own, and what is not selected stays.
-            return Ok(false);
+            return Ok(Effect::None);
         };
         let source = Namespace::new(event.database, collection)?;
         let target = self.shared.target_of(&source)?;
         let is_copied = self.is_copied(&source, event.time);
         match (event.operation, target) {
             (Operation::Rename, target) => {
+                // What had the old name may have been another one than the migration's.
+                let is_known = self.has_lane_of(&source)? && self.knows(&source);
                 if !self.rename(event, &source, target, after).await? {
-                    return Ok(false);
+                    return Ok(Effect::None);
                 }
+                self.shared.counts.barriers.fetch_add(1, Ordering::Relaxed);
+                return Ok(if is_known { Effect::Itself } else { Effect::Others });
             }
-            (_, None) => return Ok(false),
+            (_, None) => return Ok(Effect::None),
             // What nobody has told of was never made; what has its name on the target is somebody else's.
-            (Operation::Drop, Some(_)) if !self.knows(&source) => return Ok(false),
+            (Operation::Drop, Some(_)) if !self.knows(&source) => return Ok(Effect::None),
             (Operation::Drop, Some(target)) if !is_copied => {
                 self.drop_on_target(&source, &target).await?;
                 self.shared.progress.of(&source, &News::Dropped);
@@ -59,7 +74,7 @@ impl Dispatch {
             (Operation::CreateIndexes | Operation::DropIndexes | Operation::Modify, _)
                 if self.shared.windows.as_ref().is_some_and(|windows| event.time <= windows.since()) =>
             {
-                return Ok(false);
+                return Ok(Effect::None);
             }
             (Operation::Create, Some(target)) if !is_copied => self.create(event, &source, &target, after).await?,
             (Operation::CreateIndexes, Some(target)) => self.create_indexes(event, &source, &target).await?,
@@ -67,12 +82,12 @@ impl Dispatch {
             (Operation::Modify, Some(target)) => self.modify(event, &source, &target).await?,
             (Operation::Unknown, Some(_)) => {
                 self.not_applied(event, &source, UNKNOWN).await?;
-                return Ok(true);
+                return Ok(Effect::Itself);
             }
-            _ => return Ok(false),
+            _ => return Ok(Effect::None),
         }
         self.shared.counts.barriers.fetch_add(1, Ordering::Relaxed);
-        Ok(true)
+        Ok(Effect::Itself)
     }
 
     /// Keeps what could not be done to a collection, so that no replay of this directory looks whole any more.

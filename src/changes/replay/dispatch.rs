@@ -15,6 +15,7 @@ use transload_format::Documents;
 
 use super::{
     Shared,
+    barrier::Effect,
     journal::{LaneRecord, LogRecord},
     lane::{Lane, LaneHandle},
     queue::{Behind, Block, Pending},
@@ -264,7 +265,7 @@ impl Dispatch {
         if self.records.get(namespace).is_some_and(|record| record.next >= after) {
             return Ok(false);
         }
-        let (mut last, mut concerns) = (0, false);
+        let (mut last, mut effect) = (0, Effect::None);
         for raw in Documents::new(&block.events) {
             let raw = raw.map_err(|problem| Error::new(ErrorKind::Damaged, problem.to_string()))?;
             let event = Event::parse(raw).map_err(|error| error.at(namespace.to_owned()))?;
@@ -272,17 +273,18 @@ impl Dispatch {
                 return Ok(true);
             }
             last = event.time;
-            concerns |= self.apply_barrier(&event, after).await?;
+            effect = effect.max(self.apply_barrier(&event, after).await?);
         }
         let source = Namespace::parse(namespace)?;
-        if !self.has_lane_of(&source)? {
+        // What was done must not be done again behind what came after it, whatever it is written down for.
+        if effect == Effect::None && !self.has_lane_of(&source)? {
             return Ok(false);
         }
         // What is not this migration's must not look as if it was because of it; nor must what is made under its name later be
         // taken for it when it is read once more.
         let is_new = !self.records.contains_key(namespace);
         let record = self.records.entry(namespace.to_owned()).or_default();
-        record.is_ignored = !concerns && (is_new || record.is_ignored);
+        record.is_ignored = effect != Effect::Itself && (is_new || record.is_ignored);
         (record.next, record.end) = (after, after);
         if !record.is_ignored {
             record.time = record.time.max(last);
@@ -295,7 +297,7 @@ impl Dispatch {
 
     /// Whether this log is where a collection's lane is, if it has one. A stream of one collection tells of others that are renamed to
     /// it.
-    fn has_lane_of(&self, source: &Namespace) -> Result<bool> {
+    pub(super) fn has_lane_of(&self, source: &Namespace) -> Result<bool> {
         let is_told_of = match &self.watch {
             Watch::Collection(watched) => watched == source,
             Watch::Deployment | Watch::Database(_) => true,

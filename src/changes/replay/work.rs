@@ -130,7 +130,9 @@ impl Work {
     /// The log that has events of a lane, and how far the lane is.
     pub(super) fn lane(&self, namespace: &Namespace) -> (u32, LaneRecord) {
         let name = namespace.to_string();
-        let found = self.recorded.lanes.iter().find(|((_, lane), _)| *lane == name);
+        // Where each collection has a stream of its own, another log may tell of it, too.
+        let found = self.recorded.lanes.iter().filter(|((_, lane), _)| *lane == name);
+        let found = found.max_by_key(|(_, record)| !record.is_ignored);
         found.map_or((1, LaneRecord::default()), |((log, _), record)| (*log, record.clone()))
     }
 

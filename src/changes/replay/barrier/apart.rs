@@ -3,8 +3,6 @@
 //!
 //! So the documents cannot go along on the target. What has gone is dropped there, what has come is copied anew at the cutover.
 
-use std::sync::atomic::Ordering;
-
 use crate::{
     changes::{
         Event,
@@ -31,7 +29,7 @@ impl Dispatch {
         Ok(true)
     }
 
-    /// Another collection has got the name of the log's. Done again after a kill, it takes nothing that the cutover does not bring.
+    /// Another collection has got the name of the log's. Whether it was one that the target has.
     pub(super) async fn renamed_onto(
         &mut self,
         event: &Event<'_>,
@@ -57,7 +55,6 @@ impl Dispatch {
         if let Some(record) = self.records.get(&to.to_string()) {
             self.shared.journal.lane(self.log, &to.to_string(), record).await?;
         }
-        self.shared.counts.barriers.fetch_add(1, Ordering::Relaxed);
-        Ok(false)
+        Ok(true)
     }
 }
