@@ -117,3 +117,22 @@ async fn a_restart_that_is_refused_leaves_the_status_as_it_is() {
     assert_eq!(status["namespaces"][0]["documents"], followed["namespaces"][0]["documents"]);
     assert!(!super::has(&migration.directory(), "status.before.json"));
 }
+
+/// Whoever compares less is told so, in the verdict itself.
+#[tokio::test]
+async fn a_cutover_that_compares_less_says_what_it_has_compared() {
+    for (how, verdict) in [
+        ("sample", "NOTHING DIFFERS of what was compared; A SAMPLE ONLY compared"),
+        ("counts", "NOTHING DIFFERS of what was compared; counts alone compared"),
+        ("none", "NOT COMPARED: nothing is known to be missing; nothing was compared"),
+    ] {
+        let mut migration = with_a_stray(Release::V6_0_5, format!("second_{how}").leak()).await;
+        without_the_stray(&migration).await;
+        let output = migration.about_later("cutover", &["--yes", "--verify", how]).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{how}: {said}");
+        assert!(said.contains(verdict) && !said.contains("EQUAL"), "{how}: {said}");
+        migration.end().await;
+        migration.assert_equal().await;
+    }
+}
