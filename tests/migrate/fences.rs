@@ -52,7 +52,8 @@ async fn a_source_without_a_fence_names_who_is_connected_and_asks_on_a_terminal(
     let shown = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{shown}");
     assert!(shown.contains("Has everything been stopped that writes to") && shown.contains("the shop on"), "{shown}");
-    assert_eq!(migration.status().unwrap()["stage"], "following");
+    // It goes on; the status says so the next time that it is written.
+    migration.until("following once more", |status| status["stage"] == "following").await;
     let fenced = migration.about_command("cutover", &["--fence-source"]);
     let agreed = on_a_terminal(fenced, "y\\n").await;
     let shown = String::from_utf8_lossy(&agreed.stdout).into_owned();
