@@ -5,10 +5,12 @@
 //! ```
 //! All parts of all collections stand in one queue, the largest first; each of N workers follows one cursor.
 
+mod cursors;
 mod one_time;
 mod plan;
 mod readers;
 mod sidecar;
+mod turns;
 
 use std::{
     sync::Arc,
@@ -34,6 +36,7 @@ use crate::{
 use plan::Plan;
 use sidecar::bad_indexes;
 
+pub use cursors::Cursors;
 pub(crate) use plan::{Begun, Job, cut};
 pub(crate) use readers::{MEMORY, Readers, reply_bytes};
 pub(crate) use sidecar::write_sidecar;
@@ -52,8 +55,8 @@ pub struct DumpOptions {
     pub destination: Destination,
     /// How blocks are compressed.
     pub codec: Codec,
-    /// Cursors read at once.
-    pub parallel: usize,
+    /// Cursors that read at once.
+    pub cursors: Cursors,
     /// Bytes of documents that a part of a collection should have; [`PART_BYTES`](crate::scan::PART_BYTES) unless
     /// there is a reason. A smaller collection is one part.
     pub part_bytes: u64,
@@ -139,7 +142,8 @@ async fn run(
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
     progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
     let Catalog { entries, left_out, warnings, missing } = catalog;
-    let workers = options.parallel.min(jobs.len());
+    let cursors = options.cursors.held_to(options.max_rate);
+    let workers = cursors.most().min(jobs.len());
     brakes.extend(options.max_rate.map(|rate| Brake::new(Some(rate), workers)));
     let readers = Readers {
         server: server.clone(),
@@ -153,7 +157,8 @@ async fn run(
         sink: sink.clone(),
         progress,
     };
-    let read = readers.read(jobs, options.parallel, cancel).await;
+    let (mut cursors_at_once, read) = (0, readers.read(jobs, cursors, cancel).await);
+    let read = read.map(|most| cursors_at_once = most);
     let written = finish(sink, read, writer, &options.destination).await?;
     let totals = written.contents.totals();
     let (sidecar, indexes) = write_sidecar(&options.destination, &written.contents)?;
@@ -166,6 +171,7 @@ async fn run(
         bytes: totals.bytes,
         seconds: begun.elapsed().as_secs_f64(),
         retries: server.retries() - retries_before,
+        cursors: cursors_at_once,
         consistency: Consistency::of(&written.contents),
         namespaces: namespaces(&written.contents),
         sidecar: sidecar.map(|path| path.display().to_string()),

@@ -69,6 +69,7 @@ use crate::{
     catalog::sharding::{ShardKeyOf, Sharding},
     changes::capture::SourceId,
     connect::{Reads, Server},
+    dump::Cursors,
     error::{Error, ErrorKind, Result},
     preflight::CheckReport,
     progress::Progress,
@@ -115,8 +116,10 @@ pub struct MigrateOptions {
     pub reverse_capture: bool,
     /// How the archive and the log are compressed.
     pub codec: Codec,
-    /// Cursors, insert commands and lanes at once.
+    /// Insert commands, and lanes, at once.
     pub parallel: usize,
+    /// Cursors that copy at once.
+    pub cursors: Cursors,
     /// How much of the source is read in a second, at most, to copy it, at first or anew. What is captured, fetched for a change or
     /// compared is not held.
     pub max_rate: Option<Rate>,

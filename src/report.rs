@@ -89,6 +89,8 @@ pub struct DumpReport {
     pub seconds: f64,
     /// How often a command was sent again, or a part opened again, after an error.
     pub retries: u64,
+    /// Cursors that read at once, at most.
+    pub cursors: usize,
     /// Which point in time the archive is of.
     pub consistency: Consistency,
     /// What the archive holds.

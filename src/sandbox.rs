@@ -6,6 +6,7 @@
 //! kernel kills the servers (Linux with util-linux's `setpriv`), and the next sandbox removes what they left on disk.
 
 mod directory;
+mod distance;
 mod member;
 mod observer;
 mod options;
@@ -17,6 +18,7 @@ mod startup;
 mod wheel;
 
 pub(crate) use directory::Directory;
+pub use distance::Distance;
 pub use options::{ReplicaSetOptions, RootUser};
 pub use release::Release;
 pub use replica_set::ReplicaSet;

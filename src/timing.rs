@@ -20,6 +20,8 @@ pub(crate) enum Stage {
     Copy,
     /// A cursor waits for room: what comes behind it does not keep up.
     Held,
+    /// A cursor waits until others have taken their replies: there are more of them than replies have room in memory.
+    Memory,
     /// The pool compresses.
     Compress,
     /// The pool counts documents, and sums up bytes.
@@ -29,7 +31,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 }
 
 /// Sums of the time of each stage, of all who are at it together.

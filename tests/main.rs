@@ -13,6 +13,7 @@ mod changes_keys;
 mod cli;
 mod consistent;
 mod copy;
+mod distance;
 mod dropped_collections;
 mod dump_failovers;
 mod dump_faults;

@@ -12,6 +12,7 @@ use bson::doc;
 use transload::{
     catalog,
     document::{self, kind},
+    dump::Cursors,
     sandbox::Release,
     scan::{Bounds, PartScan},
     selection::{Selection, SelectionOptions},
@@ -27,7 +28,7 @@ use crate::{
 async fn copy_in_parts(source: &Side<'_>, target: &Side<'_>, part_bytes: u64, least: usize) {
     let archive = Archive::new();
     let mut options = archive.options();
-    (options.part_bytes, options.parallel) = (part_bytes, 4);
+    (options.part_bytes, options.cursors) = (part_bytes, Cursors::Fixed(4));
     let dumped = archive.dump_as(source, options).await.unwrap();
     assert!(dumped.namespaces.iter().any(|namespace| namespace.parts > least), "{:?}", dumped.namespaces);
     assert_whole(&archive.restore(target).await.unwrap());
@@ -219,7 +220,7 @@ async fn documents_that_are_there_throughout_come_once_while_others_come_and_go(
     for _ in 0..3 {
         let archive = Archive::new();
         let mut options = archive.options();
-        (options.part_bytes, options.parallel) = (20_000, 4);
+        (options.part_bytes, options.cursors) = (20_000, Cursors::Fixed(4));
         let dumped = archive.dump_as(&source, options).await.unwrap();
         assert!(dumped.namespaces[0].parts > 50);
         let mut counts: BTreeMap<Vec<u8>, u32> = BTreeMap::new();

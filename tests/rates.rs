@@ -10,6 +10,7 @@ use std::{
 
 use bson::doc;
 use transload::{
+    dump::Cursors,
     rate::Rate,
     sandbox::{Release, ReplicaSet},
 };
@@ -94,7 +95,7 @@ async fn a_dump_is_held_to_its_rate() {
     for rate in rates(bytes) {
         let archive = Archive::new();
         let mut options = archive.options();
-        (options.max_rate, options.parallel, options.part_bytes) = (Some(rate), PARALLEL, bytes / 6);
+        (options.max_rate, options.cursors, options.part_bytes) = (Some(rate), Cursors::Fixed(PARALLEL), bytes / 6);
         let dumped = held_to_rate(&set, "returned", archive.dump_as(&side, options)).await.unwrap();
         assert_eq!((dumped.documents, dumped.bytes), (DOCUMENTS.into(), bytes), "{rate:?}");
         assert!(dumped.namespaces[0].parts >= PARALLEL, "{rate:?}");

@@ -9,7 +9,7 @@ use super::{Row, Run, Spread, Stages, Way, drain::drain, listener::Listener, pee
 use crate::{
     archive::{ArchiveFile, Destination},
     connect::Server,
-    dump::{DumpOptions, measured},
+    dump::{Cursors, DumpOptions, measured},
     error::{Error, Result},
     progress::Progress,
     report::DumpReport,
@@ -112,7 +112,7 @@ impl Contender {
                     selection: place.selection.clone(),
                     destination: destination.clone(),
                     codec: *codec,
-                    parallel: self.parallel,
+                    cursors: Cursors::Fixed(self.parallel),
                     part_bytes: PART_BYTES,
                     parts: None,
                     max_rate: None,

@@ -2,7 +2,8 @@
 //!
 //! The rule for the bottleneck: of cursors that wait for the server, cursors that copy, the cores that compress and sum up,
 //! and the one thread that writes, it is the one that was busy for the largest share of the time that it had. Cursors had the
-//! time that they waited, copied, or were held back by what comes behind them; the cores and the writer had the whole time.
+//! time that they waited, copied, or were held back by what comes behind them; the cores and the writer had the whole time. Cursors
+//! that wait until others have taken their replies out of memory are more than are needed: that time counts for nothing.
 //!
 //! Cursors that wait the most need not wait for the server: if they are done much sooner where nothing else is done, as `drain`
 //! shows, it is the cores of this machine that they wait for, which a server on it may share.
@@ -25,6 +26,9 @@ pub struct Stages {
     pub stages: Vec<StageTime>,
     /// Seconds in which cursors could not go on, for what comes behind them did not keep up; of all cursors together.
     pub held_seconds: f64,
+    /// Seconds in which cursors waited until others had taken their replies, for which together there is so much memory; of all
+    /// cursors together.
+    pub memory_seconds: f64,
     /// What held the dump back, in a sentence.
     pub bottleneck: String,
 }
@@ -48,6 +52,7 @@ pub(super) struct Busy {
     pub(super) server: f64,
     pub(super) copy: f64,
     pub(super) held: f64,
+    pub(super) memory: f64,
     pub(super) compress: f64,
     pub(super) checksum: f64,
     pub(super) write: f64,
@@ -61,6 +66,7 @@ impl Busy {
             server: seconds(Stage::Server),
             copy: seconds(Stage::Copy),
             held: seconds(Stage::Held),
+            memory: seconds(Stage::Memory),
             compress: seconds(Stage::Compress),
             checksum: seconds(Stage::Checksum),
             write: seconds(Stage::Write),
@@ -75,6 +81,7 @@ impl Busy {
             server: mean(|run| run.server),
             copy: mean(|run| run.copy),
             held: mean(|run| run.held),
+            memory: mean(|run| run.memory),
             compress: mean(|run| run.compress),
             checksum: mean(|run| run.checksum),
             write: mean(|run| run.write),
@@ -95,6 +102,7 @@ impl Busy {
         Stages {
             stages: all.map(one).into(),
             held_seconds: self.held,
+            memory_seconds: self.memory,
             bottleneck: self.bottleneck(cores, output, drained),
         }
     }
@@ -170,6 +178,7 @@ mod tests {
                 Busy { server: 3.0, copy: 2.0, held: 5.0, ..none },
                 "nothing alone; the busiest was the server: cursors waited 30 % of their time",
             ),
+            (Busy { server: 9.0, copy: 1.0, memory: 90.0, ..none }, "the server: cursors waited 90 % of their time"),
             (none, "nothing: no document was read"),
         ] {
             for drained in [None, Some(9.0)] {
@@ -188,8 +197,18 @@ mod tests {
 
     #[test]
     fn shares_are_of_the_busy_time_of_all_stages() {
-        let busy = Busy { wall: 9.0, server: 6.0, copy: 1.0, held: 50.0, compress: 2.0, checksum: 0.5, write: 0.5 };
+        let busy = Busy {
+            wall: 9.0,
+            server: 6.0,
+            copy: 1.0,
+            held: 50.0,
+            memory: 9.0,
+            compress: 2.0,
+            checksum: 0.5,
+            write: 0.5,
+        };
         let report = busy.report(1, "the disk", None);
+        assert_eq!((report.held_seconds, report.memory_seconds), (50.0, 9.0));
         assert_eq!(report.stages.iter().map(|stage| stage.share).sum::<f64>(), 1.0);
         assert_eq!((report.stages[0].stage, report.stages[0].share), ("server", 0.6));
         let nothing = Busy::default().report(1, "the disk", None);

@@ -205,12 +205,13 @@ fn table(way: Way, rows: &[&Row]) -> Table {
 
 /// Where the time of each dump went: seconds, and shares of the time in which anything was done.
 fn stages(report: &BenchReport) -> String {
-    let mut table = Table::new(&["busy seconds", "server", "copy", "compress", "checksum", "write", "held back"]);
+    let mut table =
+        Table::new(&["busy seconds", "server", "copy", "compress", "checksum", "write", "held back", "memory"]);
     for row in &report.rows {
         let Some(stages) = &row.stages else { continue };
         let mut cells = vec![row.name.clone()];
         cells.extend(stages.stages.iter().map(|stage| format!("{:.2} ({:.0} %)", stage.seconds, stage.share * 100.0)));
-        cells.push(format!("{:.2}", stages.held_seconds));
+        cells.extend([stages.held_seconds, stages.memory_seconds].map(|seconds| format!("{seconds:.2}")));
         table.row(cells);
     }
     table.to_string()

@@ -8,7 +8,7 @@ use transload_format::Codec;
 use super::{
     Outcome, Output,
     arguments::{ConnectionArguments, SelectionArguments, archive_path, rate},
-    reading::ReadingArguments,
+    reading::{ReadingArguments, cursors},
     table::Table,
 };
 use crate::{
@@ -37,9 +37,9 @@ pub(super) struct DumpCommand {
     /// How to compress: none, deflate[:0-9], zstd[:1-22]
     #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
     codec: Codec,
-    /// How many cursors to read with at once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
-    parallel: u16,
+    /// How many cursors to read with at once [default: 4 at first, then as many as the source is fastest with, up to 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
+    parallel: Option<u16>,
     /// Replace an archive of that name, or what an interrupted dump has left
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_FORCE", hide_env_values = true)]
     force: bool,
@@ -67,14 +67,14 @@ impl DumpCommand {
     }
 
     pub(super) async fn run(self, output: &Output, cancel: CancellationToken) -> Result<Outcome> {
-        let parallel = usize::from(self.parallel);
+        let cursors = cursors(self.parallel);
         let destination = match self.archive.as_str() {
             "-" => Destination::Stdout,
             path => Destination::File { path: archive_path(path)?.into(), replace: self.force },
         };
         destination.check()?;
         check_sidecar(&destination)?;
-        let server = self.connection.server("SOURCE", &self.source, parallel, output, &cancel).await?;
+        let server = self.connection.server("SOURCE", &self.source, cursors.most(), output, &cancel).await?;
         let server = self.reading.read_preference.map_or(server.clone(), |reads| server.reading(reads));
         let default_database = server.default_database().map(str::to_owned);
         let selection = Selection::new(&self.selection.options(Vec::new(), default_database))?;
@@ -82,7 +82,7 @@ impl DumpCommand {
             selection,
             destination,
             codec: self.codec,
-            parallel,
+            cursors,
             part_bytes: PART_BYTES,
             parts: self.reading.parts,
             max_rate: self.max_rate,

@@ -17,7 +17,7 @@ use super::{
     arguments::{ConnectionArguments, MoveArguments, ShardingArguments, interval, rate, work_directory},
     check,
     cutover::at_rest,
-    reading::ReadingArguments,
+    reading::{ReadingArguments, cursors},
 };
 use crate::{
     changes::token::in_words,
@@ -87,9 +87,10 @@ pub(super) struct MigrateCommand {
     /// How to compress the archive and the log: none, deflate[:0-9], zstd[:1-22]
     #[arg(long, default_value_t = Codec::default(), env = "TRANSLOAD_CODEC", hide_env_values = true)]
     codec: Codec,
-    /// How many cursors, and insert commands, and collections that changes are applied to, to have at once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
-    parallel: u16,
+    /// How many cursors, and insert commands, and collections that changes are applied to, to have at once [default: 4; of cursors as
+    /// many as the source is fastest with, up to 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), env = "TRANSLOAD_PARALLEL", hide_env_values = true)]
+    parallel: Option<u16>,
     /// Copy no more of the source in a second than so many bytes of documents, as 20MB, or documents, as 5000docs: at first, and what is
     /// copied anew at the cutover. What changes, and what is compared, is read as fast as it goes
     #[arg(long, value_name = "RATE", help_heading = "Reading", value_parser = rate, env = "TRANSLOAD_MAX_RATE", hide_env_values = true)]
@@ -103,6 +104,8 @@ pub(super) struct MigrateCommand {
     connection: ConnectionArguments,
 }
 
+/// Insert commands, and collections that changes are applied to, at once, unless it is said.
+const PARALLEL: u16 = 4;
 /// Connections besides those of cursors and inserts: streams, fetches, questions.
 const CONNECTIONS: usize = 6;
 
@@ -123,10 +126,10 @@ impl MigrateCommand {
                 .with_hint("or let the migration cut over by itself: --cutover when-caught-up")
                 .at(flag));
         }
-        let parallel = usize::from(self.parallel);
-        let connections = parallel + CONNECTIONS;
-        let source = self.connection.server("SOURCE", &self.source, connections, output, &cancel).await?;
-        let target = self.connection.server("TARGET", &self.target, connections, output, &cancel).await?;
+        let (parallel, cursors) = (usize::from(self.parallel.unwrap_or(PARALLEL)), cursors(self.parallel));
+        let (reading, writing) = (cursors.most().max(parallel) + CONNECTIONS, parallel + CONNECTIONS);
+        let source = self.connection.server("SOURCE", &self.source, reading, output, &cancel).await?;
+        let target = self.connection.server("TARGET", &self.target, writing, output, &cancel).await?;
         let default_database = source.default_database().map(str::to_owned);
         let mut fence_source = self.fence_source;
         // A source that knows no fence may be at rest; without a terminal, the check refuses it.
@@ -157,6 +160,7 @@ impl MigrateCommand {
             reverse_capture: self.reverse_capture,
             codec: self.codec,
             parallel,
+            cursors,
             max_rate: self.max_rate,
             parts: self.reading.parts,
             reads: self.reading.read_preference,

@@ -2,7 +2,12 @@
 
 use clap::Args;
 
-use crate::{connect::Reads, scan::MOST_PARTS};
+use crate::{connect::Reads, dump::Cursors, scan::MOST_PARTS};
+
+/// The cursors of a `--parallel`.
+pub(super) fn cursors(parallel: Option<u16>) -> Cursors {
+    parallel.map_or(Cursors::Adapting, |parallel| Cursors::Fixed(usize::from(parallel)))
+}
 
 /// How a source is read.
 #[derive(Args, Clone, Debug)]

@@ -6,13 +6,14 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use transload_format::{PartBegun, limits::MAX_BLOCK_LEN};
 
-use super::plan::Job;
+use super::{cursors::Cursors, plan::Job, turns::Turns};
 use crate::{
     archive::Sink,
     batch::{Batch, Budget, Permit},
@@ -72,17 +73,19 @@ struct Shared {
     replies: Budget,
     /// Bytes of the largest replies of each namespace of late.
     largest: Vec<AtomicU64>,
+    turns: Turns,
 }
 
 impl Readers {
-    /// Reads all parts, `parallel` at once; the first error stops all workers. A namespace is finished with the last of its
-    /// parts; those without any are at once, if they are not already.
+    /// Reads all parts, as many at once as there are cursors; the first error stops all workers. A namespace is finished with the
+    /// last of its parts; those without any are at once, if they are not already. Gives the most cursors that there were at once.
     ///
     /// # Errors
     /// When a part cannot be read, or the archive is no longer written, and when `cancel` was called.
-    pub(crate) async fn read(self, jobs: Vec<Job>, parallel: usize, cancel: CancellationToken) -> Result<()> {
+    pub(crate) async fn read(self, jobs: Vec<Job>, cursors: Cursors, cancel: CancellationToken) -> Result<usize> {
         let open_parts = open_parts(self.entries.len(), &jobs);
-        let bytes = reply_bytes(parallel);
+        let workers = cursors.most().min(jobs.len());
+        let bytes = reply_bytes(cursors.most());
         let step = self.brakes.iter().fold(Amount::ANY, |least, brake| least.min(brake.step()));
         let shared = Arc::new(Shared {
             open_parts,
@@ -91,6 +94,7 @@ impl Readers {
             reply: step.min(Amount { bytes, ..Amount::ANY }),
             replies: Budget::new(usize::try_from(REPLIES).unwrap_or(usize::MAX)),
             largest: self.entries.iter().map(|_| AtomicU64::new(0)).collect(),
+            turns: Turns::new(cursors),
             readers: self,
         });
         for (id, open) in (1..).zip(&shared.open_parts) {
@@ -99,12 +103,12 @@ impl Readers {
             }
         }
         let stop = cancel.child_token();
-        let mut workers = JoinSet::new();
-        for _ in 0..parallel.max(1) {
+        let mut working = JoinSet::new();
+        for number in 0..workers {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
-            workers.spawn(async move {
+            working.spawn(async move {
                 let work = async {
-                    while let Some(job) = shared.next_job() {
+                    while let Some(job) = shared.next_job(number).await {
                         shared.read_part(&job).await?;
                     }
                     Ok(())
@@ -115,16 +119,23 @@ impl Readers {
                 }
             });
         }
-        let mut first = Ok(());
-        while let Some(ended) = workers.join_next().await {
-            let ended =
-                ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))));
-            if ended.is_err() && first.is_ok() {
-                first = ended;
-                stop.cancel();
+        let all = async {
+            let mut first = Ok(());
+            while let Some(ended) = working.join_next().await {
+                let ended = ended
+                    .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a worker died: {panic}"))));
+                if ended.is_err() && first.is_ok() {
+                    first = ended;
+                    stop.cancel();
+                }
             }
-        }
-        first
+            first
+        };
+        let done = tokio::select! {
+            done = all => done,
+            never = shared.turns.tune() => match never {},
+        };
+        done.map(|()| shared.turns.most().min(workers))
     }
 }
 
@@ -144,8 +155,18 @@ fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {
 }
 
 impl Shared {
-    fn next_job(&self) -> Option<Job> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    /// The next part for the worker of that number, once it is its turn; none when all parts are in hand.
+    async fn next_job(&self, number: usize) -> Option<Job> {
+        let queue = || self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turns.wait(number, || queue().is_empty()).await;
+        let (job, was_last) = {
+            let mut queue = queue();
+            (queue.pop_front(), queue.is_empty())
+        };
+        if was_last {
+            self.turns.over();
+        }
+        job
     }
 
     async fn read_part(&self, job: &Job) -> Result<()> {
@@ -218,7 +239,8 @@ impl Shared {
         loop {
             // Given back when the reply is.
             let _room = self.room_for_reply(job, scan.likely_reply()).await?;
-            watch.lap(Stage::Held);
+            watch.lap(Stage::Memory);
+            let asked = Instant::now();
             let delivered = match scan.next().await {
                 Ok(delivered) => delivered,
                 Err(error) if scan.is_lost() => return Err(error.of_kind(ErrorKind::NotFound)),
@@ -226,6 +248,7 @@ impl Shared {
             };
             watch.lap(Stage::Server);
             let Some(delivered) = delivered else { break };
+            self.turns.brought(asked.elapsed(), delivered.bytes().len());
             if let Some(largest) = self.largest.get(job.entry) {
                 let bytes = delivered.bytes().len() as u64;
                 // It is forgotten in time that one was large.

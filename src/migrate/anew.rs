@@ -111,7 +111,7 @@ impl Migration {
                 selection: Selection::new(&selection)?,
                 destination: Destination::File { path: path.clone(), replace: true },
                 codec: self.options.codec,
-                parallel: self.options.parallel,
+                cursors: self.options.cursors,
                 part_bytes: PART_BYTES,
                 parts: self.options.parts,
                 // The brakes know it.

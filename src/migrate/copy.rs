@@ -204,7 +204,8 @@ impl Migration {
             sink: sink.clone(),
             progress: self.board.of_reading(),
         };
-        let read = readers.read(jobs, self.options.parallel, stop.clone()).await;
+        let cursors = self.options.cursors.held_to(self.options.max_rate);
+        let read = readers.read(jobs, cursors, stop.clone()).await.map(drop);
         let destination = Destination::File { path: self.paths.archive(), replace: true };
         dump::finish(sink, read, writer, &destination).await.map(drop)
     }

@@ -44,8 +44,13 @@ impl ReplicaSet {
     /// # Errors
     /// [`ErrorKind::Usage`] on a number that is no member's; so do all that take one.
     pub fn member_uri(&self, member: usize) -> Result<String> {
-        let address = self.member(member)?.address();
+        let address = self.member_address(member)?;
         Ok(format!("mongodb://{}{address}/?directConnection=true", self.user_info()))
+    }
+
+    /// `host:port` of a member.
+    pub(super) fn member_address(&self, member: usize) -> Result<String> {
+        Ok(self.member(member)?.address())
     }
 
     /// A new client of the set.

@@ -56,11 +56,11 @@ pub(super) fn figures(title: &str, rows: &[&Row]) -> Element {
 pub(super) fn stage_times(rows: &[(&Row, &Stages)]) -> Element {
     let mut heads = vec![""];
     heads.extend(STAGES.map(|(_, name)| name));
-    heads.push("held back");
+    heads.extend(["held back", "memory"]);
     let cells = |(row, stages): &(&Row, &Stages)| {
         let mut cells = vec![row.name.clone()];
         cells.extend(stages.stages.iter().map(|stage| seconds(stage.seconds)));
-        cells.push(seconds(stages.held_seconds));
+        cells.extend([stages.held_seconds, stages.memory_seconds].map(seconds));
         cells
     };
     let times = table("Busy seconds of each stage, the mean of the runs", &heads, rows.iter().map(cells));

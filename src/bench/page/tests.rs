@@ -20,7 +20,8 @@ fn report() -> BenchReport {
         let runs = [0.5, 0.7, 0.4].map(run).into();
         Row::new(name, way, is_process, "command <of> \"it\"", 95_000_000, runs)
     };
-    let busy = Busy { wall: 0.5, server: 1.2, copy: 0.2, held: 0.3, compress: 0.6, checksum: 0.1, write: 0.2 };
+    let busy =
+        Busy { wall: 0.5, server: 1.2, copy: 0.2, held: 0.3, memory: 0.0, compress: 0.6, checksum: 0.1, write: 0.2 };
     let mut rows = vec![row("drain", Way::Dump, false), row("dump to disk", Way::Dump, false)];
     rows[1].stages = Some(busy.report(2, "the disk", None));
     rows.extend(["transload dump", "mongodump --gzip"].map(|name| row(name, Way::Dump, true)));
