@@ -9,7 +9,7 @@ use transload::cli::Cli;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    keep_one_heap();
+    keep_few_heaps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return transload::cli::not_understood(&error),
@@ -34,16 +34,22 @@ const LARGE: i32 = 8 << 20;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: i32 = 64 << 20;
 
+/// So many cores share a heap.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const CORES_OF_A_HEAP: usize = 4;
+
 /// Keeps peak memory from growing with the data, and processor time from going to page faults.
 ///
 /// Batches of megabytes are made by one thread, freed by another, and differ in size. Left to itself, the C library has a heap for
 /// every thread, each of which frays. Told to map such batches one by one, it takes a page fault for every 4 KiB, which was 40 % of the
-/// processor time of a dump. In one heap they find the place of those before them; small pieces come from caches of each thread
+/// processor time of a dump. In one heap, or one of few, they find the place of those before them; small pieces come from caches of each thread
 /// all the same.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "the C library has no other way to be told")]
-fn keep_one_heap() {
-    for (what, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, LARGE), (libc::M_TRIM_THRESHOLD, KEPT)] {
+fn keep_few_heaps() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let heaps = i32::try_from(cores / CORES_OF_A_HEAP).unwrap_or(i32::MAX).max(1);
+    for (what, value) in [(libc::M_ARENA_MAX, heaps), (libc::M_MMAP_THRESHOLD, LARGE), (libc::M_TRIM_THRESHOLD, KEPT)] {
         // SAFETY: called before there is a second thread; it sets a number, and refuses one that it does not like, which costs
         // nothing but memory or time.
         unsafe { libc::mallopt(what, value) };
@@ -51,7 +57,7 @@ fn keep_one_heap() {
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn keep_one_heap() {}
+fn keep_few_heaps() {}
 
 /// The first signal asks the verb to stop cleanly; the second does not wait for it.
 async fn listen(cancel: CancellationToken) {

@@ -225,7 +225,7 @@ pub async fn migrate(
     let mut status = Status::of(&state, parts.as_ref(), source, target);
     status.not_followed = paths.not_followed()?.iter().map(ToString::to_string).collect();
     let collections = left::left(&state, parts.as_ref(), &paths, &target.reading_primary()).await?;
-    let brake = |rate| Brake::new(rate, options.parallel);
+    let brake = |rate| Brake::new(rate, options.cursors.first());
     let brakes = Brakes { source: brake(options.max_rate), target: brake(None), disk: brake(None) };
     let migration = Migration {
         board: Board::new(paths.clone(), progress, status, collections),

@@ -13,7 +13,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use transload_format::{PartBegun, limits::MAX_BLOCK_LEN};
 
-use super::{cursors::Cursors, plan::Job, turns::Turns};
+use super::{
+    cursors::{Cursors, MOST},
+    plan::Job,
+    turns::Turns,
+};
 use crate::{
     archive::Sink,
     batch::{Batch, Budget, Permit},
@@ -31,10 +35,13 @@ use crate::{
 /// this size fastest.
 const BLOCK_BYTES: usize = 1024 * 1024;
 /// Bytes of batches that may be in memory between the cursors and the disk.
-pub(crate) const MEMORY: usize = 32 * 1024 * 1024;
+const BATCHES: usize = 32 * 1024 * 1024;
 /// Bytes of replies that cursors may wait for, or have in hand, at once: many cursors, or large documents, do not take more
 /// than a few cursors with ordinary ones.
-const REPLIES: u64 = 32 * 1024 * 1024;
+const REPLIES: usize = 32 * 1024 * 1024;
+/// Bytes of documents that may be in memory, where nobody has said how many cursors there are to be: batches, replies, which exist twice
+/// for a moment, and the block that each worker fills.
+pub(crate) const MEMORY: usize = BATCHES + 2 * REPLIES + MOST * (BLOCK_BYTES + BLOCK_BYTES / 8);
 
 /// What is done about a collection that is not there any more, or not the same, before its part is ended as it is.
 pub(crate) type WhenLost = Arc<dyn Fn(&Entry, &Error) -> Result<()> + Send + Sync>;
@@ -68,8 +75,8 @@ struct Shared {
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     budget: Budget,
-    /// What replies a cursor asks for.
-    reply: Amount,
+    /// What a cursor should ask for at once, at most.
+    step: Amount,
     replies: Budget,
     /// Bytes of the largest replies of each namespace of late.
     largest: Vec<AtomicU64>,
@@ -85,14 +92,13 @@ impl Readers {
     pub(crate) async fn read(self, jobs: Vec<Job>, cursors: Cursors, cancel: CancellationToken) -> Result<usize> {
         let open_parts = open_parts(self.entries.len(), &jobs);
         let workers = cursors.most().min(jobs.len());
-        let bytes = reply_bytes(cursors.most());
         let step = self.brakes.iter().fold(Amount::ANY, |least, brake| least.min(brake.step()));
         let shared = Arc::new(Shared {
             open_parts,
             queue: Mutex::new(jobs.into()),
-            budget: Budget::new(MEMORY),
-            reply: step.min(Amount { bytes, ..Amount::ANY }),
-            replies: Budget::new(usize::try_from(REPLIES).unwrap_or(usize::MAX)),
+            budget: Budget::new(BATCHES),
+            step,
+            replies: Budget::new(REPLIES),
             largest: self.entries.iter().map(|_| AtomicU64::new(0)).collect(),
             turns: Turns::new(cursors),
             readers: self,
@@ -131,17 +137,24 @@ impl Readers {
             }
             first
         };
+        let disturbances = AtomicU64::new(0);
+        let disturbances = || {
+            if shared.readers.brakes.iter().any(Brake::is_held) {
+                disturbances.fetch_add(1, Ordering::Relaxed);
+            }
+            disturbances.load(Ordering::Relaxed) + shared.readers.server.retries()
+        };
         let done = tokio::select! {
             done = all => done,
-            never = shared.turns.tune() => match never {},
+            never = shared.turns.tune(disturbances) => match never {},
         };
-        done.map(|()| shared.turns.most().min(workers))
+        done.map(|()| shared.turns.most())
     }
 }
 
 /// Bytes of documents that each of so many cursors asks for: with what stands around them, all of them have room at once.
 pub(crate) fn reply_bytes(parallel: usize) -> u64 {
-    (REPLIES / 8 * 7 / u64::try_from(parallel).unwrap_or(u64::MAX).max(1)).min(REPLY_BYTES)
+    ((REPLIES / 8 * 7 / parallel.max(1)) as u64).min(REPLY_BYTES)
 }
 
 fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {
@@ -163,6 +176,7 @@ impl Shared {
             let mut queue = queue();
             (queue.pop_front(), queue.is_empty())
         };
+        self.turns.reads(number, job.is_some());
         if was_last {
             self.turns.over();
         }
@@ -225,7 +239,8 @@ impl Shared {
     /// Follows a cursor through a part; whether all of it was as of `low`. A collection that is lost is not found.
     async fn follow(&self, job: &Job, entry: &Entry, id: u32, part: u32, low: u64) -> Result<bool> {
         let readers = &self.readers;
-        let mut scan = PartScan::new(&readers.server, entry, &job.bounds, low).in_replies_of(self.reply);
+        let reply = self.step.min(Amount { bytes: reply_bytes(self.turns.count()), ..Amount::ANY });
+        let mut scan = PartScan::new(&readers.server, entry, &job.bounds, low).in_replies_of(reply);
         if readers.at_one_time {
             scan = scan.at_one_time_or_fail();
         }

@@ -111,7 +111,7 @@ impl Migration {
                 selection: Selection::new(&selection)?,
                 destination: Destination::File { path: path.clone(), replace: true },
                 codec: self.options.codec,
-                cursors: self.options.cursors,
+                cursors: self.options.cursors.held_to(self.options.max_rate),
                 part_bytes: PART_BYTES,
                 parts: self.options.parts,
                 // The brakes know it.

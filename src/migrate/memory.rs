@@ -7,7 +7,7 @@
 use crate::{changes::capture, changes::replay, dump, restore, verify};
 
 /// Bytes of documents and events in memory, at most, whatever the stage.
-const BUDGET: usize = 192 << 20;
+const BUDGET: usize = 224 << 20;
 
 /// While documents are copied, or copied anew.
 const COPYING: usize = capture::MEMORY + dump::MEMORY + restore::MEMORY;

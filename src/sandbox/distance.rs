@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader, copy_buf},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -17,9 +17,9 @@ use super::ReplicaSet;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are sent on at once.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 256 * 1024;
 
-/// A member of a set, and the way to it. When it is dropped, the way is closed to newcomers.
+/// A member of a set, and the way to it, for one who reads: what is sent has no limit. When it is dropped, the way is closed to newcomers.
 #[derive(Debug)]
 pub struct Distance {
     uri: String,
@@ -39,7 +39,9 @@ impl Distance {
         let address = listener.local_addr().map_err(io)?;
         let uri = uri.replacen(&member, &address.to_string(), 1);
         let listening = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            loop {
+                // A connection that is gone before it is taken is none; another one comes.
+                let Ok((client, _)) = listener.accept().await else { continue };
                 let member = member.clone();
                 // A connection ends when one of its ends does, whichever and however.
                 tokio::spawn(async move { drop(carry(client, &member, round_trip).await) });
@@ -65,10 +67,11 @@ async fn carry(client: TcpStream, member: &str, delay: Duration) -> std::io::Res
     let server = TcpStream::connect(member).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let ((mut from_server, to_server), (from_client, mut to_client)) = (server.into_split(), client.into_split());
+    let ((from_server, to_server), (from_client, mut to_client)) = (server.into_split(), client.into_split());
+    let mut from_server = BufReader::with_capacity(CHUNK, from_server);
     tokio::select! {
         there = carry_late(from_client, to_server, delay) => there,
-        back = copy(&mut from_server, &mut to_client) => back.map(drop),
+        back = copy_buf(&mut from_server, &mut to_client) => back.map(drop),
     }
 }
 
@@ -86,7 +89,10 @@ async fn carry_late(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Dura
     };
     let arrive = async {
         while let Some((at, chunk)) = on_its_way.recv().await {
-            sleep_until(at).await;
+            // A sleep takes a moment even if it is over.
+            if at > Instant::now() {
+                sleep_until(at).await;
+            }
             to.write_all(&chunk).await?;
         }
         Ok(())
