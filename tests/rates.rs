@@ -24,7 +24,7 @@ use crate::{
 const DOCUMENTS: u32 = 3000;
 /// Seconds that they should take.
 const SECONDS: f64 = 8.0;
-/// Cursors, or insert commands.
+/// Insert commands, and cursors where there is a rate.
 const PARALLEL: usize = 4;
 
 fn rates(bytes: u64) -> [Rate; 2] {
@@ -95,7 +95,7 @@ async fn a_dump_is_held_to_its_rate() {
     for rate in rates(bytes) {
         let archive = Archive::new();
         let mut options = archive.options();
-        (options.max_rate, options.cursors, options.part_bytes) = (Some(rate), Cursors::Fixed(PARALLEL), bytes / 6);
+        (options.max_rate, options.cursors, options.part_bytes) = (Some(rate), Cursors::Adapting, bytes / 6);
         let dumped = held_to_rate(&set, "returned", archive.dump_as(&side, options)).await.unwrap();
         assert_eq!((dumped.documents, dumped.bytes), (DOCUMENTS.into(), bytes), "{rate:?}");
         assert!(dumped.namespaces[0].parts >= PARALLEL, "{rate:?}");
