@@ -10,7 +10,7 @@ use tokio::{
     },
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::ReplicaSet;
@@ -18,8 +18,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are sent on at once.
 const CHUNK: usize = 256 * 1024;
+/// Chunks that may be on their way at once; whoever sends more waits, as for any window.
+const ON_THE_WAY: usize = 64;
+/// How long it is waited before another connection is taken when one could not be.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// A member of a set, and the way to it, for one who reads: what is sent has no limit. When it is dropped, the way is closed to newcomers.
+/// A member of a set, and the way to it. When it is dropped, the way is closed to newcomers.
 #[derive(Debug)]
 pub struct Distance {
     uri: String,
@@ -41,7 +45,10 @@ impl Distance {
         let listening = tokio::spawn(async move {
             loop {
                 // A connection that is gone before it is taken is none; another one comes.
-                let Ok((client, _)) = listener.accept().await else { continue };
+                let Ok((client, _)) = listener.accept().await else {
+                    sleep(PAUSE).await;
+                    continue;
+                };
                 let member = member.clone();
                 // A connection ends when one of its ends does, whichever and however.
                 tokio::spawn(async move { drop(carry(client, &member, round_trip).await) });
@@ -77,12 +84,13 @@ async fn carry(client: TcpStream, member: &str, delay: Duration) -> std::io::Res
 
 /// However much is on its way, each byte takes as long.
 async fn carry_late(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) -> std::io::Result<()> {
-    let (sender, mut on_its_way) = mpsc::unbounded_channel();
+    let (sender, mut on_its_way) = mpsc::channel(ON_THE_WAY);
     let leave = async move {
         let mut chunk = vec![0; CHUNK];
         loop {
             let length = from.read(&mut chunk).await?;
-            if length == 0 || sender.send((Instant::now() + delay, chunk[..length].to_vec())).is_err() {
+            let late = (Instant::now() + delay, chunk[..length].to_vec());
+            if length == 0 || sender.send(late).await.is_err() {
                 return Ok(());
             }
         }
