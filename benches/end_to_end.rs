@@ -186,7 +186,8 @@ impl Bench {
                 let (target, path) = (self.target.uri(), theirs.clone());
                 contenders.push(contender(name, None, move || {
                     let mut command = Command::new("mongorestore");
-                    command.arg(format!("--uri={target}")).arg("--gzip").arg("--quiet").args(flags).arg(&path);
+                    // Not quiet, or it would fail without a word.
+                    command.arg(format!("--uri={target}")).arg("--gzip").args(flags).arg(&path);
                     command.args((!data.indexes).then_some("--noIndexRestore"));
                     command
                 }));

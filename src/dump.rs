@@ -9,6 +9,7 @@ mod cursors;
 mod one_time;
 mod plan;
 mod readers;
+mod recent;
 mod sidecar;
 mod turns;
 

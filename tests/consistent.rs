@@ -7,7 +7,9 @@ pub(crate) mod mover;
 use std::time::Duration;
 
 use bson::doc;
-use transload::{error::ErrorKind, inspect::inspect, report::PointInTime, sandbox::Release};
+use transload::{
+    dump::DumpOptions, error::ErrorKind, inspect::inspect, rate::Rate, report::PointInTime, sandbox::Release,
+};
 
 use crate::{
     copy::{Archive, Side, assert_whole},
@@ -39,6 +41,13 @@ async fn dump_consistently(side: &Side<'_>) -> (Archive, u64) {
         assert_eq!((part.begun.low, part.finished.unwrap().high), (since, since));
     }
     (archive, dumped.retries)
+}
+
+/// A dump that takes a few seconds: parts that begin within one are of the same time.
+fn slowly(archive: &Archive) -> DumpOptions {
+    let mut options = archive.options();
+    (options.part_bytes, options.max_rate) = (50_000, Some(Rate::Bytes(500_000)));
+    options
 }
 
 /// The money in a copy of the archive.
@@ -82,9 +91,7 @@ async fn without_the_flag_the_archive_says_that_it_is_no_point_in_time() {
         fill(&side, 2000, SMALL).await;
         let mover = Mover::start(&side, 2000).await;
         let archive = Archive::new();
-        let mut options = archive.options();
-        options.part_bytes = 50_000;
-        let dumped = archive.dump_as(&side, options).await.unwrap();
+        let dumped = archive.dump_as(&side, slowly(&archive)).await.unwrap();
         mover.stop().await;
         assert_eq!(dumped.consistency.is, PointInTime::ConsistentAfterReplay, "{dumped:?}");
         let file = archive.open();
@@ -109,9 +116,7 @@ async fn without_the_flag_a_dump_has_the_wrong_sum() {
     while sums.iter().all(|found| *found == all) {
         assert!(sums.len() < 20, "{sums:?}");
         let archive = Archive::new();
-        let mut options = archive.options();
-        options.part_bytes = 50_000;
-        archive.dump_as(&side, options).await.unwrap();
+        archive.dump_as(&side, slowly(&archive)).await.unwrap();
         sums.push(sum_of_copy(&archive, "wrong_sum_copy").await);
     }
     mover.stop().await;

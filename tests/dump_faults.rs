@@ -78,7 +78,7 @@ async fn every_command_of_a_dump_is_tried_again() {
         })
     };
     source.insert("small", &(0..SMALL).map(small).collect::<Vec<_>>()).await;
-    for command in ["find", "listCollections", "listIndexes", "aggregate", "collStats", "ping"] {
+    for command in ["find", "listCollections", "listIndexes", "aggregate", "dataSize", "ping"] {
         for data in [doc! { "closeConnection": true }, doc! { "errorCode": 189 }] {
             source.fail(&[command], doc! { "times": 2 }, data.clone()).await;
             let archive = Archive::new();

@@ -23,6 +23,7 @@ mod held_reads;
 mod hostile;
 mod index_specs;
 mod indexes;
+mod many_collections;
 mod mend;
 mod migrate;
 mod odd_documents;

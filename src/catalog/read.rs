@@ -2,12 +2,14 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use bson::{Bson, Document, rawdoc};
+use bson::{Bson, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
 use super::{
+    kept::Kept,
     prove::is_scratch,
+    size::size,
     truth::{index_specs, not_unhidden, unhidden},
 };
 use crate::{
@@ -21,6 +23,8 @@ use crate::{
 
 /// Commands about several collections in flight at once.
 pub(super) const CONCURRENCY: usize = 8;
+/// So many collections are looked up in the server's catalog at once, which it has to go through for that.
+const MANY: usize = 16;
 /// Databases of the server itself.
 const INTERNAL_DATABASES: [&str; 3] = ["admin", "config", "local"];
 /// How many names an error lists.
@@ -143,9 +147,8 @@ async fn listed(server: &Server, catalog: &mut Catalog) -> Result<Vec<(Namespace
 
 /// The catalog with what is to be known of these namespaces.
 async fn with_entries(server: &Server, mut catalog: Catalog, listed: Vec<(Namespace, Vec<u8>)>) -> Result<Catalog> {
-    let entries = stream::iter(listed).map(|(namespace, info)| entry(server, namespace, info)).buffered(CONCURRENCY);
     let mut notes = Vec::new();
-    for found in entries.try_collect::<Vec<_>>().await? {
+    for found in entries(server, listed).await? {
         catalog.missing.extend(found.missing);
         catalog.warnings.extend(found.warning);
         notes.extend(found.listed_only.map(|note| (found.entry.namespace.clone(), note)));
@@ -275,8 +278,18 @@ pub(super) fn named(database: &str, info: &[u8]) -> Result<Namespace> {
     Namespace::new(database, text(info, b"name")?)
 }
 
-/// What is to be known of a namespace before it is read.
-pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) -> Result<Found> {
+/// What is to be known of namespaces before they are read, each with its raw entry of `listCollections`; in their order.
+///
+/// # Errors
+/// When the server refuses, or a collection is gone.
+pub(super) async fn entries(server: &Server, listed: Vec<(Namespace, Vec<u8>)>) -> Result<Vec<Found>> {
+    let kept = if listed.len() < MANY { Kept::default() } else { Kept::of_all(server).await? };
+    let found = stream::iter(listed).map(|(namespace, info)| entry(server, namespace, info, &kept));
+    found.buffered(CONCURRENCY).try_collect().await
+}
+
+/// The same of one, whose index specs may be `kept`.
+pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>, kept: &Kept) -> Result<Found> {
     let collection_type = collection_type(&info);
     let options = document::find(&info, b"options").map_or(document::EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
@@ -302,30 +315,22 @@ pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) 
         return Ok(Found { entry, missing: None, warning: None, listed_only: None });
     }
     let (database, name) = (namespace.database(), namespace.collection());
-    let mut missing = None;
-    let (indexes, warning) = match index_specs(server, &namespace).await {
-        Err(error) if error.kind() == ErrorKind::Authorization => {
-            let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
-            missing = Some(format!("{namespace}: its indexes: {}{hint}", error.message()));
-            (Vec::new(), None)
-        }
-        indexes => indexes?,
-    };
     let data = match collection_type {
         CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
         _ => namespace.clone(),
     };
-    let truth = async {
-        match warning {
-            // They are as they are kept already.
-            Some(_) => Ok((indexes, None)),
-            None => unhidden(server, &namespace, indexes).await,
+    // Of a time series the catalog has the indexes of its buckets, and of a clustered collection not the one on `_id`.
+    let is_plain = collection_type == CollectionType::Collection && !is_clustered(&collection.options);
+    let specs = async {
+        match kept.of(&namespace).filter(|_| is_plain) {
+            Some(specs) => Ok(Specs { specs: specs.clone(), ..Specs::default() }),
+            None => specs(server, &namespace).await,
         }
     };
     // Together they take no longer than one of them.
-    let (truth, (documents, bytes)) = futures_util::join!(truth, size(server, &data));
-    let (indexes, listed_only) = truth?;
-    collection.indexes = indexes;
+    let (specs, (documents, bytes)) = futures_util::join!(specs, size(server, &data));
+    let Specs { specs, missing, warning, listed_only } = specs?;
+    collection.indexes = specs;
     let order = order(&collection);
     let uuid = match collection_type {
         // What is listed under the collection's own name is a view on the buckets, and has none.
@@ -334,6 +339,33 @@ pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>) 
     };
     let entry = Entry { namespace, data, collection, uuid, order, documents, bytes, of_database: None };
     Ok(Found { entry, missing, warning, listed_only })
+}
+
+/// The index specs of a collection, and what the user should know of them.
+#[derive(Default)]
+struct Specs {
+    specs: Vec<Vec<u8>>,
+    missing: Option<String>,
+    warning: Option<String>,
+    listed_only: Option<String>,
+}
+
+/// Those of one collection, asked for by itself.
+async fn specs(server: &Server, namespace: &Namespace) -> Result<Specs> {
+    let (specs, warning) = match index_specs(server, namespace).await {
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+            let missing = format!("{namespace}: its indexes: {}{hint}", error.message());
+            return Ok(Specs { missing: Some(missing), ..Specs::default() });
+        }
+        specs => specs?,
+    };
+    if warning.is_some() {
+        // They are as they are kept already.
+        return Ok(Specs { specs, warning, ..Specs::default() });
+    }
+    let (specs, listed_only) = unhidden(server, namespace, specs).await?;
+    Ok(Specs { specs, listed_only, ..Specs::default() })
 }
 
 /// In which order the documents of a collection are read.
@@ -355,7 +387,11 @@ pub(crate) fn order(collection: &Collection) -> Order {
 /// Whether a collection with these options has no ordinary index on `_id`.
 fn lacks_id_index(options: &[u8]) -> bool {
     let is_off = |option: Element<'_>| option.value.iter().all(|byte| *byte == 0);
-    document::find(options, b"clusteredIndex").is_some() || document::find(options, b"autoIndexId").is_some_and(is_off)
+    is_clustered(options) || document::find(options, b"autoIndexId").is_some_and(is_off)
+}
+
+fn is_clustered(options: &[u8]) -> bool {
+    document::find(options, b"clusteredIndex").is_some()
 }
 
 /// Whether there is an ordinary index on `_id` among these.
@@ -379,26 +415,6 @@ pub fn kind_name(kind: CollectionType) -> &'static str {
         CollectionType::View => "view",
         CollectionType::TimeSeries => "time-series",
     }
-}
-
-/// The number of documents and their bytes. An estimate: whoever may not ask does without it.
-pub(super) async fn size(server: &Server, namespace: &Namespace) -> (Option<u64>, Option<u64>) {
-    let doing = Doing::new(format!("ask for the size of {namespace}"), "collStats", namespace.database());
-    let command = rawdoc! { "collStats": namespace.collection() };
-    let Ok(reply) = server.run(namespace.database(), command, &doing).await else {
-        return (None, None);
-    };
-    // Of a time series the server counts buckets.
-    let of_series = reply.get_document("timeseries").ok();
-    let number = |of: &Document, name: &str| match of.get(name) {
-        Some(Bson::Int32(number)) => u64::try_from(*number).ok(),
-        Some(Bson::Int64(number)) => u64::try_from(*number).ok(),
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate; the cast saturates")]
-        Some(Bson::Double(number)) => Some(*number as u64),
-        _ => None,
-    };
-    let buckets = || of_series.and_then(|series| number(series, "bucketCount"));
-    (number(&reply, "count").or_else(buckets), number(&reply, "size"))
 }
 
 /// Whether these are the options of a capped collection, where the order of documents is data.

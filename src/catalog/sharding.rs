@@ -23,7 +23,8 @@ use super::{
     apply::ddl_again,
     build::{build, build_on_empty},
     filled::is_filled,
-    read::{options_of, size},
+    read::options_of,
+    size::size,
 };
 use crate::{
     connect::{Doing, Server, Version},

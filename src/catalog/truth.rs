@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use bson::{RawDocumentBuf, rawdoc};
+use bson::rawdoc;
 
-use super::build::reason;
+use super::{
+    build::reason,
+    kept::{SHOWS_CATALOG, kept},
+};
 use crate::{
     connect::{Doing, Server, Version},
     document::{self, Element},
@@ -24,8 +27,6 @@ const NAMESPACE_NOT_FOUND: i32 = 26;
 
 /// The first release whose list may not be the truth.
 const HIDES: Version = Version::new(5, 0, 0);
-/// The first release with `$listCatalog`.
-const SHOWS_CATALOG: Version = Version::new(6, 0, 0);
 
 /// What lets a user read the specs where they are.
 const HINT: &str = "the role 'clusterMonitor' on the database 'admin' gives the action 'indexStats', which is enough";
@@ -119,46 +120,6 @@ pub(super) fn not_unhidden(notes: Vec<(Namespace, String)>) -> impl Iterator<Ite
     })
 }
 
-/// The specs as the server keeps them.
-async fn kept(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
-    if server.version() >= SHOWS_CATALOG {
-        match in_catalog(server, namespace).await {
-            Err(error) if [ErrorKind::Authorization, ErrorKind::Server].contains(&error.kind()) => {}
-            specs => return specs,
-        }
-    }
-    in_statistics(server, namespace).await
-}
-
-/// The specs in the catalog, in the order in which the indexes were made. A sharded cluster shows one for each shard.
-async fn in_catalog(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
-    let mut specs = Vec::new();
-    for entry in aggregate(server, namespace, rawdoc! { "$listCatalog": {} }, "listCollections").await? {
-        let indexes = document::find(&entry, b"md").and_then(|kept| document::find(kept.value, b"indexes"));
-        let indexes = indexes.map_or(&[][..], |indexes| indexes.value);
-        for index in document::elements(indexes).map_while(Result::ok) {
-            if let Some(spec) = document::find(index.value, b"spec") {
-                add(&mut specs, spec.value);
-            }
-        }
-    }
-    Ok(specs)
-}
-
-/// The specs that come along with the counters of `$indexStats`, where they are in no order: by their names, but the
-/// index on `_id` first.
-async fn in_statistics(server: &Server, namespace: &Namespace) -> Result<Vec<Vec<u8>>> {
-    let mut specs = Vec::new();
-    for counters in aggregate(server, namespace, rawdoc! { "$indexStats": {} }, "indexStats").await? {
-        let spec = document::find(&counters, b"spec").ok_or_else(|| {
-            Error::new(ErrorKind::Server, format!("$indexStats of {namespace} gives no specs")).at(server.place())
-        })?;
-        add(&mut specs, spec.value);
-    }
-    specs.sort_by(|one, other| (name(one) != Some(ID), name(one)).cmp(&(name(other) != Some(ID), name(other))));
-    Ok(specs)
-}
-
 /// Puts specs that are sorted by their names into the order in which their indexes were made. Whoever may not ask for
 /// it has them by their names: the order decides only which of two equal indexes is the one that is built.
 async fn in_order_of_creation(server: &Server, namespace: &Namespace, specs: &mut [Vec<u8>]) {
@@ -179,19 +140,7 @@ async fn names(server: &Server, namespace: &Namespace) -> Vec<String> {
     reply.get_document("indexSizes").map_or(Vec::new(), |sizes| sizes.keys().cloned().collect())
 }
 
-async fn aggregate(
-    server: &Server,
-    namespace: &Namespace,
-    stage: RawDocumentBuf,
-    action: &'static str,
-) -> Result<Vec<Vec<u8>>> {
-    // It can be granted on the database, but the one role that is made for it stands on `admin`.
-    let doing = Doing::new(format!("read the catalog of {namespace}"), action, "admin");
-    let command = rawdoc! { "aggregate": namespace.collection(), "pipeline": [stage], "cursor": {} };
-    server.documents(namespace.database(), command, &doing).await
-}
-
-const ID: &[u8] = b"_id_";
+pub(super) const ID: &[u8] = b"_id_";
 
 /// Whether the spec as it is kept says what the listed one does not. The order of fields alone is nobody's concern: it
 /// is that of whoever made the index.
@@ -202,12 +151,6 @@ fn has_more(kept: &[u8], listed: &[u8]) -> bool {
     document::elements(kept).map_while(Result::ok).any(differs)
 }
 
-fn add(specs: &mut Vec<Vec<u8>>, spec: &[u8]) {
-    if !specs.iter().any(|other| name(other) == name(spec)) {
-        specs.push(spec.to_vec());
-    }
-}
-
-fn name(spec: &[u8]) -> Option<&[u8]> {
+pub(super) fn name(spec: &[u8]) -> Option<&[u8]> {
     document::find(spec, b"name")?.string()
 }

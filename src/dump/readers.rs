@@ -16,6 +16,7 @@ use transload_format::{PartBegun, limits::MAX_BLOCK_LEN};
 use super::{
     cursors::{Cursors, MOST},
     plan::Job,
+    recent::RecentTime,
     turns::Turns,
 };
 use crate::{
@@ -72,6 +73,7 @@ pub(crate) struct Readers {
 struct Shared {
     readers: Readers,
     queue: Mutex<VecDeque<Job>>,
+    time: RecentTime,
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     budget: Budget,
@@ -96,6 +98,7 @@ impl Readers {
         let shared = Arc::new(Shared {
             open_parts,
             queue: Mutex::new(jobs.into()),
+            time: RecentTime::default(),
             budget: Budget::new(BATCHES),
             step,
             replies: Budget::new(REPLIES),
@@ -193,7 +196,7 @@ impl Shared {
                 let low = match readers.at_one_time {
                     true => readers.since,
                     // A secondary that is behind tells an older time.
-                    false => readers.server.operation_time().await?.max(readers.floor),
+                    false => self.time.get(&readers.server).await?.max(readers.floor),
                 };
                 // After that time: what is lost then, was lost later, and nothing that came after it is in the copy.
                 let lost = self.lost(entry).await?;

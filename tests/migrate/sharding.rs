@@ -123,6 +123,7 @@ impl Cluster {
                     _ => None,
                 }
             }
+            "dataSize" => self.bytes.map(|_| error(13408, "Location13408", "keyPattern must equal shard key")),
             "collStats" => self.bytes.map(|bytes| doc! { "count": 1000, "size": bytes, "ok": 1.0 }),
             "drop" => {
                 self.collections.lock().unwrap().remove(&format!("{database}.{of}"));

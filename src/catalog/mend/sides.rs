@@ -3,13 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
 use super::Mended;
 use crate::{
     catalog::{
         Catalog, Entry,
-        read::{CONCURRENCY, collections, databases, entry, is_copied},
+        read::{collections, databases, entries, is_copied},
     },
     connect::Server,
     error::Result,
@@ -66,13 +64,12 @@ impl Listing {
 
     /// What there is to know of each; none where the user may not know all of it.
     async fn entries(self, server: &Server) -> Result<Vec<(Namespace, Option<Entry>)>> {
-        let partial = &self.partial;
-        let one = |(namespace, info): (Namespace, Vec<u8>)| async move {
-            let found = entry(server, namespace.clone(), info).await?;
-            let is_whole = found.missing.is_none() && !partial.contains(namespace.database());
-            Ok((namespace, Some(found.entry).filter(|_| is_whole)))
-        };
-        stream::iter(self.listed).map(one).buffered(CONCURRENCY).try_collect().await
+        let entries = entries(server, self.listed).await?.into_iter().map(|found| {
+            let namespace = found.entry.namespace.clone();
+            let is_whole = found.missing.is_none() && !self.partial.contains(namespace.database());
+            (namespace, Some(found.entry).filter(|_| is_whole))
+        });
+        Ok(entries.collect())
     }
 }
 
