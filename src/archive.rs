@@ -5,6 +5,7 @@ mod output;
 mod ring;
 mod sink;
 mod source;
+mod synced;
 mod unfinished;
 
 pub use crate::batch::{Batch, Budget, Permit};
@@ -14,4 +15,5 @@ pub use ring::Ring;
 pub(crate) use sink::new_id;
 pub use sink::{Cut, Sink, Written};
 pub use source::{ArchiveFile, PendingBatch, Streamed, stream};
+pub use synced::SyncedFile;
 pub(crate) use unfinished::{GrowingFile, Growth, Unfinished};

@@ -40,6 +40,7 @@ use sidecar::bad_indexes;
 pub use cursors::Cursors;
 pub(crate) use plan::{Begun, Job, cut};
 pub(crate) use readers::{MEMORY, Readers, reply_bytes};
+pub(crate) use recent::RecentTime;
 pub(crate) use sidecar::write_sidecar;
 
 pub use sidecar::check_sidecar;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Ring;
+use super::{Ring, SyncedFile};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where an archive goes to.
@@ -104,7 +104,7 @@ impl Destination {
             return Err(exists(&partial, "was finished by another process just now", "start again"));
         }
         file.set_len(0).map_err(|error| Error::io(&partial, error))?;
-        Ok(Output::File { file, partial, path: path.clone(), replace })
+        Ok(Output::File { file: SyncedFile::new(file), partial, path: path.clone(), replace })
     }
 }
 
@@ -146,7 +146,7 @@ impl Output {
             return Err(exists(&partial, "is being written by another process", "wait for it"));
         }
         file.set_len(len).and_then(|()| file.seek(io::SeekFrom::Start(len))).map_err(fail)?;
-        Ok(Output::File { file, partial, path: path.to_owned(), replace: false })
+        Ok(Output::File { file: SyncedFile::new(file), partial, path: path.to_owned(), replace: false })
     }
 }
 
@@ -156,7 +156,7 @@ pub enum Output {
     /// A file under its partial name.
     File {
         /// The open file, locked.
-        file: File,
+        file: SyncedFile,
         /// Its name now.
         partial: PathBuf,
         /// Its name once it is finished.
@@ -182,7 +182,7 @@ impl Output {
             Output::Stdout(out) => out.flush().map_err(|error| Error::io("standard output", error)),
             Output::Nothing | Output::Memory(_) => Ok(()),
             Output::File { file, partial, path, replace } => {
-                file.sync_all().map_err(|error| Error::io(&partial, error))?;
+                file.sync().map_err(|error| Error::io(&partial, error))?;
                 if *replace {
                     fs::rename(&partial, &path).map_err(|error| Error::io(&partial, error))?;
                 } else {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::{
     catalog,
     connect::Server,
-    dump::{Job, cut, reply_bytes},
+    dump::{Job, RecentTime, cut, reply_bytes},
     error::{Error, ErrorKind, Result},
     progress::Progress,
     rate::Amount,
@@ -35,14 +35,15 @@ pub(super) async fn drain(
     let (queue, entries) = (Arc::new(Mutex::new(queue)), Arc::new(catalog.entries));
     progress.stage("dumping", None, None);
     let reply = Amount { bytes: reply_bytes(parallel), ..Amount::ANY };
-    let mut workers = JoinSet::new();
+    let (time, mut workers) = (Arc::new(RecentTime::default()), JoinSet::new());
     for _ in 0..parallel.max(1) {
         let (server, queue, entries) = (server.clone(), Arc::clone(&queue), Arc::clone(&entries));
+        let time = Arc::clone(&time);
         let progress = Arc::clone(&progress);
         workers.spawn(async move {
             let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             while let Some(job) = next() {
-                let low = server.operation_time().await?.max(since);
+                let low = time.get(&server).await?.max(since);
                 let entry = entries.get(job.entry);
                 let entry = entry.ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
                 let mut scan = PartScan::new(&server, entry, &job.bounds, low).in_replies_of(reply);

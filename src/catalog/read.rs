@@ -7,7 +7,7 @@ use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
 use super::{
-    kept::Kept,
+    kept::kept_of_many,
     prove::is_scratch,
     size::size,
     truth::{index_specs, not_unhidden, unhidden},
@@ -23,8 +23,6 @@ use crate::{
 
 /// Commands about several collections in flight at once.
 pub(super) const CONCURRENCY: usize = 8;
-/// So many collections are looked up in the server's catalog at once, which it has to go through for that.
-const MANY: usize = 16;
 /// Databases of the server itself.
 const INTERNAL_DATABASES: [&str; 3] = ["admin", "config", "local"];
 /// How many names an error lists.
@@ -283,13 +281,29 @@ pub(super) fn named(database: &str, info: &[u8]) -> Result<Namespace> {
 /// # Errors
 /// When the server refuses, or a collection is gone.
 pub(super) async fn entries(server: &Server, listed: Vec<(Namespace, Vec<u8>)>) -> Result<Vec<Found>> {
-    let kept = if listed.len() < MANY { Kept::default() } else { Kept::of_all(server).await? };
-    let found = stream::iter(listed).map(|(namespace, info)| entry(server, namespace, info, &kept));
+    let plain: Vec<_> = listed.iter().filter(|(_, info)| is_plain(info)).map(|(name, _)| name.clone()).collect();
+    let mut kept = kept_of_many(server, &plain).await?;
+    let found = stream::iter(listed).map(|(namespace, info)| {
+        let specs = kept.remove(&namespace);
+        entry(server, namespace, info, specs)
+    });
     found.buffered(CONCURRENCY).try_collect().await
 }
 
-/// The same of one, whose index specs may be `kept`.
-pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>, kept: &Kept) -> Result<Found> {
+/// Whether the catalog has the index specs of a collection as the server lists them: of a time series it has those of its
+/// buckets, and of a clustered collection not the one on `_id`.
+fn is_plain(info: &[u8]) -> bool {
+    let is_clustered = document::find(info, b"options").is_some_and(|options| is_clustered(options.value));
+    collection_type(info) == CollectionType::Collection && !is_clustered
+}
+
+/// The same of one, whose index specs may be known already.
+pub(super) async fn entry(
+    server: &Server,
+    namespace: Namespace,
+    info: Vec<u8>,
+    known: Option<Vec<Vec<u8>>>,
+) -> Result<Found> {
     let collection_type = collection_type(&info);
     let options = document::find(&info, b"options").map_or(document::EMPTY.to_vec(), |options| options.value.to_vec());
     let mut collection = Collection {
@@ -319,11 +333,9 @@ pub(super) async fn entry(server: &Server, namespace: Namespace, info: Vec<u8>, 
         CollectionType::TimeSeries => Namespace::new(database, format!("system.buckets.{name}"))?,
         _ => namespace.clone(),
     };
-    // Of a time series the catalog has the indexes of its buckets, and of a clustered collection not the one on `_id`.
-    let is_plain = collection_type == CollectionType::Collection && !is_clustered(&collection.options);
     let specs = async {
-        match kept.of(&namespace).filter(|_| is_plain) {
-            Some(specs) => Ok(Specs { specs: specs.clone(), ..Specs::default() }),
+        match known {
+            Some(specs) => Ok(Specs { specs, ..Specs::default() }),
             None => specs(server, &namespace).await,
         }
     };

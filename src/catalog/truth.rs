@@ -2,8 +2,7 @@
 //!
 //! What `listIndexes` says is not always that. 4.2 lists a spec as it is; 5.0 fails with code 5254501 on the whole
 //! collection when one of its specs holds what it does not know, and does not say which; 6.0 leaves that out without a
-//! word. The catalog itself is shown by `$listCatalog` (6.0, to whoever may list) and, in no order, by `$indexStats`,
-//! which wants an action of its own that neither `read` nor `dbAdmin` has. Their order is that of `collStats`.
+//! word. What it really is, the catalog tells, without an order before 6.0: that is the one of `collStats`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use bson::rawdoc;
 
 use super::{
     build::reason,
-    kept::{SHOWS_CATALOG, kept},
+    kept::{ID, SHOWS_CATALOG, kept, name},
 };
 use crate::{
     connect::{Doing, Server, Version},
@@ -140,8 +139,6 @@ async fn names(server: &Server, namespace: &Namespace) -> Vec<String> {
     reply.get_document("indexSizes").map_or(Vec::new(), |sizes| sizes.keys().cloned().collect())
 }
 
-pub(super) const ID: &[u8] = b"_id_";
-
 /// Whether the spec as it is kept says what the listed one does not. The order of fields alone is nobody's concern: it
 /// is that of whoever made the index.
 fn has_more(kept: &[u8], listed: &[u8]) -> bool {
@@ -149,8 +146,4 @@ fn has_more(kept: &[u8], listed: &[u8]) -> bool {
         document::find(listed, field.name).is_none_or(|other| (other.kind, other.value) != (field.kind, field.value))
     };
     document::elements(kept).map_while(Result::ok).any(differs)
-}
-
-pub(super) fn name(spec: &[u8]) -> Option<&[u8]> {
-    document::find(spec, b"name")?.string()
 }

@@ -8,7 +8,6 @@ use bson::{RawDocumentBuf, rawdoc};
 
 use super::{
     apply::ddl,
-    kept::Kept,
     read::{Entry, entry, named},
 };
 use crate::{
@@ -40,7 +39,7 @@ pub(crate) async fn users_and_roles(server: &Server) -> Result<Vec<Entry>> {
     let command = rawdoc! { "listCollections": 1, "filter": { "name": names }, "cursor": {} };
     let mut entries = Vec::new();
     for info in server.documents(DATABASE, command, &doing).await? {
-        let found = entry(server, named(DATABASE, &info)?, info, &Kept::default()).await?;
+        let found = entry(server, named(DATABASE, &info)?, info, None).await?;
         entries.push(Entry { of_database: server.default_database().map(str::to_owned), ..found.entry });
     }
     entries.sort_by(|one, other| one.namespace.cmp(&other.namespace));

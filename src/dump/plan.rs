@@ -50,7 +50,7 @@ pub(crate) struct Begun {
 }
 
 impl Plan {
-    /// Each part is to be read as it is when its turn comes.
+    /// Each part is to be read as it is when its turn comes, or was within the second before.
     pub(super) async fn part_by_part(server: &Server, options: &DumpOptions) -> Result<Self> {
         // Who is to be read must answer before anything is written.
         server.operation_time().await?;

@@ -12,25 +12,24 @@ const RECENT: Duration = Duration::from_secs(1);
 
 /// The operation time, as it was told last.
 #[derive(Debug, Default)]
-pub(super) struct RecentTime {
-    /// When the server was asked, and what it said.
+pub(crate) struct RecentTime {
+    /// When the server answered, and what.
     told: Mutex<Option<(Instant, u64)>>,
 }
 
 impl RecentTime {
-    /// A time that the server told a second ago, or later.
+    /// A time that the server told within the last second.
     ///
     /// # Errors
     /// When the server does not answer.
-    pub(super) async fn get(&self, server: &Server) -> Result<u64> {
+    pub(crate) async fn get(&self, server: &Server) -> Result<u64> {
         // Whoever comes meanwhile waits for the same answer.
         let mut told = self.told.lock().await;
         match *told {
-            Some((asked, time)) if asked.elapsed() < RECENT => Ok(time),
+            Some((when, time)) if when.elapsed() < RECENT => Ok(time),
             _ => {
-                let asked = Instant::now();
                 let time = server.operation_time().await?;
-                *told = Some((asked, time));
+                *told = Some((Instant::now(), time));
                 Ok(time)
             }
         }

@@ -1,0 +1,148 @@
+//! A file whose bytes go to the disk while more are written.
+//!
+//! Left alone, they stay in memory, and whoever wants the whole file durable waits for all of them in the end, while
+//! nothing else is left to do. So a thread of its own has them written from time to time.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// Bytes after which they are to go to the disk.
+const EVERY: u64 = 32 * 1024 * 1024;
+
+/// A file that is written, from its beginning or its end on.
+#[derive(Debug)]
+pub struct SyncedFile {
+    file: Arc<File>,
+    /// Bytes written since they were last ordered to the disk.
+    waiting: u64,
+    /// None before the first time.
+    syncing: Option<Syncing>,
+}
+
+#[derive(Debug)]
+struct Syncing {
+    orders: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl SyncedFile {
+    pub(super) fn new(file: File) -> Self {
+        SyncedFile { file: Arc::new(file), waiting: 0, syncing: None }
+    }
+
+    /// Waits until everything is on the disk.
+    ///
+    /// # Errors
+    /// What the operating system says: of any byte, whenever it was to be written.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        // The system tells a failure once: what the thread was told, this call would not be.
+        self.stop()?;
+        self.file.sync_all()
+    }
+
+    /// Has the thread write what there is, unless it still is about what there was.
+    fn order(&mut self) -> io::Result<()> {
+        if self.syncing.is_none() {
+            let file = Arc::clone(&self.file);
+            let (orders, ordered) = sync_channel(1);
+            let thread = thread::Builder::new()
+                .name("sync".to_owned())
+                .spawn(move || ordered.iter().try_for_each(|()| file.sync_data()))?;
+            self.syncing = Some(Syncing { orders, thread });
+        }
+        match self.syncing.as_ref().map(|syncing| syncing.orders.try_send(())) {
+            Some(Err(TrySendError::Full(()))) => Ok(()),
+            Some(Err(TrySendError::Disconnected(()))) => self.stop(),
+            Some(Ok(())) | None => {
+                self.waiting = 0;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the thread to end, and for what it was told.
+    fn stop(&mut self) -> io::Result<()> {
+        let Some(Syncing { orders, thread }) = self.syncing.take() else {
+            return Ok(());
+        };
+        drop(orders);
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs it died")))
+    }
+}
+
+impl Write for SyncedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.as_ref().write(bytes)?;
+        self.waiting += written as u64;
+        if self.waiting >= EVERY {
+            self.order()?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_ref().flush()
+    }
+}
+
+impl Drop for SyncedFile {
+    /// The file is closed, and its lock given back, when nobody is at work on it any more.
+    fn drop(&mut self) {
+        // Whoever wants to know has asked.
+        let _ = self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::*;
+
+    #[test]
+    fn everything_stands_in_the_file_and_its_lock_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let options = || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+        let file = options();
+        file.try_lock().unwrap();
+        let mut synced = SyncedFile::new(file);
+        let block: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        for _ in 0..2 * (EVERY >> 20) + 1 {
+            synced.write_all(&block).unwrap();
+        }
+        assert!(synced.syncing.is_some());
+        drop(synced);
+        let mut file = options();
+        file.try_lock().unwrap();
+        assert_eq!(file.seek(io::SeekFrom::End(0)).unwrap(), 2 * EVERY + (1 << 20));
+        file.seek(io::SeekFrom::Start(2 * EVERY)).unwrap();
+        let mut last = Vec::new();
+        file.read_to_end(&mut last).unwrap();
+        assert!(last == block);
+    }
+
+    /// A disk cannot be made to fail here, but what is no file cannot be synced.
+    #[test]
+    #[cfg(unix)]
+    fn what_the_thread_is_told_is_told_to_whoever_writes_or_waits() {
+        let no_file = || {
+            let (_reader, writer) = io::pipe().unwrap();
+            SyncedFile::new(File::from(std::os::fd::OwnedFd::from(writer)))
+        };
+        let mut synced = no_file();
+        synced.order().unwrap();
+        synced.sync().unwrap_err();
+        let mut synced = no_file();
+        synced.order().unwrap();
+        let ends = || synced.order().is_err();
+        assert!(std::iter::repeat_with(ends).take(1000).inspect(|_| thread::yield_now()).any(|failed| failed));
+    }
+}
