@@ -10,9 +10,10 @@
 mod arguments;
 mod race;
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use bson::{Binary, Document, doc, spec::BinarySubtype};
+use mongodb::Client;
 use transload::{
     bench::version_of,
     connect::{Uri, connect},
@@ -79,6 +80,23 @@ async fn main() {
         let binaries = Data { title, database: "files", collection: Some("chunks"), indexes: false };
         bench.dumps(binaries, "zstd").await;
         bench.restores(binaries).await;
+    }
+}
+
+/// Drops a database, and waits until its files are gone: a server keeps them for five minutes, for whoever reads what was, until
+/// after many small collections it may open no more, and ends; and it is busy removing them meanwhile.
+async fn drop_whole(client: &Client, database: &str) {
+    let admin = client.database("admin");
+    admin.run_command(doc! { "setParameter": 1, "minSnapshotHistoryWindowInSeconds": 0 }).await.expect("set");
+    client.database(database).drop().await.expect("dropped");
+    loop {
+        admin.run_command(doc! { "fsync": 1 }).await.expect("synced");
+        let status = admin.run_command(doc! { "serverStatus": 1 }).await.expect("told");
+        let engine = status.get_document("storageEngine").expect("an engine");
+        if engine.get_i64("dropPendingIdents").expect("a number") == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -194,10 +212,7 @@ impl Bench {
             }
         }
         let client = self.target.client().await.expect("connected");
-        let clean = || async {
-            client.database(data.database).drop().await.expect("dropped");
-            client.database("admin").run_command(doc! { "fsync": 1 }).await.expect("synced");
-        };
+        let clean = || drop_whole(&client, data.database);
         let how = if data.indexes { "with indexes" } else { "no secondary indexes" };
         race(self.runs, &format!("restore of {}, {how}", data.title), &mut contenders, clean).await;
         clean().await;

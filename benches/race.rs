@@ -12,6 +12,9 @@ use transload::{
 
 pub(crate) const TRANSLOAD: &str = env!("CARGO_BIN_EXE_transload");
 
+/// Lines that are shown of what a process has said that failed.
+const LINES_SHOWN: usize = 10;
+
 /// A source and a target on this machine.
 pub(crate) async fn servers() -> (ReplicaSet, ReplicaSet) {
     let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
@@ -100,7 +103,9 @@ impl Contender {
 async fn time(command: Command) -> Run {
     let line = format!("{command:?}");
     let ended = timed(command, b"").await.expect("started");
-    assert!(ended.status.success(), "{line} failed: {}", ended.stderr);
+    let said: Vec<&str> = ended.stderr.lines().collect();
+    let last = said[said.len().saturating_sub(LINES_SHOWN)..].join("\n");
+    assert!(ended.status.success(), "{line} failed:\n{last}");
     let (peak_bytes, cpu_seconds) = ended.usage.map_or((0, 0.0), |usage| (usage.peak_bytes, usage.cpu_seconds));
     Run { seconds: ended.seconds, peak_bytes, cpu_seconds, bytes: 0 }
 }
