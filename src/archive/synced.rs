@@ -51,11 +51,12 @@ impl SyncedFile {
     fn order(&mut self) -> io::Result<()> {
         if self.syncing.is_none() {
             let file = Arc::clone(&self.file);
-            let (orders, ordered) = sync_channel(1);
-            let thread = thread::Builder::new()
-                .name("sync".to_owned())
-                .spawn(move || ordered.iter().try_for_each(|()| file.sync_data()))?;
-            self.syncing = Some(Syncing { orders, thread });
+            // It takes an order only when it has carried out the one before: whoever stops it waits for no more than one.
+            let (orders, ordered) = sync_channel(0);
+            let thread = thread::Builder::new().name("sync".to_owned());
+            let thread = thread.spawn(move || ordered.iter().try_for_each(|()| file.sync_data()));
+            // Where there can be no more threads, everything waits for the end.
+            self.syncing = thread.ok().map(|thread| Syncing { orders, thread });
         }
         match self.syncing.as_ref().map(|syncing| syncing.orders.try_send(())) {
             Some(Err(TrySendError::Full(()))) => Ok(()),
@@ -102,7 +103,10 @@ impl Drop for SyncedFile {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Seek};
+    use std::{
+        io::{Read, Seek},
+        time::Duration,
+    };
 
     use super::*;
 
@@ -142,7 +146,10 @@ mod tests {
         synced.sync().unwrap_err();
         let mut synced = no_file();
         synced.order().unwrap();
-        let ends = || synced.order().is_err();
-        assert!(std::iter::repeat_with(ends).take(1000).inspect(|_| thread::yield_now()).any(|failed| failed));
+        let ends = || {
+            thread::sleep(Duration::from_millis(5));
+            synced.order().is_err()
+        };
+        assert!(std::iter::repeat_with(ends).take(1000).any(|failed| failed));
     }
 }

@@ -44,6 +44,7 @@ impl Unfinished {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail(error)),
         };
+        forget_what_is_in_memory(&file).map_err(fail)?;
         let (mut scanner, mut buffer) = (Scanner::new(), vec![0; READ_BYTES]);
         let mut blocks: HashMap<(u32, u32), StoredBlock> = HashMap::new();
         'reading: loop {
@@ -86,6 +87,15 @@ impl Unfinished {
         }
         Ok(Some(Unfinished { contents, last }))
     }
+}
+
+/// Has a file read from the disk. After a failed write to it, which the system has told to the process that was writing, it keeps
+/// in memory what should stand there, and takes it for written.
+fn forget_what_is_in_memory(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
 }
 
 /// Whether an archive is still written, for who reads it meanwhile. It is, as long as nothing else is said.

@@ -71,9 +71,12 @@ async fn kept_of_group(server: &Server, group: Vec<Namespace>) -> Result<Vec<(Na
     Ok(group.iter().filter_map(of).collect())
 }
 
-/// The specs of an entry, if they are all there: it is not one of several, by shards, and its indexes look as they should.
+/// The specs of an entry, if they are all there, and as a server lists them: it is not one of several, by shards; it has no index
+/// on `_id` that is none, and is no time series; and its indexes look as they should.
 fn whole(entry: &[u8]) -> Option<Vec<Vec<u8>>> {
-    if document::find(entry, b"shard").is_some() {
+    let options = document::find(entry, b"md").and_then(|kept| document::find(kept.value, b"options"));
+    let has = |name: &[u8]| options.is_some_and(|options| document::find(options.value, name).is_some());
+    if document::find(entry, b"shard").is_some() || has(b"clusteredIndex") || has(b"timeseries") {
         return None;
     }
     let mut specs = Vec::new();
@@ -171,6 +174,10 @@ mod tests {
         let mut of_a_shard = entry;
         of_a_shard.insert("shard", "one");
         assert_eq!(whole(of_a_shard), None);
+        for option in ["clusteredIndex", "timeseries"] {
+            let options = doc! { option: {} };
+            assert_eq!(whole(doc! { "md": { "options": options, "indexes": indexes.clone() } }), None);
+        }
         for other in [doc! { "index": spec("b_1") }, doc! { "spec": { "key": { "b": 1 } } }] {
             let indexes = [indexes.clone(), vec![other]].concat();
             assert_eq!(whole(doc! { "ns": "shop.orders", "md": { "indexes": indexes } }), None);
