@@ -112,7 +112,9 @@ async fn restore(archive: &ArchiveFile) -> usize {
     let budget = Budget::new(2 * MEMORY);
     let mut bytes = 0;
     let mut ahead = std::collections::VecDeque::new();
-    for number in 0..archive.contents().blocks().len() {
+    // Records are none of the documents.
+    let blocks = archive.contents().blocks().iter().enumerate();
+    for (number, _) in blocks.filter(|(_, block)| block.kind == transload_format::Kind::Documents) {
         ahead.push_back(archive.batch(number, &budget).await.expect("read"));
         if ahead.len() > 8 {
             bytes += ahead.pop_front().expect("ahead").wait().await.expect("whole").documents.len();
