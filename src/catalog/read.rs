@@ -281,20 +281,14 @@ pub(super) fn named(database: &str, info: &[u8]) -> Result<Namespace> {
 /// # Errors
 /// When the server refuses, or a collection is gone.
 pub(super) async fn entries(server: &Server, listed: Vec<(Namespace, Vec<u8>)>) -> Result<Vec<Found>> {
-    let plain: Vec<_> = listed.iter().filter(|(_, info)| is_plain(info)).map(|(name, _)| name.clone()).collect();
-    let mut kept = kept_of_many(server, &plain).await?;
+    let is_collection = |(_, info): &&(Namespace, Vec<u8>)| collection_type(info) == CollectionType::Collection;
+    let collections: Vec<_> = listed.iter().filter(is_collection).map(|(name, _)| name.clone()).collect();
+    let mut kept = kept_of_many(server, &collections).await?;
     let found = stream::iter(listed).map(|(namespace, info)| {
         let specs = kept.remove(&namespace);
         entry(server, namespace, info, specs)
     });
     found.buffered(CONCURRENCY).try_collect().await
-}
-
-/// Whether the catalog has the index specs of a collection as the server lists them: of a time series it has those of its
-/// buckets, and of a clustered collection not the one on `_id`.
-fn is_plain(info: &[u8]) -> bool {
-    let is_clustered = document::find(info, b"options").is_some_and(|options| is_clustered(options.value));
-    collection_type(info) == CollectionType::Collection && !is_clustered
 }
 
 /// The same of one, whose index specs may be known already.
@@ -399,11 +393,7 @@ pub(crate) fn order(collection: &Collection) -> Order {
 /// Whether a collection with these options has no ordinary index on `_id`.
 fn lacks_id_index(options: &[u8]) -> bool {
     let is_off = |option: Element<'_>| option.value.iter().all(|byte| *byte == 0);
-    is_clustered(options) || document::find(options, b"autoIndexId").is_some_and(is_off)
-}
-
-fn is_clustered(options: &[u8]) -> bool {
-    document::find(options, b"clusteredIndex").is_some()
+    document::find(options, b"clusteredIndex").is_some() || document::find(options, b"autoIndexId").is_some_and(is_off)
 }
 
 /// Whether there is an ordinary index on `_id` among these.
