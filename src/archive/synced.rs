@@ -1,11 +1,14 @@
 //! A file whose bytes go to the disk while more are written.
 //!
 //! Left alone, they stay in memory, and whoever wants the whole file durable waits for all of them in the end, while
-//! nothing else is left to do. So a thread of its own has them written from time to time.
+//! nothing else is left to do. So a thread of its own has them written from time to time, and what is written leaves the
+//! memory but for the last of it: a file of many gigabytes would have the system look for as many of memory, which can take
+//! as long as everything else, and take from a server beside it what that has in its cache.
 
 use std::{
     fs::File,
     io::{self, Write},
+    num::NonZero,
     sync::{
         Arc,
         mpsc::{SyncSender, TrySendError, sync_channel},
@@ -15,6 +18,8 @@ use std::{
 
 /// Bytes after which they are to go to the disk.
 const EVERY: u64 = 32 * 1024 * 1024;
+/// Bytes at the end of the file that stay in memory, for whoever reads it next: all of a small one. More of them is no slower.
+const KEPT: u64 = 256 * 1024 * 1024;
 
 /// A file that is written, from its beginning or its end on.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl SyncedFile {
             // It takes an order only when it has carried out the one before: whoever stops it waits for no more than one.
             let (orders, ordered) = sync_channel(0);
             let thread = thread::Builder::new().name("sync".to_owned());
-            let thread = thread.spawn(move || ordered.iter().try_for_each(|()| file.sync_data()));
+            let thread = thread.spawn(move || ordered.iter().try_for_each(|()| sync_and_forget(&file)));
             // Where there can be no more threads, everything waits for the end.
             self.syncing = thread.ok().map(|thread| Syncing { orders, thread });
         }
@@ -76,6 +81,26 @@ impl SyncedFile {
         drop(orders);
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs it died")))
     }
+}
+
+/// Has the disk hold everything that there is, and the memory no more than the end of it.
+fn sync_and_forget(file: &File) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    file.sync_data()?;
+    if let Some(len) = NonZero::new(len.saturating_sub(KEPT)) {
+        // Advice: where it is not taken, memory is found for more.
+        let _ = forget(file, Some(len));
+    }
+    Ok(())
+}
+
+/// Has the system forget what it holds in memory of the first `len` bytes, or of all of them, as far as it is on the disk.
+pub(super) fn forget(file: &File, len: Option<NonZero<u64>>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, len, rustix::fs::Advice::DontNeed)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, len);
+    Ok(())
 }
 
 impl Write for SyncedFile {
@@ -131,6 +156,38 @@ mod tests {
         let mut last = Vec::new();
         file.read_to_end(&mut last).unwrap();
         assert!(last == block);
+    }
+
+    /// Bytes that this thread has had to wait for the disk to give it.
+    #[cfg(target_os = "linux")]
+    fn read_from_disk() -> Option<u64> {
+        let told = std::fs::read_to_string("/proc/thread-self/io").ok()?;
+        told.lines().find_map(|line| line.strip_prefix("read_bytes: "))?.parse().ok()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_on_the_disk_leaves_the_memory_but_for_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file =
+            File::options().read(true).write(true).create_new(true).open(folder.path().join("file")).unwrap();
+        let block = vec![7; 1 << 20];
+        for _ in 0..(KEPT >> 20) + 64 {
+            file.write_all(&block).unwrap();
+        }
+        let disk_gives = |mut file: &File, at: u64| {
+            let before = read_from_disk();
+            file.seek(io::SeekFrom::Start(at)).unwrap();
+            file.read_exact(&mut [0; 4096]).unwrap();
+            Some(read_from_disk()? > before?)
+        };
+        assert_ne!(disk_gives(&file, 0), Some(true));
+        sync_and_forget(&file).unwrap();
+        assert_ne!(disk_gives(&file, 64 << 20), Some(true));
+        let first = disk_gives(&file, 0);
+        // A file system in memory, or one that does not count what it reads, tells nothing.
+        forget(&file, None).unwrap();
+        assert_eq!(first, disk_gives(&file, KEPT));
     }
 
     /// A disk cannot be made to fail here, but what is no file cannot be synced.

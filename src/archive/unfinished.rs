@@ -14,7 +14,7 @@ use std::{
 
 use transload_format::{Contents, Documents, Event, Record, Scanner, StoredBlock};
 
-use super::{archive_failure, partial_name};
+use super::{archive_failure, partial_name, synced::forget};
 use crate::error::{Error, Result};
 
 /// Bytes read at a time.
@@ -93,9 +93,7 @@ impl Unfinished {
 /// in memory what should stand there, and takes it for written.
 fn forget_what_is_in_memory(file: &File) -> io::Result<()> {
     file.sync_all()?;
-    #[cfg(target_os = "linux")]
-    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
-    Ok(())
+    forget(file, None)
 }
 
 /// Whether an archive is still written, for who reads it meanwhile. It is, as long as nothing else is said.
