@@ -26,7 +26,7 @@ use bson::{Document, Timestamp, doc};
 use transload::sandbox::ReplicaSet;
 
 use arguments::Arguments;
-use race::{TRANSLOAD, servers};
+use race::{CACHE_GB, TRANSLOAD, servers};
 use replaying::Workload;
 
 #[tokio::main]
@@ -42,7 +42,7 @@ async fn main() {
     let only: String = arguments.value("--only", String::new());
     let is_wanted = |section: &str| only.is_empty() || only == section;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (source, target) = servers().await;
+    let (source, target) = servers(CACHE_GB).await;
     let bench = Bench { folder: folder.path().to_owned(), source, target, runs };
     println!("medians of {runs} runs\n");
     if is_wanted("drain") {

@@ -8,12 +8,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
+mod emptied;
 mod race;
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, process::Command};
 
 use bson::{Binary, Document, doc, spec::BinarySubtype};
-use mongodb::Client;
 use transload::{
     bench::version_of,
     connect::{Uri, connect},
@@ -22,7 +22,8 @@ use transload::{
 };
 
 use arguments::Arguments;
-use race::{TRANSLOAD, contender, race, servers};
+use emptied::drop_whole;
+use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 /// Collections of five documents with an index each.
 const SMALL: i32 = 1000;
@@ -49,7 +50,7 @@ async fn main() {
     let only = arguments.value("--only", String::new());
     let wanted = |name: &str| only.is_empty() || only == name;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (source, target) = servers().await;
+    let (source, target) = servers(CACHE_GB).await;
     let bench = Bench { folder: folder.path().to_owned(), source: source.uri(), target, runs };
     if wanted("orders") || wanted("database") {
         let shop = Shop { seed: 1, scale };
@@ -80,23 +81,6 @@ async fn main() {
         let binaries = Data { title, database: "files", collection: Some("chunks"), indexes: false };
         bench.dumps(binaries, "zstd").await;
         bench.restores(binaries).await;
-    }
-}
-
-/// Drops a database, and waits until its files are gone: a server keeps them for five minutes, for whoever reads what was, until
-/// after many small collections it may open no more, and ends; and it is busy removing them meanwhile.
-async fn drop_whole(client: &Client, database: &str) {
-    let admin = client.database("admin");
-    admin.run_command(doc! { "setParameter": 1, "minSnapshotHistoryWindowInSeconds": 0 }).await.expect("set");
-    client.database(database).drop().await.expect("dropped");
-    loop {
-        admin.run_command(doc! { "fsync": 1 }).await.expect("synced");
-        let status = admin.run_command(doc! { "serverStatus": 1 }).await.expect("told");
-        let engine = status.get_document("storageEngine").expect("an engine");
-        if engine.get_i64("dropPendingIdents").expect("a number") == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

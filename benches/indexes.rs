@@ -18,14 +18,14 @@ use futures_util::{StreamExt, stream};
 use transload::{bench::version_of, sandbox::ReplicaSet};
 
 use arguments::Arguments;
-use race::{TRANSLOAD, contender, race, servers};
+use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
 async fn main() {
     let Some(arguments) = Arguments::to_measure() else { return };
     let runs = arguments.value("--runs", 5);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (source, target) = servers().await;
+    let (source, target) = servers(CACHE_GB).await;
     println!("medians of {runs} runs\n");
     small_collections(&source, &target, folder.path(), arguments.value("--collections", 400), runs).await;
     index_phase(&source, &target, folder.path(), arguments.value("--documents", 1_000_000), runs).await;

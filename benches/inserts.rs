@@ -22,7 +22,7 @@ use transload::{
 };
 
 use arguments::Arguments;
-use race::{TRANSLOAD, servers};
+use race::{CACHE_GB, TRANSLOAD, servers};
 
 /// Bytes of documents in a command.
 const COMMAND: usize = 1024 * 1024;
@@ -33,7 +33,7 @@ async fn main() {
     let (scale, runs) = (arguments.value("--scale", 1.0), arguments.value("--runs", 5));
     let parallel = arguments.value("--parallel", 4);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (source, target) = servers().await;
+    let (source, target) = servers(CACHE_GB).await;
     let shop = Shop { seed: 1, scale };
     let server = connect(&Uri::read(&source.uri()).expect("a connection string").0, 4).await.expect("connected");
     shop::load(&server, "shop", &shop).await.expect("loaded");

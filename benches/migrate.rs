@@ -29,7 +29,7 @@ use transload::{
 };
 
 use arguments::Arguments;
-use race::{TRANSLOAD, contender, race, servers};
+use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 /// Tasks that write, each one write after the other.
 const WRITERS: u64 = 8;
@@ -40,7 +40,7 @@ async fn main() {
     let (scale, runs) = (arguments.value("--scale", 1.0), arguments.value("--runs", 5));
     let only = arguments.value("--only", String::new());
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (source, target) = servers().await;
+    let (source, target) = servers(CACHE_GB).await;
     let server = connect(&Uri::read(&source.uri()).expect("a connection string").0, 4).await.expect("connected");
     let count = shop::load(&server, "shop", &Shop { seed: 1, scale }).await.expect("loaded");
     println!("shop at scale {scale}: {count} documents; medians of {runs} runs\n");

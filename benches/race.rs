@@ -15,11 +15,14 @@ pub(crate) const TRANSLOAD: &str = env!("CARGO_BIN_EXE_transload");
 /// Lines that are shown of what a process has said that failed.
 const LINES_SHOWN: usize = 10;
 
-/// A source and a target on this machine.
-pub(crate) async fn servers() -> (ReplicaSet, ReplicaSet) {
+/// GiB of the cache of a server, where nothing else is said.
+pub(crate) const CACHE_GB: f64 = 2.0;
+
+/// A source and a target on this machine, with caches of so many GiB.
+pub(crate) async fn servers(cache_gb: f64) -> (ReplicaSet, ReplicaSet) {
     let server = ServerBinary::find(&|message| println!("{message}")).await.expect("a server");
     let mut options = ReplicaSetOptions::new(server);
-    options.cache_gb = 2.0;
+    options.cache_gb = cache_gb;
     let source = ReplicaSet::start(&options).await.expect("a source");
     (source, ReplicaSet::start(&options).await.expect("a target"))
 }

@@ -21,7 +21,7 @@ use transload::{
 };
 
 use arguments::Arguments;
-use race::{TRANSLOAD, contender, race, servers};
+use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 /// The database that is compared.
 const DATABASE: &str = "compared";
@@ -40,7 +40,7 @@ async fn main() {
     let Some(arguments) = Arguments::to_measure() else { return };
     let (documents, runs) = (arguments.value("--documents", 1_000_000), arguments.value("--runs", 5));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (left, right) = servers().await;
+    let (left, right) = servers(CACHE_GB).await;
     for set in [&left, &right] {
         fill(set, documents).await;
     }

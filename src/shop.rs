@@ -12,7 +12,7 @@ mod orders;
 mod random;
 mod words;
 
-pub use load::load;
+pub use load::{load, load_collection};
 
 use self::random::Random;
 use crate::document::RawBuilder;

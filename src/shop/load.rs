@@ -33,7 +33,7 @@ pub async fn load(server: &Server, database: &str, shop: &Shop) -> Result<u64> {
     let mut documents = 0;
     for (collection, count) in shop.collections() {
         let namespace = Namespace::new(database, collection.name())?;
-        insert_all(server, &namespace, collection, count, *shop).await?;
+        load_collection(server, &namespace, collection, count, *shop).await?;
         let refused = catalog::create_indexes(server, &namespace, &collection.indexes(), count).await?;
         if let Some(reason) = refused.into_iter().flatten().next() {
             return Err(Error::new(ErrorKind::Server, reason).at(namespace.to_string()));
@@ -43,8 +43,11 @@ pub async fn load(server: &Server, database: &str, shop: &Shop) -> Result<u64> {
     Ok(documents)
 }
 
-/// Dropping the set on the first error stops the other tasks between two of their commands.
-async fn insert_all(
+/// Inserts the first `count` documents of one collection of the shop, and builds no index.
+///
+/// # Errors
+/// [`ErrorKind::Server`] when a document is refused.
+pub async fn load_collection(
     server: &Server,
     namespace: &Namespace,
     collection: Collection,
@@ -52,6 +55,7 @@ async fn insert_all(
     shop: Shop,
 ) -> Result<()> {
     let next = Arc::new(AtomicU64::new(0));
+    // Dropping the set on the first error stops the other tasks between two of their commands.
     let target = Arc::new(Target::new(server.clone(), namespace.clone(), false));
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
