@@ -107,7 +107,7 @@ pub async fn bench(
         }
         None => {
             progress.stage("starting a throwaway server", None, None);
-            let set = unless_stopped(&cancel, Throwaway::start(&options, &*progress)).await?;
+            let set = unless_stopped(&cancel, Throwaway::start(&options, &*progress, false)).await?;
             let server = unless_stopped(&cancel, set.server(Some(DATABASE), &options)).await?;
             progress.stage("loading the shop", None, None);
             let shop = Shop { seed: SEED, scale: options.scale };
@@ -156,7 +156,7 @@ pub async fn bench(
     if options.sweep {
         report.sweep = Some(sweep::sweep(&options, &place, report.data.bytes).await?);
     }
-    match restores(&options, &place, &mut report).await {
+    match restores(&options, &place, throwaway.is_none(), &mut report).await {
         Err(error) if place.cancel.is_cancelled() || error.kind() == ErrorKind::Interrupted => return Err(error),
         Err(error) => leave_out(&mut report, &place, "restore", error.to_string()),
         Ok(()) => {}
@@ -211,9 +211,14 @@ async fn dumps(
 }
 
 /// Measures restores to a throwaway server, of what the dumps have written.
-async fn restores(options: &BenchOptions, place: &Place, report: &mut BenchReport) -> Result<()> {
+async fn restores(
+    options: &BenchOptions,
+    place: &Place,
+    is_of_real_data: bool,
+    report: &mut BenchReport,
+) -> Result<()> {
     place.progress.stage("starting a throwaway server to restore to", None, None);
-    let set = place.unless_stopped(Throwaway::start(options, &*place.progress)).await?;
+    let set = place.unless_stopped(Throwaway::start(options, &*place.progress, is_of_real_data)).await?;
     let server = place.unless_stopped(set.server(None, options)).await?;
     report.target = Some(server.version().to_string());
     let command = format!("{} insert commands at once, every block checked first", options.parallel);

@@ -159,9 +159,13 @@ async fn run(
         sink: sink.clone(),
         progress,
     };
-    let (mut cursors_at_once, read) = (0, readers.read(jobs, cursors, cancel).await);
+    let (mut cursors_at_once, read) = (0, readers.read(jobs, cursors, cancel.clone()).await);
     let read = read.map(|most| cursors_at_once = most);
-    let written = finish(sink, read, writer, &options.destination).await?;
+    let remedy = match &options.destination {
+        Destination::File { replace: true, .. } => "the same command begins anew in its place",
+        _ => "--force begins anew in its place",
+    };
+    let written = finish(sink, read, writer, &options.destination, remedy, &cancel).await?;
     let totals = written.contents.totals();
     let (sidecar, indexes) = write_sidecar(&options.destination, &written.contents)?;
     Ok(DumpReport {
@@ -193,39 +197,53 @@ pub(crate) fn origin(server: &Server) -> Origin {
     }
 }
 
-/// Ends the archive: finished if everything was read. Of several errors the writer's is the cause.
+/// Ends the archive: finished if everything was read. Of several errors the writer's is the cause. What is left of it then is what
+/// `remedy` is about.
 pub(crate) async fn finish(
     sink: Sink,
     read: Result<()>,
     writer: JoinHandle<Result<Written, Cut>>,
     destination: &Destination,
+    remedy: &str,
+    cancel: &CancellationToken,
 ) -> Result<Written> {
-    let handed_over = match &read {
-        Ok(()) => sink.finish().await,
-        // With the last clone of the sink the writer's queue ends.
-        Err(_) => {
-            drop(sink);
-            Ok(())
-        }
+    let was_read = read.is_ok();
+    let writing = async {
+        let handed_over = match was_read {
+            true => sink.finish().await,
+            // With the last clone of the sink the writer's queue ends.
+            false => {
+                drop(sink);
+                Ok(())
+            }
+        };
+        (handed_over, writer.await)
     };
-    let interrupted = matches!(&read, Err(error) if error.kind() == ErrorKind::Interrupted);
-    let ended = if interrupted && *destination == Destination::Stdout {
-        // A pipe that nobody reads would hold the writer for ever.
-        tokio::time::timeout(LAST_WRITE, writer).await.map_err(|_| Error::interrupted())?
-    } else {
-        writer.await
+    // A pipe that nobody reads would hold the writer for ever.
+    let too_long = async {
+        if was_read {
+            cancel.cancelled().await;
+        }
+        tokio::time::sleep(LAST_WRITE).await;
+    };
+    let (handed_over, ended) = match destination {
+        Destination::Stdout => tokio::select! {
+            ended = writing => ended,
+            () = too_long => return Err(read.err().unwrap_or_else(Error::interrupted)),
+        },
+        _ => writing.await,
     };
     let written = ended.map_err(|panic| Error::new(ErrorKind::Internal, format!("the writer died: {panic}")))?;
     let stopped = read.and(handed_over);
     written.map_err(|mut cut| {
         let without_a_word = || Error::new(ErrorKind::Internal, "the archive was not finished");
         let error = cut.failure.take().or(stopped.err()).unwrap_or_else(without_a_word);
-        how_far(error, &cut, destination)
+        how_far(error, &cut, destination, remedy)
     })
 }
 
 /// Says what is left of a dump that did not finish.
-fn how_far(error: Error, cut: &Cut, destination: &Destination) -> Error {
+fn how_far(error: Error, cut: &Cut, destination: &Destination, remedy: &str) -> Error {
     if error.kind() == ErrorKind::AlreadyExists {
         // It is finished, but its name was taken meanwhile.
         return error;
@@ -235,12 +253,15 @@ fn how_far(error: Error, cut: &Cut, destination: &Destination) -> Error {
         Destination::Stdout | Destination::Nothing | Destination::Memory => {
             format!("{done} were written to it, which are no whole archive")
         }
-        Destination::File { path, .. } if !partial_name(path).exists() => {
-            format!("{} is whole, but a crash of the machine may still undo its name", path.display())
-        }
+        Destination::File { path, .. } if cut.is_whole => match partial_name(path).exists() {
+            true => format!("{} is whole, and wants nothing but its name", destination.unfinished_name()),
+            false => {
+                format!("if {} is there, it is whole, but a crash of the machine may undo its name", path.display())
+            }
+        },
         Destination::File { .. } => {
             let name = destination.unfinished_name();
-            format!("{name} stays, unfinished, with {done}; --force begins anew in its place")
+            format!("{name} stays, unfinished, with {done}; {remedy}")
         }
     };
     let first = match error.kind() {

@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod at_once;
 mod batch;
 pub mod bench;
 mod brake;

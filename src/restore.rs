@@ -37,6 +37,7 @@ pub(crate) use {
 
 use crate::{
     archive::{ArchiveFile, Streamed, stream as stream_archive},
+    at_once::at_once,
     batch::Budget,
     brake::Brake,
     catalog::{self, BuildWatch, Footprint, sharding::Sharding},
@@ -461,8 +462,8 @@ impl Restore<'_> {
             watch.done(&planned.target);
             Ok(unbuilt)
         };
-        let all =
-            stream::iter(plan.collections().zip(loaded)).map(one).buffered(self.options.parallel.max(1)).try_collect();
+        let work = |(planned, loaded): &(&Planned, &Loaded)| loaded.inserted * planned.indexes.build.len() as u64;
+        let all = at_once(plan.collections().zip(loaded), self.options.parallel, work, one);
         let watching = async {
             watch.watch(self.server).await;
             std::future::pending().await

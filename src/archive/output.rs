@@ -1,7 +1,7 @@
 //! Where an archive is written to: a file that gets its name only when it is finished, or standard output.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -96,7 +96,7 @@ impl Destination {
             Err(error) => return Err(Error::io(&partial, error)),
         };
         // Before a byte is cut: --force must not destroy what another process is writing.
-        if file.try_lock().is_err() {
+        if is_locked(&file, &partial)? {
             return Err(exists(&partial, "is being written by another process", "wait for it, or choose another name"));
         }
         // Who held the lock until now may have published the file under its final name.
@@ -105,6 +105,17 @@ impl Destination {
         }
         file.set_len(0).map_err(|error| Error::io(&partial, error))?;
         Ok(Output::File { file: SyncedFile::new(file), partial, path: path.clone(), replace })
+    }
+}
+
+/// Whether another process holds the lock of the file; if not, it is ours now.
+fn is_locked(file: &File, path: &Path) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Error::io(path, error).with_hint(
+            "its file system gives no lock on it, without which two dumps could write the same file: choose another folder",
+        )),
     }
 }
 
@@ -142,7 +153,7 @@ impl Output {
         let partial = partial_name(path);
         let fail = |error| Error::io(&partial, error);
         let mut file = OpenOptions::new().write(true).open(&partial).map_err(fail)?;
-        if file.try_lock().is_err() {
+        if is_locked(&file, &partial)? {
             return Err(exists(&partial, "is being written by another process", "wait for it"));
         }
         file.set_len(len).and_then(|()| file.seek(io::SeekFrom::Start(len))).map_err(fail)?;
@@ -173,24 +184,33 @@ pub enum Output {
 }
 
 impl Output {
+    /// Makes a finished archive durable; it keeps its partial name.
+    ///
+    /// # Errors
+    /// When the operating system fails.
+    pub fn sync(&mut self) -> Result<()> {
+        match self {
+            Output::Stdout(out) => out.flush().map_err(|error| Error::io("standard output", error)),
+            Output::Nothing | Output::Memory(_) => Ok(()),
+            Output::File { file, partial, .. } => file.sync().map_err(|error| Error::io(partial, error)),
+        }
+    }
+
     /// Makes a finished archive durable, and only then gives it its name.
     ///
     /// # Errors
     /// When the operating system fails; the file then keeps its partial name.
     pub fn publish(mut self) -> Result<()> {
-        match &mut self {
-            Output::Stdout(out) => out.flush().map_err(|error| Error::io("standard output", error)),
-            Output::Nothing | Output::Memory(_) => Ok(()),
-            Output::File { file, partial, path, replace } => {
-                file.sync().map_err(|error| Error::io(&partial, error))?;
-                if *replace {
-                    fs::rename(&partial, &path).map_err(|error| Error::io(&partial, error))?;
-                } else {
-                    rename_to_new(partial, path)?;
-                }
-                sync_directory(path)
-            }
+        self.sync()?;
+        let Output::File { partial, path, replace, .. } = &self else {
+            return Ok(());
+        };
+        if *replace {
+            fs::rename(partial, path).map_err(|error| Error::io(partial, error))?;
+        } else {
+            rename_to_new(partial, path)?;
         }
+        sync_directory(path)
     }
 }
 

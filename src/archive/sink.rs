@@ -67,8 +67,16 @@ pub struct Cut {
     pub documents: u64,
     /// Bytes of them, and of what stands between them.
     pub bytes: u64,
+    /// Whether nothing is missing but the name: all of it is on the disk.
+    pub is_whole: bool,
     /// Why it could not be written on; none if nothing more came.
     pub failure: Option<Error>,
+}
+
+impl Cut {
+    fn at(documents: u64, bytes: u64, failure: Option<Error>) -> Self {
+        Cut { documents, bytes, is_whole: false, failure }
+    }
 }
 
 impl Sink {
@@ -105,7 +113,7 @@ impl Sink {
         let output = destination.open()?;
         let (sink, items) = Sink::new(codec, parts, timing.clone());
         let handle = tokio::task::spawn_blocking(move || {
-            let failed = |error| Cut { documents: 0, bytes: 0, failure: Some(archive_failure(&name, error)) };
+            let failed = |error| Cut::at(0, 0, Some(archive_failure(&name, error)));
             let mut writer = Writer::new(output, id, codec).map_err(failed)?;
             let announced =
                 announce(&mut writer, origin, since, collections).map_err(|error| archive_failure(&name, error));
@@ -227,15 +235,15 @@ fn run(
     let (documents, bytes) = (contents.totals().documents, contents.offset());
     let finished = match written {
         Ok(true) => writer.finish().map_err(|error| archive_failure(name, error)),
-        Ok(false) => return Err(Cut { documents, bytes, failure: None }),
+        Ok(false) => return Err(Cut::at(documents, bytes, None)),
         Err(error) => Err(error),
     };
-    let published = finished.and_then(|finished| {
-        finished.out.publish()?;
-        Ok(Written { contents: finished.contents, bytes: finished.len })
-    });
+    let cut = |error| Cut::at(documents, bytes, Some(error));
+    let mut finished = finished.map_err(cut)?;
+    finished.out.sync().map_err(cut)?;
+    finished.out.publish().map_err(|error| Cut { is_whole: true, ..cut(error) })?;
     watch.lap(Stage::Write);
-    published.map_err(|error| Cut { documents, bytes, failure: Some(error) })
+    Ok(Written { contents: finished.contents, bytes: finished.len })
 }
 
 /// What a sender sees of a writer that failed. The writer's own error is the cause, and the one to report.

@@ -111,9 +111,24 @@ impl Growth {
         self.0.store(FINISHED, Ordering::Release);
     }
 
+    /// Gives up when it is dropped: a reader that nobody listens to any more must not wait for ever.
+    pub(crate) fn given_up_when_dropped(&self) -> GivenUp {
+        GivenUp(self.clone())
+    }
+
     /// Nothing more is written, and it is not finished.
     pub(crate) fn give_up(&self) {
         self.0.store(GIVEN_UP, Ordering::Release);
+    }
+}
+
+/// An archive that nobody writes once this is dropped.
+#[derive(Debug)]
+pub(crate) struct GivenUp(Growth);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }
 

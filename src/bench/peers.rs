@@ -85,6 +85,10 @@ impl Call {
         // What was not whole, the same within this process tells.
         let is_done = ended.status.success() || (self.is_ours() && ended.status.code() == Some(INCOMPLETE));
         if !is_done {
+            // Half of an archive would take the room of those that come.
+            if let Some(name) = self.writes {
+                let _ = std::fs::remove_file(folder.join(name));
+            }
             let said = ended.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
             let message = format!("failed ({}): {}", ended.status, self.server.redact(said));
             return Err(Error::new(ErrorKind::Server, message).at(self.shown));

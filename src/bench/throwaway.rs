@@ -3,9 +3,10 @@
 use super::{BenchOptions, CURSORS};
 use crate::{
     connect::{Server, Uri, connect},
-    error::Result,
+    error::{Error, ErrorKind, Result},
+    hex::hex,
     progress::Progress,
-    sandbox::{ReplicaSet, ReplicaSetOptions, ServerBinary},
+    sandbox::{ReplicaSet, ReplicaSetOptions, RootUser, ServerBinary},
 };
 
 /// The cache of its storage engine, in GB.
@@ -15,20 +16,25 @@ const CACHE_GB: f64 = 1.0;
 pub(super) struct Throwaway(ReplicaSet);
 
 impl Throwaway {
-    /// Starts one, with its data where the options say.
+    /// Starts one, with its data where the options say. One that real documents are restored to is open to nobody else on this
+    /// machine.
     ///
     /// # Errors
     /// When no server can be found or fetched, or it does not start.
-    pub(super) async fn start(bench: &BenchOptions, progress: &dyn Progress) -> Result<Self> {
+    pub(super) async fn start(bench: &BenchOptions, progress: &dyn Progress, is_guarded: bool) -> Result<Self> {
         let binary = ServerBinary::find(&|notice| progress.stage(notice, None, None)).await?;
         let mut options = ReplicaSetOptions::new(binary);
         (options.cache_gb, options.parent_directory) = (CACHE_GB, bench.directory.clone());
+        options.test_commands = false;
+        if is_guarded {
+            options.root = Some(RootUser::new("bench", password()?));
+        }
         ReplicaSet::start(&options).await.map(Throwaway)
     }
 
     /// Connects to it, or to one of its databases.
     pub(super) async fn server(&self, database: Option<&str>, options: &BenchOptions) -> Result<Server> {
-        let uri = self.0.uri();
+        let uri = format!("{}&authSource=admin", self.0.uri());
         let uri = database.map_or(uri.clone(), |database| uri.replacen("/?", &format!("/{database}?"), 1));
         let most = CURSORS.into_iter().max().unwrap_or_default();
         connect(&Uri::read(&uri)?.0, options.parallel.max(most)).await
@@ -38,4 +44,11 @@ impl Throwaway {
     pub(super) async fn empty(&self) -> Result<()> {
         self.0.empty().await
     }
+}
+
+fn password() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for a password: {error}")))?;
+    Ok(hex(&bytes))
 }

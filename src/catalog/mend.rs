@@ -18,7 +18,6 @@ mod views;
 use std::time::Instant;
 
 use bson::RawDocumentBuf;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
 
@@ -39,6 +38,7 @@ use super::{
     watch::BuildWatch,
 };
 use crate::{
+    at_once::at_once,
     connect::{Doing, Server, Version},
     document::RawBuilder,
     error::{Error, ErrorKind, Result},
@@ -122,7 +122,7 @@ pub(crate) async fn mend_sharded(
     let is_view = |pair: &Pair| pair.source.collection.kind == CollectionType::View;
     let (views, collections): (Vec<Pair>, Vec<Pair>) = sides.pairs.into_iter().partition(is_view);
     let make = |pair| make(source, target, sharding, pair);
-    let made: Vec<Made> = stream::iter(collections).map(make).buffered(parallel).try_collect().await?;
+    let made: Vec<Made> = at_once(collections, parallel, |_| 0, make).await?;
     mended.extend(build_indexes(target, made, parallel, progress).await?);
     mended.extend(views::create(target, &views).await?);
     Ok(mended)
@@ -222,25 +222,23 @@ async fn build_indexes(
         progress.stage("building indexes", Some(watch.documents()), None);
     }
     let watch = &watch;
-    let all = stream::iter(made)
-        .map(|Made { source, name, documents, mut mended, plan }| async move {
-            let (begun, builds) = (Instant::now(), plan.builds());
-            if builds {
-                progress.of(&source, &News::Indexing { indexes: &plan.names() });
-            }
-            mended.extend(plan.apply(target, &name, documents.unwrap_or(u64::MAX)).await?);
-            if builds {
-                // What was built, and what was not, stands among what was mended.
-                let seconds = begun.elapsed().as_secs_f64();
-                progress.of(&source, &News::Indexed { built: &[], failed: &[], seconds });
-            }
-            watch.done(&name);
-            Ok::<_, Error>(mended)
-        })
-        .buffered(parallel)
-        .try_concat();
+    let build = |Made { source, name, documents, mut mended, plan }: Made| async move {
+        let (begun, builds) = (Instant::now(), plan.builds());
+        if builds {
+            progress.of(&source, &News::Indexing { indexes: &plan.names() });
+        }
+        mended.extend(plan.apply(target, &name, documents.unwrap_or(u64::MAX)).await?);
+        if builds {
+            // What was built, and what was not, stands among what was mended.
+            let seconds = begun.elapsed().as_secs_f64();
+            progress.of(&source, &News::Indexed { built: &[], failed: &[], seconds });
+        }
+        watch.done(&name);
+        Ok::<_, Error>(mended)
+    };
+    let all = at_once(made, parallel, |made| made.documents.unwrap_or_default(), build);
     tokio::select! {
-        done = all => done,
+        done = all => Ok(done?.into_iter().flatten().collect()),
         never = async {
             watch.watch(target).await;
             std::future::pending().await

@@ -1,7 +1,5 @@
 //! Reads from a server what there is to copy: namespaces, options, index specs, sizes.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
 use bson::{Bson, rawdoc};
 use serde::Serialize;
 use transload_format::{Collection, CollectionType};
@@ -13,6 +11,7 @@ use super::{
     truth::{index_specs, not_unhidden, unhidden},
 };
 use crate::{
+    at_once::at_once,
     changes::cdc,
     connect::{Doing, Server},
     document::{self, Element, kind},
@@ -135,9 +134,12 @@ pub(crate) async fn read_those(server: &Server, takes: impl Fn(&Namespace) -> Re
 /// All namespaces that a user may select, in the order of their names: the server's order is that of a hash, and two dumps
 /// of the same would differ.
 async fn listed(server: &Server, catalog: &mut Catalog) -> Result<Vec<(Namespace, Vec<u8>)>> {
+    let databases = databases(server, catalog).await?;
     let mut listed = Vec::new();
-    for database in databases(server, catalog).await? {
-        listed.extend(collections(server, &database, catalog).await?);
+    for of_a_database in collections(server, databases).await? {
+        catalog.left_out.extend(of_a_database.left_out);
+        catalog.missing.extend(of_a_database.missing);
+        listed.extend(of_a_database.collections);
     }
     listed.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(listed)
@@ -215,23 +217,34 @@ async fn nothing(server: &Server) -> Result<Error> {
     })
 }
 
-/// The namespaces of a database that a user may select, each with its raw entry of `listCollections`; in `catalog` stands
-/// what this user may not see.
-pub(super) async fn collections(
-    server: &Server,
-    database: &str,
-    catalog: &mut Catalog,
-) -> Result<Vec<(Namespace, Vec<u8>)>> {
-    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", database);
+/// What a server lists of a database.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// The namespaces that a user may select, each with its raw entry of `listCollections`.
+    pub(super) collections: Vec<(Namespace, Vec<u8>)>,
+    /// Those that are never copied.
+    pub(super) left_out: Vec<LeftOut>,
+    /// What this user may not see.
+    pub(super) missing: Option<String>,
+}
+
+/// What there is in each of these databases.
+pub(super) async fn collections(server: &Server, databases: Vec<String>) -> Result<Vec<Listed>> {
+    at_once(databases, CONCURRENCY, |_| 0, |database| collections_of(server, database)).await
+}
+
+async fn collections_of(server: &Server, database: String) -> Result<Listed> {
+    let doing = Doing::new(format!("list the collections of {database}"), "listCollections", &database);
     let whole = rawdoc! { "listCollections": 1, "cursor": {} };
-    let infos = match server.documents(database, whole, &doing).await {
+    let mut listed = Listed::default();
+    let infos = match server.documents(&database, whole, &doing).await {
         Err(error) if error.kind() == ErrorKind::Authorization => {
             let names = rawdoc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {} };
-            let infos = server.documents(database, names, &doing).await.unwrap_or_default();
+            let infos = server.documents(&database, names, &doing).await.unwrap_or_default();
             if infos.is_empty() {
                 return Err(error);
             }
-            catalog.missing.push(format!(
+            listed.missing = Some(format!(
                 "{database}: the options of its collections, and collections that this user may not see, for lack of \
                  the privilege 'listCollections'; what it may see is copied with default options"
             ));
@@ -239,13 +252,12 @@ pub(super) async fn collections(
         }
         infos => infos?,
     };
-    let mut listed = Vec::new();
     for info in infos {
-        let namespace = named(database, &info)?;
+        let namespace = named(&database, &info)?;
         match left_out(namespace.collection()) {
-            None => listed.push((namespace, info)),
+            None => listed.collections.push((namespace, info)),
             Some("") => {}
-            Some(reason) => catalog.left_out.push(LeftOut { namespace, reason }),
+            Some(reason) => listed.left_out.push(LeftOut { namespace, reason }),
         }
     }
     Ok(listed)
@@ -284,11 +296,11 @@ pub(super) async fn entries(server: &Server, listed: Vec<(Namespace, Vec<u8>)>) 
     let is_collection = |(_, info): &&(Namespace, Vec<u8>)| collection_type(info) == CollectionType::Collection;
     let collections: Vec<_> = listed.iter().filter(is_collection).map(|(name, _)| name.clone()).collect();
     let mut kept = kept_of_many(server, &collections).await?;
-    let found = stream::iter(listed).map(|(namespace, info)| {
+    let listed = listed.into_iter().map(|(namespace, info)| {
         let specs = kept.remove(&namespace);
-        entry(server, namespace, info, specs)
+        (namespace, info, specs)
     });
-    found.buffered(CONCURRENCY).try_collect().await
+    at_once(listed, CONCURRENCY, |_| 0, |(namespace, info, specs)| entry(server, namespace, info, specs)).await
 }
 
 /// The same of one, whose index specs may be known already.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     bench::{BenchOptions, BenchReport, CURSORS, Row, Sweep, Way, bench, page},
     error::{Error, ErrorKind, Result},
+    namespace::printable,
     replace::{put_new, replace},
 };
 
@@ -79,17 +80,19 @@ impl BenchCommand {
             directory: self.dir,
         };
         let report = bench(source, options, output.progress(), cancel).await?;
+        let mut outcome = if report.left_out.is_empty() { Outcome::Done } else { Outcome::Incomplete };
+        // Before the page, which may find no room: what took so long to measure is not lost.
+        if output.is_json() {
+            outcome = output.summary(&report, outcome, String::new)?;
+        } else {
+            output.data(text(&report).trim_end())?;
+        }
         if let Some(path) = &self.report {
             let page = page(&report);
             if self.force { replace(path, page.as_bytes()) } else { put_new(path, page.as_bytes()) }?;
-        }
-        let outcome = if report.left_out.is_empty() { Outcome::Done } else { Outcome::Incomplete };
-        if output.is_json() {
-            return output.summary(&report, outcome, String::new);
-        }
-        output.data(text(&report).trim_end())?;
-        if let Some(path) = self.report.filter(|_| !output.is_quiet()) {
-            output.note(&format!("the page is {}", path.display()));
+            if !output.is_json() && !output.is_quiet() {
+                output.note(&format!("the page is {}", path.display()));
+            }
         }
         Ok(outcome)
     }
@@ -175,7 +178,7 @@ fn text(report: &BenchReport) -> String {
         text.push_str(&format!("{} {}\n", tool.name, tool.version));
     }
     for left_out in &report.left_out {
-        text.push_str(&format!("NOT MEASURED: {}: {}\n", left_out.name, left_out.reason));
+        text.push_str(&format!("NOT MEASURED: {}: {}\n", left_out.name, printable(&left_out.reason)));
     }
     text
 }

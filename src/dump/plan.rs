@@ -1,9 +1,10 @@
 //! What a dump reads: the catalog, and the parts of its collections.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::cmp::Reverse;
 
 use super::DumpOptions;
 use crate::{
+    at_once::at_once,
     catalog::{self, Catalog, Entry, LeftOut, Order},
     connect::Server,
     error::{Error, Result},
@@ -103,8 +104,25 @@ pub(crate) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64, par
             )
         }
     };
-    let all = stream::iter(catalog.entries.iter().enumerate()).map(jobs_of).buffered(SPLITS_AT_ONCE);
-    let mut jobs: Vec<Job> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.weight));
-    Ok(jobs)
+    let bytes = |(_, of): &(usize, &Entry)| of.bytes.unwrap_or(u64::MAX);
+    let all = at_once(catalog.entries.iter().enumerate(), SPLITS_AT_ONCE, bytes, jobs_of).await?;
+    Ok(largest_first(all.into_iter().flatten().collect()))
+}
+
+fn largest_first(mut jobs: Vec<Job>) -> Vec<Job> {
+    jobs.sort_by_key(|job| Reverse(job.weight));
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_parts_are_read_first() {
+        let job = |entry, weight| Job { entry, bounds: Bounds::default(), weight, begun: None };
+        // Of a capped collection without a size nobody knows how large it is.
+        let jobs = largest_first(vec![job(0, 10), job(1, 500), job(1, 500), job(2, u64::MAX), job(3, 20)]);
+        assert_eq!(jobs.iter().map(|job| job.entry).collect::<Vec<_>>(), [2, 1, 1, 3, 0]);
+    }
 }

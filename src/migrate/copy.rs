@@ -67,6 +67,7 @@ impl Migration {
         let begun = std::time::Instant::now();
         let path = self.paths.archive();
         let growth = Growth::default();
+        let _given_up = growth.given_up_when_dropped();
         let stop = self.cancel.child_token();
         let (id, end, reading) = if path.exists() {
             growth.finish();
@@ -104,8 +105,6 @@ impl Migration {
             read
         };
         let (read, loaded) = tokio::join!(reading, loading);
-        // A reader of the archive that nobody listens to any more must not wait for ever.
-        growth.give_up();
         // If one end has failed, the other was only stopped.
         let report = match (read, loaded) {
             (Err(error), Err(other)) if error.kind() == ErrorKind::Interrupted => return Err(other),
@@ -207,7 +206,7 @@ impl Migration {
         let cursors = self.options.cursors.held_to(self.options.max_rate);
         let read = readers.read(jobs, cursors, stop.clone()).await.map(drop);
         let destination = Destination::File { path: self.paths.archive(), replace: true };
-        dump::finish(sink, read, writer, &destination).await.map(drop)
+        dump::finish(sink, read, writer, &destination, "the same command goes on with it", stop).await.map(drop)
     }
 
     /// What is to become of collections that the target has: those that a load before this one made are its own.

@@ -54,11 +54,13 @@ struct State {
 }
 
 impl LoadJournal {
-    /// The journal at `path` of a load of the archive with this id; none begins before [`begin`](Self::begin). Blocks from
-    /// the number `end` on are not in the archive any more.
+    /// The journal at `path` of a load of the archive with this id, which has no block from the number `end` on; none begins before
+    /// [`begin`](Self::begin).
     ///
     /// # Errors
-    /// When it cannot be read, or is about another archive.
+    /// When it cannot be read, or is about another archive; and when a block that was loaded is not in the archive any more. It was on
+    /// the disk before it was loaded, so the disk has lost it, and what is read in its place later on would be of another time
+    /// than what the target has.
     pub(crate) fn open(path: &Path, archive: String, end: u64) -> Result<Self> {
         let mut state =
             State { file: None, loaded: HashMap::new(), unwritten: HashMap::new(), written_at: Instant::now() };
@@ -76,8 +78,7 @@ impl LoadJournal {
             match serde_json::from_slice(line) {
                 Ok(Line::Archive { archive: known }) if known == archive => {}
                 Ok(Line::Loaded { namespace, blocks }) => {
-                    let kept = blocks.into_iter().filter(|block| *block < end);
-                    state.loaded.entry(namespace).or_default().extend(kept);
+                    state.loaded.entry(namespace).or_default().extend(blocks);
                 }
                 Ok(Line::Anew { anew }) => drop(state.loaded.remove(&anew)),
                 _ => {
@@ -87,7 +88,13 @@ impl LoadJournal {
                 }
             }
         }
-        // Written anew: what is not in the archive any more must not be said of the blocks that will have its numbers.
+        if let Some(lost) = state.loaded.values().flatten().filter(|block| **block >= end).min() {
+            let message = format!("block {lost} was loaded, and the archive beside it, which had it, ends before it");
+            return Err(Error::new(ErrorKind::Damaged, message)
+                .with_hint("the disk has lost what was synced to it; begin the migration anew, with --restart")
+                .at(path.display().to_string()));
+        }
+        // Written anew: behind a torn line no other could be read.
         let mut lines = vec![Line::Archive { archive: archive.clone() }];
         lines.extend(state.loaded.iter().map(|(namespace, blocks)| {
             let mut blocks: Vec<u64> = blocks.iter().copied().collect();
@@ -224,13 +231,15 @@ mod tests {
         // Not written down: it comes once more.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"namespace\":1,\"blo").unwrap();
-        let journal = open(20).unwrap();
-        assert!(journal.has_begun() && journal.has(1, 7) && journal.has(2, 8));
-        assert!(!journal.has(1, 9) && !journal.has(2, 50));
-        // Nor later, when the archive has grown again.
-        drop(journal);
-        let journal = open(100).unwrap();
-        assert!(!journal.has(2, 50) && journal.has(2, 8));
+        // Nor is it gone on with where the archive has lost what was loaded, now or later.
+        for _ in 0..2 {
+            let error = open(50).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged);
+            assert!(error.to_string().contains("block 50 was loaded"), "{error}");
+        }
+        let journal = open(51).unwrap();
+        assert!(journal.has_begun() && journal.has(1, 7) && journal.has(2, 8) && journal.has(2, 50));
+        assert!(!journal.has(1, 9));
         journal.anew(2).unwrap();
         drop(journal);
         let journal = open(20).unwrap();

@@ -133,7 +133,11 @@ impl ReplicaSet {
         self.run_on_primary(database, doc! { "dbHash": 1 }).await
     }
 
-    /// Drops all databases but the server's own, and has everything written to the disk: what comes next finds the server at rest.
+    /// Drops all databases but the server's own, and has everything written to the disk and the files of what is dropped removed: what
+    /// comes next finds the server at rest.
+    ///
+    /// A server keeps such files for five minutes, for whoever reads what was, until after many collections it may open no more, and
+    /// ends. So from then on it keeps no history.
     pub async fn empty(&self) -> Result<()> {
         let client = self.member_client(self.primary().await?).await?;
         let fail = |error| server_error(&self.name, error);
@@ -141,7 +145,19 @@ impl ReplicaSet {
         for name in names.iter().filter(|name| !["admin", "config", "local"].contains(&name.as_str())) {
             client.database(name).drop().await.map_err(fail)?;
         }
-        client.database("admin").run_command(doc! { "fsync": 1 }).await.map(drop).map_err(fail)
+        let admin = client.database("admin");
+        // Servers before 5.0 do not know it, and keep nothing.
+        let _ = admin.run_command(doc! { "setParameter": 1, "minSnapshotHistoryWindowInSeconds": 0 }).await;
+        let deadline = Instant::now() + STEADY_TIMEOUT;
+        loop {
+            admin.run_command(doc! { "fsync": 1 }).await.map_err(fail)?;
+            let status = admin.run_command(doc! { "serverStatus": 1 }).await.map_err(fail)?;
+            let left = status.get_document("storageEngine").and_then(|engine| engine.get_i64("dropPendingIdents"));
+            if left.unwrap_or(0) == 0 || Instant::now() > deadline {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn run_on_primary(&self, database: &str, command: Document) -> Result<Document> {

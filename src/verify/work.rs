@@ -22,6 +22,7 @@ use super::{
     structure,
 };
 use crate::{
+    at_once::at_once,
     catalog::index_spec::NEWEST,
     error::{Error, ErrorKind, Result},
     progress::Progress,
@@ -68,8 +69,9 @@ impl Work {
                 of_one_kind.push((left, right));
             }
         }
-        let cut = futures::iter(of_one_kind).map(|(left, right)| Pair::new(left, right, options, &before.parts));
-        let pairs: Vec<Pair> = cut.buffered(SPLITS_AT_ONCE).try_collect().await?;
+        let bytes = |(left, _): &(Item, Item)| left.bytes.unwrap_or_default();
+        let cut = |(left, right)| Pair::new(left, right, options, &before.parts);
+        let pairs = at_once(of_one_kind, SPLITS_AT_ONCE, bytes, cut).await?;
         let name = |pair: &Pair| pair.left.namespace.to_string();
         let resumed: HashSet<String> = pairs.iter().filter(|pair| pair.is_resumed).map(name).collect();
         findings.keep(&resumed, &before)?;

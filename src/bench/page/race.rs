@@ -54,6 +54,6 @@ fn kind(name: &str) -> &'static str {
 }
 
 fn tick_text(tick: f64) -> String {
-    let text = format!("{tick:.2}");
+    let text = format!("{tick:.3}");
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -59,7 +59,6 @@ code { font: 0.88em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; ov
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem; margin: 0; font-size: 0.92rem; }
 ul { margin: 0.9rem 0 0; padding-left: 1.2rem; font-size: 0.92rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1.5rem; }
 @media (max-width: 40rem) { main { padding-top: 1.5rem; } section { padding: 1rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.4rem; } }
 @media print {
   :root { color-scheme: light; --page: #ffffff; --card: #ffffff; --ink: #000000; --soft: #444444; --line: #cccccc; --accent: #1769c4; --on-accent: #ffffff;

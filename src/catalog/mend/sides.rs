@@ -51,10 +51,10 @@ struct Listing {
 impl Listing {
     async fn read(server: &Server, databases: BTreeSet<String>) -> Result<Self> {
         let mut listing = Listing::default();
-        for database in databases {
-            let mut catalog = Catalog::default();
-            listing.listed.extend(collections(server, &database, &mut catalog).await?);
-            if !catalog.missing.is_empty() {
+        let listed = collections(server, databases.iter().cloned().collect()).await?;
+        for (database, listed) in databases.into_iter().zip(listed) {
+            listing.listed.extend(listed.collections);
+            if listed.missing.is_some() {
                 listing.partial.insert(database);
             }
         }
