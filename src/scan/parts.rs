@@ -1,11 +1,11 @@
-//! Cuts a collection into parts: ranges of `_id`s of about equal size, each for a cursor of its own.
+//! Cuts a collection into parts: ranges of `_id`s of about as many bytes each, each for a cursor of its own.
 
-use bson::rawdoc;
+use bson::{raw::cstr, rawdoc};
 
 use crate::{
     catalog::{Entry, Order},
-    connect::{Doing, Server},
-    document::{self, kind},
+    connect::{Doing, Server, Version},
+    document::{self, RawBuilder, kind},
     error::{ErrorKind, Result},
 };
 
@@ -21,6 +21,10 @@ const LEAST_PART_BYTES: u64 = 64 * 1024;
 const SAMPLES_PER_PART: u64 = 20;
 /// Documents of which all `_id`s are read instead: that takes no longer than a sample.
 const FEW_DOCUMENTS: u64 = 20_000;
+/// The most `_id`s that are read where a server counts few documents.
+const MOST_IDS: i64 = 100_000;
+/// The first release that tells the bytes of a document.
+const TELLS_SIZES: Version = Version::new(4, 4, 0);
 /// A sample of 5 % or more makes the server read and sort the whole collection; one of this share (1 in 25) does not.
 const LARGEST_SAMPLE: u64 = 25;
 
@@ -43,8 +47,8 @@ pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Ve
     if entry.order != Order::Id || parts < 2 {
         return Ok(vec![Bounds::default()]);
     }
-    match ids(server, entry, parts).await {
-        Ok(ids) => Ok(between(every(&ids, usize::try_from(parts).unwrap_or(1)))),
+    match sample(server, entry, parts).await {
+        Ok(sample) => Ok(between(every(&sample, parts))),
         // A server gives up on a sample of random documents that comes upon the same ones again and again
         // (SERVER-57860), as where its count is far from the truth.
         Err(error) if error.kind() == ErrorKind::Server => Ok(vec![Bounds::default()]),
@@ -57,34 +61,66 @@ pub(crate) fn part_bytes_of(entry: &Entry, part_bytes: u64, parts: Option<u16>) 
     parts.map_or(part_bytes, |parts| (entry.bytes.unwrap_or(0) / u64::from(parts.max(1))).max(LEAST_PART_BYTES))
 }
 
-/// Some `_id`s in the order of the index: sorted by the server, with the collection's own collation.
-async fn ids(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
+/// Some documents in the order of the index, sorted by the server, with the collection's own collation: of each its `_id`, and its
+/// bytes as `bytes` where the server tells them.
+async fn sample(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
     let (database, name) = (entry.data.database(), entry.data.collection());
+    let doing = Doing::new(format!("sample {}", entry.data), "find", database);
     let count = entry.documents.unwrap_or(0);
-    let command = if count <= FEW_DOCUMENTS {
+    if count <= FEW_DOCUMENTS {
         let (ids, along) = (rawdoc! { "_id": 1 }, rawdoc! { "_id": 1 });
         let order = along.clone();
-        rawdoc! { "find": name, "projection": ids, "hint": along, "sort": order, "batchSize": 100_000 }
-    } else {
-        let size = i64::try_from((parts * SAMPLES_PER_PART).min(count / LARGEST_SAMPLE)).unwrap_or(i64::MAX);
-        rawdoc! {
-            "aggregate": name,
-            "pipeline": [{ "$sample": { "size": size } }, { "$project": { "_id": 1 } }, { "$sort": { "_id": 1 } }],
-            "cursor": { "batchSize": 100_000 },
-            "allowDiskUse": true,
+        let all = rawdoc! { "find": name, "projection": ids, "hint": along, "sort": order, "batchSize": 100_000, "limit": MOST_IDS };
+        let ids = server.documents(database, all, &doing).await?;
+        // The count of a server that has crashed may be far too low.
+        if ids.len() < usize::try_from(MOST_IDS).unwrap_or(usize::MAX) {
+            return Ok(ids);
         }
+    }
+    let most = (count / LARGEST_SAMPLE).max(FEW_DOCUMENTS / LARGEST_SAMPLE);
+    let size = i64::try_from((parts * SAMPLES_PER_PART).min(most)).unwrap_or(i64::MAX);
+    let mut shown = rawdoc! { "_id": 1 };
+    if server.version() >= TELLS_SIZES {
+        shown.append(cstr!("bytes"), rawdoc! { "$bsonSize": "$$ROOT" });
+    }
+    let sample = rawdoc! {
+        "aggregate": name,
+        "pipeline": [{ "$sample": { "size": size } }, { "$project": shown }, { "$sort": { "_id": 1 } }],
+        "cursor": { "batchSize": 100_000 },
+        "allowDiskUse": true,
     };
-    let doing = Doing::new(format!("sample {}", entry.data), "find", database);
-    server.documents(database, command, &doing).await
+    server.documents(database, sample, &doing).await
 }
 
-/// The `parts - 1` samples that stand at equal distances. A sample may hold an `_id` twice: a bound must not.
-fn every(sample: &[Vec<u8>], parts: usize) -> Vec<Vec<u8>> {
-    let mut bounds: Vec<_> = (1..parts).filter_map(|n| sample.get(n * sample.len() / parts)).cloned().collect();
+/// The `parts - 1` `_id`s of a sample that have equal shares of its bytes between them, or of its documents where nothing tells their
+/// bytes. A sample may hold an `_id` twice: a bound must not.
+fn every(sample: &[Vec<u8>], parts: u64) -> Vec<Vec<u8>> {
+    let total: u64 = sample.iter().map(|document| bytes(document)).sum();
+    let mut rest = sample.iter().map(|document| (document, bytes(document)));
+    let (mut bounds, mut before) = (Vec::new(), 0);
+    let Some((mut document, mut bytes)) = rest.next() else {
+        return bounds;
+    };
+    for n in 1..parts {
+        // The document in which the part before should end.
+        while before + bytes <= total * n / parts {
+            let Some(next) = rest.next() else { break };
+            before += bytes;
+            (document, bytes) = next;
+        }
+        bounds.push(document::id(document).map_or(document.clone(), |id| RawBuilder::new().append(&id).finish()));
+    }
     bounds.dedup();
     // Nothing comes before MinKey, and servers refuse an empty range.
     bounds.retain(|bound| document::id(bound).is_none_or(|id| id.kind != kind::MIN_KEY));
     bounds
+}
+
+/// The bytes of a document that stands in a sample; 1 for each, where they are not told.
+fn bytes(sampled: &[u8]) -> u64 {
+    let told = document::find(sampled, b"bytes").filter(|told| told.kind == kind::INT32);
+    let told = told.and_then(|told| Some(i32::from_le_bytes(told.value.try_into().ok()?)));
+    told.and_then(|told| u64::try_from(told).ok()).map_or(1, |told| told.max(1))
 }
 
 /// The parts between these bounds, which are in the order of the index: they cover everything.
@@ -97,7 +133,6 @@ pub(crate) fn between(bounds: Vec<Vec<u8>>) -> Vec<Bounds> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::RawBuilder;
 
     #[test]
     fn parts_cover_everything_and_do_not_overlap() {
@@ -116,6 +151,23 @@ mod tests {
         let bound = |kind| RawBuilder::new().append_element(kind, "_id", &[]).finish();
         let sample = [bound(kind::MIN_KEY), bound(kind::MIN_KEY), bound(kind::NULL), bound(kind::NULL)];
         assert_eq!(every(&sample, 4), [bound(kind::NULL)]);
+    }
+
+    #[test]
+    fn parts_have_equal_shares_of_the_bytes() {
+        let of = |n: i32, bytes| RawBuilder::new().int32("_id", n).int32("bytes", bytes).finish();
+        // The last tenth has half of the bytes.
+        let sample: Vec<_> = (0..90).map(|n| of(n, 10)).chain((90..100).map(|n| of(n, 90))).collect();
+        let numbers = |bounds: Vec<Vec<u8>>| -> Vec<i32> {
+            let number = |bound: &Vec<u8>| i32::from_le_bytes(document::id(bound).unwrap().value.try_into().unwrap());
+            assert!(bounds.iter().all(|bound| bound.len() == 14), "nothing but the `_id`");
+            bounds.iter().map(number).collect()
+        };
+        assert_eq!(numbers(every(&sample, 4)), [45, 90, 95]);
+        assert_eq!(numbers(every(&sample, 2)), [90]);
+        // A document of more than a share begins a part.
+        let sample: Vec<_> = (0..10).map(|n| of(n, if n == 4 { 91 } else { 1 })).collect();
+        assert_eq!(numbers(every(&sample, 10)), [4]);
     }
 
     #[test]
