@@ -31,6 +31,11 @@ impl Arguments {
             machine.system
         );
         println!("cargo bench --bench {bench} -- {}", given.join(" "));
+        println!(
+            "transload {}{}",
+            env!("CARGO_PKG_VERSION"),
+            commit().map(|commit| format!(", {commit}")).unwrap_or_default()
+        );
         for tool in ["mongodump", "mongorestore"] {
             println!("{tool}: {}", version_of(tool).unwrap_or_else(|| "not on PATH".to_owned()));
         }
@@ -43,4 +48,12 @@ impl Arguments {
         let given = self.0.windows(2).find(|pair| pair[0] == flag).map(|pair| &pair[1]);
         given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{flag} {text}")))
     }
+}
+
+/// What of the project this is, where it is a checkout.
+fn commit() -> Option<String> {
+    let mut git = std::process::Command::new("git");
+    git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--abbrev=10"]);
+    let told = git.output().ok().filter(|told| told.status.success())?;
+    Some(format!("commit {}", String::from_utf8(told.stdout).ok()?.trim()))
 }

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
+#[allow(dead_code, reason = "divan takes them")]
+mod arguments;
+
 use std::time::{Duration, Instant};
 
 use divan::{Bencher, counter::BytesCount};
@@ -12,6 +15,8 @@ use transload::shop::{Collection, Shop};
 use transload_format::{
     ArchiveId, Codec, Compressor, Kind, PackedBlock, PartBegun, Reader, Record, Subject, Writer, document_digest,
 };
+
+use arguments::Arguments;
 
 /// Bytes at which a dump closes a block.
 const BLOCK: usize = 1024 * 1024;
@@ -40,8 +45,7 @@ const SWEEP: [&str; 14] = [
 const TIMED: [&str; 3] = ["none", "deflate:6", "zstd:1"];
 
 fn main() {
-    if !std::env::args().any(|argument| argument == "--bench") {
-        // `cargo test --benches` must not measure.
+    if Arguments::to_measure().is_none() {
         return;
     }
     sweep();

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
+mod emptied;
 mod race;
 
 use std::{
@@ -29,6 +30,7 @@ use transload::{
 };
 
 use arguments::Arguments;
+use emptied::drop_whole;
 use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 /// Tasks that write, each one write after the other.
@@ -104,10 +106,7 @@ async fn moves(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, runs: us
         }
     }
     let client = target.client().await.expect("connected");
-    let clean = || async {
-        client.database("shop").drop().await.expect("dropped");
-        client.database("admin").run_command(doc! { "fsync": 1 }).await.expect("synced");
-    };
+    let clean = || drop_whole(&client, "shop");
     race(runs, "a whole move", &mut contenders, clean).await;
     clean().await;
 }

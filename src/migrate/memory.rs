@@ -6,7 +6,8 @@
 
 use crate::{changes::capture, changes::replay, dump, restore, verify};
 
-/// Bytes of documents and events in memory, at most, whatever the stage.
+/// Bytes of documents and events in memory, at most, whatever the stage; with more than the cursors that a copy takes by itself, a block more
+/// for each.
 const BUDGET: usize = 224 << 20;
 
 /// While documents are copied, or copied anew.

@@ -188,6 +188,42 @@ async fn an_index_that_the_throwaway_server_cannot_build_is_said() {
     database.drop().await.unwrap();
 }
 
+/// Tools that write so many bytes and read them again, so that nobody needs mongo-tools to see where their figures stand.
+#[tokio::test]
+async fn tools_on_the_path_stand_beside_ours() {
+    use std::os::unix::fs::PermissionsExt;
+    let (terminal, uri) = (Terminal::new(), shop("cli_bench_beside").await);
+    let version = "#!/bin/sh\ntest \"$1\" = --version && echo \"$(basename $0) version: 9.9.9\" && exit 0\n\
+        grep -q mongodb:// || exit 7\nfor flag; do case $flag in --archive=*) archive=${flag#*=};; --gzip) of=1;; esac; done\n";
+    let dump = format!("{version}head -c \"${{of:+2}}1234\" /dev/zero > $archive\n");
+    // It finds what was dumped, and fails without it.
+    let restore = format!("{version}test \"$(wc -c < $archive)\" -eq 1234\n");
+    for (tool, script) in [("mongodump", dump), ("mongorestore", restore)] {
+        terminal.write(tool, script);
+        fs::set_permissions(terminal.path(tool), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin", terminal.path("").display());
+    let ran = terminal.run_with(&[("PATH", &path)], &["--json", "bench", &uri, "--runs", "1"]).ends_with(0);
+    let report = summary(&ran);
+    assert_eq!(report["tools"].as_array().unwrap().len(), 2, "{}", report["tools"]);
+    let theirs: Vec<(&str, &Value)> = report["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["name"].as_str().unwrap(), &row["written_bytes"]))
+        .filter(|(name, _)| name.starts_with("mongo"))
+        .collect();
+    let (plain, compressed) = (Value::from(1234), Value::from(21234));
+    let expected = [
+        ("mongodump", &plain),
+        ("mongodump --gzip", &compressed),
+        ("mongorestore", &Value::Null),
+        ("mongorestore, best flags", &Value::Null),
+    ];
+    assert_eq!(theirs, expected);
+    client().await.database("cli_bench_beside").drop().await.unwrap();
+}
+
 /// Tools that do nothing but fail, so that nobody needs them to see what becomes of that.
 #[tokio::test]
 async fn a_tool_that_fails_is_left_out_and_named() {

@@ -2,10 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use mongodb::bson::doc;
 use transload::sandbox::Release;
 
 use super::terminal::{PASSWORD, Ran, Terminal, snapshot};
-use crate::servers::{guarded, shared};
+use crate::{
+    copy::Side,
+    odd_documents::numbered,
+    servers::{guarded, own, shared},
+};
 
 /// A port on which nothing listens: reserved, and not given to anyone by a test.
 const NOBODY: &str = "127.0.0.1:1";
@@ -50,6 +55,47 @@ async fn a_server_that_does_not_answer_is_named_with_the_cause() {
         assert!(run.took.as_secs() < 10, "{run}");
     }
     snapshot("unreachable", &runs);
+}
+
+/// What goes over the wire is compressed where the connection string says so, and nowhere else.
+#[tokio::test]
+async fn the_wire_is_compressed_where_the_connection_string_wants_it() {
+    let (set, terminal) = (own(Release::V6_0_5).await, Terminal::new());
+    let side = Side::new(&set, "wire");
+    let text = "compresses well ".repeat(60);
+    let document = |n: i32| {
+        numbered(n, |document| {
+            document.string("text", &text);
+        })
+    };
+    side.insert("items", &(0..2000).map(document).collect::<Vec<_>>()).await;
+    let admin = set.client().await.unwrap().database("admin");
+    // Bytes that the server has compressed, before that, and those that were compressed for it, after.
+    let compressed = async |with: &str| {
+        let status = admin.run_command(doc! { "serverStatus": 1 }).await.unwrap();
+        let of =
+            status.get_document("network").unwrap().get_document("compression").unwrap().get_document(with).unwrap();
+        let bytes = |way: &str| of.get_document(way).unwrap().get_i64("bytesIn").unwrap();
+        (bytes("compressor"), bytes("decompressor"))
+    };
+    let uri = format!("{}&appName=wire", set.uri().replacen("/?", "/wire?", 1));
+    terminal.run(&["dump", &uri, "plain.tlz"]).ends_with(0);
+    for with in ["zstd", "snappy", "zlib"] {
+        assert_eq!(compressed(with).await, (0, 0), "{with}");
+    }
+    let all = 2000 * text.len() as i64;
+    for with in ["zstd", "snappy", "zlib"] {
+        let (uri, archive) = (format!("{uri}&compressors={with}"), format!("{with}.tlz"));
+        terminal.run(&["dump", &uri, &archive]).ends_with(0);
+        let dumped = compressed(with).await;
+        assert!(dumped.0 > all, "{with}: {dumped:?}");
+        // The copy goes to a database of its own.
+        let (uri, renamed) = (uri.replacen("/wire?", "/?", 1), format!("wire.*=wire_{with}.*"));
+        terminal.run(&["restore", &archive, &uri, "--rename", &renamed]).ends_with(0);
+        let restored = compressed(with).await;
+        assert!(restored.1 - dumped.1 > 1000 && restored.1 - dumped.1 < all / 2, "{with}: {dumped:?} {restored:?}");
+        terminal.run(&["verify", &archive, &uri, "--rename", &renamed]).ends_with(0);
+    }
 }
 
 fn set_name(uri: &str) -> &str {

@@ -4,7 +4,10 @@
 use std::{process::Stdio, time::Duration};
 
 use mongodb::bson::doc;
-use transload::{document::kind, sandbox::Release};
+use transload::{
+    document::kind,
+    sandbox::{Distance, Release},
+};
 
 use super::{data::uri, terminal::Terminal};
 use crate::{copy::Side, odd_documents::numbered, servers::own};
@@ -17,6 +20,9 @@ const LARGEST: usize = (16 << 20) - 64;
 /// What the program may take at its peak. Its budgets are 32 MiB of replies, which exist twice for a moment, and 32 MiB of
 /// blocks, which exist twice where they do not shrink; besides these, each worker has a block of 1 MiB at most that it fills.
 const MOST_MIB: u64 = 192;
+
+/// The same of a run to which nobody has said how many workers there are to be.
+const MOST_BY_DEFAULT_MIB: u64 = 152;
 
 /// The peak of the memory of a run, in MiB.
 fn peak_of(terminal: &Terminal, arguments: &[&str]) -> u64 {
@@ -64,6 +70,11 @@ async fn many_workers_with_the_largest_documents_keep_to_the_memory_of_a_few() {
         let peak = peak_of(&terminal, &[&arguments[..], &parallel].concat());
         assert!(peak > 32 && peak < MOST_MIB, "{peak} MiB for a dump, {codec}");
     }
+    // As it is run by default: far away it takes to more cursors.
+    let far = Distance::to(&set, Duration::from_millis(100)).await.unwrap();
+    let far = far.uri().replacen("/?", "/memory?", 1);
+    let peak = peak_of(&terminal, &["dump", &far, "far.tlz", "--quiet"]);
+    assert!(peak > 32 && peak < MOST_BY_DEFAULT_MIB, "{peak} MiB for a dump from far away");
     let hash = async || set.db_hash("memory").await.unwrap().get_str("md5").unwrap().to_owned();
     let before = hash().await;
     side.run(doc! { "dropDatabase": 1 }).await;

@@ -39,6 +39,23 @@ async fn a_collection_is_read_in_as_many_parts_as_one_says() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_and_a_restore_go_at_the_rate_that_one_says() {
+    let set = shared(Release::V6_0_5).await;
+    let side = Side::new(set, "cli_rate");
+    fill(&side).await;
+    let (terminal, uri) = (Terminal::new(), uri(set, "cli_rate"));
+    // 2000 documents of 1 kB.
+    for rate in ["1000docs", "1MB"] {
+        let (archive, renamed) = (format!("{rate}.tlz"), format!("cli_rate.*=cli_rate_{rate}.*"));
+        let dumped = terminal.run(&["dump", &uri, &archive, "--max-rate", rate]).ends_with(0);
+        let restore = ["restore", &archive, &set.uri(), "--max-rate", rate, "--rename", &renamed];
+        for ran in [dumped, terminal.run(&restore).ends_with(0)] {
+            assert!((1.8..4.0).contains(&ran.took.as_secs_f64()), "{ran}");
+        }
+    }
+}
+
 /// Lets each member write down what it is asked for in a database.
 async fn watch(set: &ReplicaSet, database: &str) {
     for member in 0..set.members() {

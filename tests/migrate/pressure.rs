@@ -89,6 +89,27 @@ async fn a_busy_source_holds_the_copy_and_what_is_copied_anew_at_the_cutover() {
     migration.kill();
 }
 
+/// 12 MB at 1 MB a second, from the second megabyte to the eleventh: as much as is read at once is a tenth of that at most.
+#[tokio::test]
+async fn a_copy_goes_at_the_rate_that_is_wanted() {
+    let set = shared(Release::V6_0_5).await;
+    let source = Side::new(set, "rated_copy");
+    fill(&source).await;
+    let mut migration = Migration::new(source, Side::new(set, "rated_copy_moved"));
+    migration.start(&["--max-rate", "1MB"]);
+    let mut at = async |least: u64| {
+        let status = migration.until("copying", |status| status["bytes"].as_u64().is_some_and(|bytes| bytes >= least));
+        let bytes = status.await["bytes"].as_u64().unwrap();
+        (Instant::now(), bytes as f64)
+    };
+    let (begun, before) = at(1_000_000).await;
+    let (ended, after) = at(11_000_000).await;
+    let rate = (after - before) / (ended - begun).as_secs_f64();
+    assert!((0.9e6..1.1e6).contains(&rate), "{rate} bytes a second");
+    migration.until_following().await;
+    migration.kill();
+}
+
 /// Of a time series nobody tells what changes.
 #[tokio::test]
 async fn what_is_copied_anew_goes_at_the_rate_that_is_wanted() {
