@@ -19,7 +19,7 @@
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
 //! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
 //! - [`changes`] records what happens on a server meanwhile, and applies it to a copy.
-//! - `batch` holds documents under one memory budget; `rate` and `brake` hold work back; `cpu` computes beside the async runtime;
+//! - `batch` holds documents under one memory budget; `rate` and `brake` hold work back; `at_once` does several things, the largest first; `cpu` computes beside the async runtime;
 //!   `timing` sums up where the time goes, for `bench` alone.
 //! - The verbs [`dump`], [`restore`], [`changes::capture`], [`changes::replay`], [`verify`], [`preflight`] (`check`), [`inspect`],
 //!   [`recover`], [`indexes`], [`bench`](mod@bench) and [`demo`], and [`migrate`], which is made of the others, put these together, tell a [`progress`] listener what they do, and give back a
