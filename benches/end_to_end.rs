@@ -8,7 +8,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
-mod emptied;
 mod race;
 
 use std::{path::PathBuf, process::Command};
@@ -22,7 +21,6 @@ use transload::{
 };
 
 use arguments::Arguments;
-use emptied::drop_whole;
 use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 /// Collections of five documents with an index each.
@@ -195,8 +193,7 @@ impl Bench {
                 }));
             }
         }
-        let client = self.target.client().await.expect("connected");
-        let clean = || drop_whole(&client, data.database);
+        let clean = || async { self.target.empty().await.expect("emptied") };
         let how = if data.indexes { "with indexes" } else { "no secondary indexes" };
         race(self.runs, &format!("restore of {}, {how}", data.title), &mut contenders, clean).await;
         clean().await;

@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
-mod emptied;
 mod race;
 
 use std::{path::Path, process::Command, time::Instant};
@@ -20,7 +19,6 @@ use transload::{
 };
 
 use arguments::Arguments;
-use emptied::drop_whole;
 use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
@@ -64,7 +62,7 @@ async fn small_collections(source: &ReplicaSet, target: &ReplicaSet, folder: &Pa
         }));
     }
     let client = target.client().await.expect("connected");
-    let clean = || drop_whole(&client, "small");
+    let clean = || async { target.empty().await.expect("emptied") };
     race(runs, &format!("restore of {collections} collections"), &mut contenders, clean).await;
     let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
     for round in 0..=runs {
@@ -143,9 +141,9 @@ async fn index_phase(source: &ReplicaSet, target: &ReplicaSet, folder: &Path, do
     let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
     // The first round warms the server; each begins with a collection that was just loaded.
     for round in 0..=runs {
-        drop_whole(&client, "large").await;
+        target.empty().await.expect("emptied");
         let phase = restore(&[]);
-        drop_whole(&client, "large").await;
+        target.empty().await.expect("emptied");
         restore(&["--no-indexes"]);
         let begun = Instant::now();
         copy.run_command(create.clone()).await.expect("built");

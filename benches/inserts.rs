@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
-mod emptied;
 #[allow(dead_code, reason = "whole processes are not all that is raced here")]
 mod race;
 
@@ -23,7 +22,6 @@ use transload::{
 };
 
 use arguments::Arguments;
-use emptied::drop_whole;
 use race::{CACHE_GB, TRANSLOAD, servers};
 
 type Command = Arc<RawDocumentBuf>;
@@ -66,7 +64,7 @@ async fn main() {
             turns.reverse();
         }
         for is_ours in turns {
-            drop_whole(&client, "shop").await;
+            target.empty().await.expect("emptied");
             let seconds = if is_ours {
                 let mut restore = process::Command::new(TRANSLOAD);
                 restore.arg("restore").arg(&archive).arg(target.uri()).arg("--quiet");

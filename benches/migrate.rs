@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
-mod emptied;
 mod race;
 
 use std::{
@@ -30,7 +29,6 @@ use transload::{
 };
 
 use arguments::Arguments;
-use emptied::drop_whole;
 use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 /// Tasks that write, each one write after the other.
@@ -105,8 +103,7 @@ async fn moves(folder: &Path, source: &ReplicaSet, target: &ReplicaSet, runs: us
             }));
         }
     }
-    let client = target.client().await.expect("connected");
-    let clean = || drop_whole(&client, "shop");
+    let clean = || async { target.empty().await.expect("emptied") };
     race(runs, "a whole move", &mut contenders, clean).await;
     clean().await;
 }

@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench may stop at the unexpected")]
 
 mod arguments;
-mod emptied;
 mod race;
 
 use std::process::Command;
@@ -19,7 +18,6 @@ use transload::{
 };
 
 use arguments::Arguments;
-use emptied::drop_whole;
 use race::{CACHE_GB, TRANSLOAD, contender, race, servers};
 
 #[tokio::main]
@@ -67,11 +65,6 @@ async fn main() {
             command
         })
     };
-    let client = target.client().await.expect("connected");
-    let clean = || async {
-        for database in ["one", "many"] {
-            drop_whole(&client, database).await;
-        }
-    };
+    let clean = || async { target.empty().await.expect("emptied") };
     race(runs, "restore", &mut [restore("one"), restore("many")], clean).await;
 }

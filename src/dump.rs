@@ -229,7 +229,11 @@ pub(crate) async fn finish(
     let (handed_over, ended) = match destination {
         Destination::Stdout => tokio::select! {
             ended = writing => ended,
-            () = too_long => return Err(read.err().unwrap_or_else(Error::interrupted)),
+            () = too_long => return Err(read.err().map_or_else(Error::interrupted, |error| {
+                let left = "what was written to it is no whole archive";
+                let hint = error.hint().map_or(left.to_owned(), |hint| format!("{hint}; {left}"));
+                error.with_hint(hint)
+            })),
         },
         _ => writing.await,
     };

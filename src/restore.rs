@@ -454,15 +454,19 @@ impl Restore<'_> {
         let watch =
             BuildWatch::new(&*self.progress, with_indexes.map(|(planned, loaded)| (&planned.target, loaded.inserted)));
         self.progress.stage("building indexes", Some(watch.documents()), None);
-        let one = async |(planned, loaded): (&Planned, &Loaded)| {
+        // What was there before counts too.
+        let documents = |(planned, loaded): &(&Planned, &Loaded)| match planned.create {
+            true => loaded.inserted,
+            false => u64::MAX,
+        };
+        let one = async |each: (&Planned, &Loaded)| {
+            let (planned, documents) = (each.0, documents(&each));
             let specs: Vec<_> = planned.indexes.build.iter().map(|index| index.spec.clone()).collect();
-            // What was there before counts too.
-            let documents = if planned.create { loaded.inserted } else { u64::MAX };
             let unbuilt = building::build(self.server, planned, &specs, documents, &*self.progress).await?;
             watch.done(&planned.target);
             Ok(unbuilt)
         };
-        let work = |(planned, loaded): &(&Planned, &Loaded)| loaded.inserted * planned.indexes.build.len() as u64;
+        let work = |each: &(&Planned, &Loaded)| documents(each).saturating_mul(each.0.indexes.build.len() as u64);
         let all = at_once(plan.collections().zip(loaded), self.options.parallel, work, one);
         let watching = async {
             watch.watch(self.server).await;

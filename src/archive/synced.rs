@@ -2,8 +2,8 @@
 //!
 //! Left alone, they stay in memory, and whoever wants the whole file durable waits for all of them in the end, while
 //! nothing else is left to do. So a thread of its own has them written from time to time, and what is written leaves the
-//! memory but for the last of it: a file of many gigabytes would have the system look for as many of memory, which can take
-//! as long as everything else, and take from a server beside it what that has in its cache.
+//! memory but for the last of it: a file of many gigabytes would have the system look for as many of memory, which took two
+//! thirds of the processor time of a dump, and take from a server beside it what that has in its cache.
 
 use std::{
     fs::File,
@@ -18,7 +18,8 @@ use std::{
 
 /// Bytes after which they are to go to the disk.
 const EVERY: u64 = 32 * 1024 * 1024;
-/// Bytes at the end of the file that stay in memory, for whoever reads it next: all of a small one. More of them is no slower.
+/// Bytes at the end of the file that stay in memory, for whoever reads it next: all of a small one. To keep none, 64 or 128
+/// MiB was measured, and is as fast.
 const KEPT: u64 = 256 * 1024 * 1024;
 
 /// A file that is written, from its beginning or its end on.

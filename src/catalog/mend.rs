@@ -236,7 +236,7 @@ async fn build_indexes(
         watch.done(&name);
         Ok::<_, Error>(mended)
     };
-    let all = at_once(made, parallel, |made| made.documents.unwrap_or_default(), build);
+    let all = at_once(made, parallel, |made| made.documents.unwrap_or(u64::MAX), build);
     tokio::select! {
         done = all => Ok(done?.into_iter().flatten().collect()),
         never = async {

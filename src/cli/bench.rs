@@ -80,13 +80,12 @@ impl BenchCommand {
             directory: self.dir,
         };
         let report = bench(source, options, output.progress(), cancel).await?;
-        let mut outcome = if report.left_out.is_empty() { Outcome::Done } else { Outcome::Incomplete };
-        // Before the page, which may find no room: what took so long to measure is not lost.
-        if output.is_json() {
-            outcome = output.summary(&report, outcome, String::new)?;
-        } else {
-            output.data(text(&report).trim_end())?;
-        }
+        let outcome = if report.left_out.is_empty() { Outcome::Done } else { Outcome::Incomplete };
+        // What took so long to measure is in the one, if the other cannot be written.
+        let printed = match output.is_json() {
+            true => output.summary(&report, outcome, String::new),
+            false => output.data(text(&report).trim_end()).map(|()| outcome),
+        };
         if let Some(path) = &self.report {
             let page = page(&report);
             if self.force { replace(path, page.as_bytes()) } else { put_new(path, page.as_bytes()) }?;
@@ -94,7 +93,7 @@ impl BenchCommand {
                 output.note(&format!("the page is {}", path.display()));
             }
         }
-        Ok(outcome)
+        printed
     }
 
     /// What can be known to be wrong before anything is measured.

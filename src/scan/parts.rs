@@ -1,4 +1,5 @@
-//! Cuts a collection into parts: ranges of `_id`s of about as many bytes each, each for a cursor of its own.
+//! Cuts a collection into parts: ranges of `_id`s of about as many bytes each, or of as many documents where there are few or the
+//! server does not tell their bytes, each for a cursor of its own.
 
 use bson::{raw::cstr, rawdoc};
 
@@ -61,8 +62,9 @@ pub(crate) fn part_bytes_of(entry: &Entry, part_bytes: u64, parts: Option<u16>) 
     parts.map_or(part_bytes, |parts| (entry.bytes.unwrap_or(0) / u64::from(parts.max(1))).max(LEAST_PART_BYTES))
 }
 
-/// Some documents in the order of the index, sorted by the server, with the collection's own collation: of each its `_id`, and its
-/// bytes as `bytes` where the server tells them.
+/// Some documents in the order of the index, sorted by the server, with the collection's own collation: of each its `_id`, and of a
+/// sample its bytes as `bytes`, where the server tells them. All `_id`s of a few documents come without: they stand in the index, and for
+/// the bytes the server would have to read the documents.
 async fn sample(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
     let (database, name) = (entry.data.database(), entry.data.collection());
     let doing = Doing::new(format!("sample {}", entry.data), "find", database);

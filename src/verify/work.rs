@@ -69,7 +69,7 @@ impl Work {
                 of_one_kind.push((left, right));
             }
         }
-        let bytes = |(left, _): &(Item, Item)| left.bytes.unwrap_or_default();
+        let bytes = |(left, _): &(Item, Item)| left.bytes.unwrap_or(u64::MAX);
         let cut = |(left, right)| Pair::new(left, right, options, &before.parts);
         let pairs = at_once(of_one_kind, SPLITS_AT_ONCE, bytes, cut).await?;
         let name = |pair: &Pair| pair.left.namespace.to_string();
