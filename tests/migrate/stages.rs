@@ -158,7 +158,7 @@ const STAGES: [Stage; 16] = [
     Stage {
         name: "cutting over, comparing the catalogs",
         ask: Ask::Cutover,
-        held: &["listIndexes"],
+        held: &["listCollections", "listIndexes"],
         is_there: |status, _| at_cutover(status, "comparing the catalogs"),
     },
     Stage {
