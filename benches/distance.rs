@@ -18,7 +18,7 @@ use transload::{
     progress::Silent,
     report::DumpReport,
     sandbox::{Distance, ReplicaSet, ReplicaSetOptions, ServerBinary},
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::{Selection, SelectionOptions},
     shop::{self, Shop},
 };
@@ -84,6 +84,7 @@ async fn read(uri: &str, cursors: Cursors) -> DumpReport {
         cursors,
         part_bytes: PART_BYTES,
         parts: None,
+        read_order: ReadOrder::default(),
         max_rate: None,
         users_and_roles: false,
         consistent: false,

@@ -1,6 +1,7 @@
 //! Connects to a deployment, and knows of it what the rest must ask before it acts: its version, what it supports.
 
 mod failure;
+mod member;
 mod reads;
 mod reply;
 mod selection;

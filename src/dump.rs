@@ -14,6 +14,7 @@ mod sidecar;
 mod turns;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -31,6 +32,7 @@ use crate::{
     progress::Progress,
     rate::Rate,
     report::{Consistency, DumpReport, namespaces},
+    scan::ReadOrder,
     selection::Selection,
     timing::Timing,
 };
@@ -38,7 +40,7 @@ use plan::Plan;
 use sidecar::bad_indexes;
 
 pub use cursors::Cursors;
-pub(crate) use plan::{Begun, Job, cut};
+pub(crate) use plan::{Begun, Cutting, Job, cut};
 pub(crate) use readers::{MEMORY, Readers, reply_bytes};
 pub(crate) use recent::RecentTime;
 pub(crate) use sidecar::write_sidecar;
@@ -64,12 +66,20 @@ pub struct DumpOptions {
     pub part_bytes: u64,
     /// How many parts each collection should have instead; fewer where they would be smaller than 64 KiB.
     pub parts: Option<u16>,
+    /// In which order ordinary collections are read.
+    pub read_order: ReadOrder,
     /// How much is read in a second, at most.
     pub max_rate: Option<Rate>,
     /// Whether users and roles are taken along: of all databases, or of the one that the connection string names.
     pub users_and_roles: bool,
     /// Whether everything is to be read as of one cluster time, or nothing at all.
     pub consistent: bool,
+}
+
+impl DumpOptions {
+    fn cutting(&self) -> Cutting {
+        Cutting { part_bytes: self.part_bytes, parts: self.parts, order: self.read_order }
+    }
 }
 
 /// Dumps what the options select.
@@ -146,6 +156,7 @@ async fn run(
     let Catalog { entries, left_out, warnings, missing } = catalog;
     let cursors = options.cursors.held_to(options.max_rate);
     let workers = cursors.most().min(jobs.len());
+    let natural_order = in_natural_order(&entries, &jobs);
     brakes.extend(options.max_rate.map(|rate| Brake::new(Some(rate), workers)));
     let readers = Readers {
         server: server.clone(),
@@ -182,10 +193,18 @@ async fn run(
         namespaces: namespaces(&written.contents),
         sidecar: sidecar.map(|path| path.display().to_string()),
         bad_indexes: bad_indexes(&indexes),
+        natural_order,
         left_out,
         warnings,
         missing,
     })
+}
+
+/// The ordinary collections that are read in natural order.
+fn in_natural_order(entries: &[Entry], jobs: &[Job]) -> Vec<String> {
+    let of_records = jobs.iter().filter(|job| job.is_in_natural_order());
+    let names: BTreeSet<_> = of_records.filter_map(|job| Some(entries.get(job.entry)?.namespace.to_string())).collect();
+    names.into_iter().collect()
 }
 
 pub(crate) fn origin(server: &Server) -> Origin {

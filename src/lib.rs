@@ -15,7 +15,8 @@
 //! - [`connect`] reaches a deployment and knows what its errors mean; [`catalog`] is what it holds besides documents;
 //!   [`selection`] and [`namespace`] say which of it is meant.
 //! - [`scan`] cuts collections into parts and follows a cursor through each, opening it again after its last document
-//!   whenever it breaks. `load` accounts for every document it sends.
+//!   whenever it breaks. Parts are ranges of `_id`s, which any member can go on with; a dump reads a large collection whose `_id`s come
+//!   in no order in ranges of one member's records, many times as fast. `load` accounts for every document it sends.
 //! - [`archive`] is the sans-I/O crate [`transload_format`] on real files and streams.
 //! - [`interop`] knows the files of mongodump; `replace` writes a file anew in one step.
 //! - [`changes`] records what happens on a server meanwhile, and applies it to a copy.

@@ -99,6 +99,8 @@ pub struct DumpReport {
     pub sidecar: Option<String>,
     /// Index specs that a restore will repair, or cannot build.
     pub bad_indexes: Vec<BadIndex>,
+    /// The ordinary collections that were read in natural order, instead of by `_id`.
+    pub natural_order: Vec<String>,
     /// What is never copied, and why.
     pub left_out: Vec<LeftOut>,
     /// What the user should know.

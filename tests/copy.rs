@@ -18,7 +18,7 @@ use transload::{
     report::{DumpReport, RestoreReport},
     restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
     sandbox::ReplicaSet,
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::{Selection, SelectionOptions},
 };
 use transload_format::{Codec, Contents, Documents, Kind};
@@ -206,6 +206,7 @@ impl Archive {
             cursors: Cursors::Fixed(2),
             part_bytes: PART_BYTES,
             parts: None,
+            read_order: ReadOrder::default(),
             max_rate: None,
             users_and_roles: false,
             consistent: false,

@@ -26,6 +26,7 @@ mod indexes;
 mod many_collections;
 mod mend;
 mod migrate;
+mod natural_order;
 mod odd_documents;
 mod parts;
 mod rates;

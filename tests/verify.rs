@@ -13,7 +13,7 @@ use transload::{
     error::{ErrorKind, Result},
     progress::Silent,
     sandbox::Release,
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::SelectionOptions,
     verify::{self, Sampled, Verification, VerifyOptions, VerifyReport, verify},
 };
@@ -287,16 +287,25 @@ async fn differences_anywhere_in_many_parts_are_found_from_both_sides() {
     items.update_many(doc! { "_id": { "$in": &changed } }, doc! { "$set": { "n": "other" } }).await.unwrap();
     items.delete_many(doc! { "_id": { "$in": [19_999, 0, 5_000] } }).await.unwrap();
     items.insert_many([doc! { "_id": -1 }, doc! { "_id": 77.5 }, doc! { "_id": "last" }]).await.unwrap();
-    let (of_left, of_right) = (Archive::new(), Archive::new());
-    for (archive, side, part_bytes) in [(&of_left, &left, 150_000), (&of_right, &right, 400_000)] {
-        let options = transload::dump::DumpOptions { part_bytes, ..archive.options() };
-        archive.dump_as(side, options).await.unwrap();
+    let (of_left, of_right, unordered) = (Archive::new(), Archive::new(), Archive::new());
+    let (by_id, natural) = (ReadOrder::Id, ReadOrder::Natural);
+    for (archive, side, part_bytes, read_order) in
+        [(&of_left, &left, 150_000, by_id), (&of_right, &right, 400_000, by_id), (&unordered, &left, 150_000, natural)]
+    {
+        let options = transload::dump::DumpOptions { part_bytes, read_order, ..archive.options() };
+        let dumped = archive.dump_as(side, options).await.unwrap();
+        assert_eq!(dumped.natural_order.len(), usize::from(read_order == natural));
     }
     let mut bench = Bench::new();
     bench.options.part_bytes = 200_000;
     let rename = vec!["verify_parts.*=verify_parts_copy.*".to_owned()];
-    for (from_archive, to_archive) in [(false, false), (true, false), (false, true), (true, true)] {
-        let one = if from_archive { archive(&of_left) } else { server(&left).await };
+    let of_left = [None, Some(&of_left), Some(&unordered)];
+    for (from, to_archive) in of_left.into_iter().flat_map(|from| [(from, false), (from, true)]) {
+        let from_archive = from.is_some();
+        let one = match from {
+            Some(from) => archive(from),
+            None => server(&left).await,
+        };
         let other = if to_archive { archive(&of_right) } else { server(&right).await };
         bench.options.selection.rename = if from_archive || to_archive { rename.clone() } else { Vec::new() };
         let report = bench.compare(one, other).await;

@@ -14,7 +14,7 @@ use crate::{
     progress::Progress,
     report::DumpReport,
     restore::{Existing, IndexPolicy, IndexSource, RestoreOptions, Source, restore},
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::{Selection, SelectionOptions},
     timing::Timing,
 };
@@ -115,6 +115,7 @@ impl Contender {
                     cursors: Cursors::Fixed(self.parallel),
                     part_bytes: PART_BYTES,
                     parts: None,
+                    read_order: ReadOrder::default(),
                     max_rate: None,
                     users_and_roles: false,
                     consistent: false,

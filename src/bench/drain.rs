@@ -10,13 +10,16 @@ use tokio::task::JoinSet;
 use crate::{
     catalog,
     connect::Server,
-    dump::{Job, RecentTime, cut, reply_bytes},
+    dump::{Cutting, Job, RecentTime, cut, reply_bytes},
     error::{Error, ErrorKind, Result},
     progress::Progress,
     rate::Amount,
-    scan::{PART_BYTES, PartScan},
+    scan::{PART_BYTES, ReadOrder},
     selection::Selection,
 };
+
+/// As a dump cuts them by itself.
+const CUTTING: Cutting = Cutting { part_bytes: PART_BYTES, parts: None, order: ReadOrder::Auto };
 
 /// Reads what a dump with `parallel` cursors would, in the same parts, as of the same times.
 ///
@@ -31,7 +34,7 @@ pub(super) async fn drain(
     let primary = server.reading_primary();
     let since = primary.operation_time().await?;
     let catalog = catalog::read(&primary, selection).await?;
-    let queue: VecDeque<Job> = cut(server, &catalog, PART_BYTES, None).await?.into();
+    let queue: VecDeque<Job> = cut(server, &catalog, CUTTING).await?.into();
     let (queue, entries) = (Arc::new(Mutex::new(queue)), Arc::new(catalog.entries));
     progress.stage("dumping", None, None);
     let reply = Amount { bytes: reply_bytes(parallel), ..Amount::ANY };
@@ -46,7 +49,7 @@ pub(super) async fn drain(
                 let low = time.get(&server).await?.max(since);
                 let entry = entries.get(job.entry);
                 let entry = entry.ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
-                let mut scan = PartScan::new(&server, entry, &job.bounds, low).in_replies_of(reply);
+                let mut scan = job.scan(&server, entry, low).in_replies_of(reply);
                 while let Some(delivered) = scan.next().await? {
                     progress.advance(0, delivered.bytes().len() as u64);
                 }

@@ -18,7 +18,7 @@ use crate::{
     namespace::printable,
     rate::Rate,
     report::DumpReport,
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::Selection,
 };
 
@@ -49,6 +49,14 @@ pub(super) struct DumpCommand {
     /// history: 300 s, unless minSnapshotHistoryWindowInSeconds is more. Capped collections cannot be read so.
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_CONSISTENT", hide_env_values = true)]
     consistent: bool,
+    /// In which order to read documents: `id`, `natural`, or `auto`, which is by `_id` but for large collections whose `_id`s come in no order
+    ///
+    /// Natural order is that of one member's storage, for replica sets and standalone servers from 5.0 on. It costs the source
+    /// less: for UUIDs and hashes that do not fit into its cache, many times less. But no other member can go on where one is lost, so
+    /// the dump fails then. And unless all is read as of one time, a document that is deleted and inserted anew meanwhile may be missing, or
+    /// be there twice.
+    #[arg(long, value_name = "ORDER", help_heading = "Reading", default_value_t = ReadOrder::Auto, env = "TRANSLOAD_READ_ORDER", hide_env_values = true)]
+    read_order: ReadOrder,
     /// Take users and roles along, of all databases or of the one that is named; takes the role `backup`
     #[arg(long, value_parser = BoolishValueParser::new(), env = "TRANSLOAD_USERS_AND_ROLES", hide_env_values = true)]
     users_and_roles: bool,
@@ -85,6 +93,7 @@ impl DumpCommand {
             cursors,
             part_bytes: PART_BYTES,
             parts: self.reading.parts,
+            read_order: self.read_order,
             max_rate: self.max_rate,
             users_and_roles: self.users_and_roles,
             consistent: self.consistent,
@@ -125,6 +134,10 @@ fn text(report: &DumpReport) -> String {
                 }
             }
         }
+    }
+    if !report.natural_order.is_empty() {
+        let names: Vec<_> = report.natural_order.iter().map(|name| printable(name)).collect();
+        text.push_str(&format!("read in natural order, instead of by _id: {}\n", names.join(", ")));
     }
     if report.retries > 0 {
         text.push_str(&format!(

@@ -9,7 +9,7 @@ use super::{Element, elements::position_of_nul, kind};
 ///
 /// Names are cut at a NUL, which BSON cannot hold in one. Lengths are `i32`, as in BSON: a document of 2 GiB or more
 /// is malformed, and no server takes one above 16 MiB.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RawBuilder {
     bytes: Vec<u8>,
     start: usize,

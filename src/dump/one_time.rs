@@ -37,7 +37,7 @@ impl Plan {
         check_visible(&catalog).map_err(|error| error.at(server.place()))?;
         let mut unfit = Error::new(ErrorKind::Internal, "no time was tried");
         for _ in 0..TRIES {
-            let jobs = cut(server, &catalog, options.part_bytes, options.parts).await?;
+            let jobs = cut(server, &catalog, options.cutting()).await?;
             let since = primary.operation_time().await?;
             let (unreadable, after) =
                 futures_util::try_join!(unreadable(server, &catalog, since), catalog_of(&primary, options))?;

@@ -9,7 +9,7 @@ use crate::{
     connect::Server,
     error::{Error, Result},
     namespace::Namespace,
-    scan::{Bounds, part_bytes_of, split},
+    scan::{Bounds, PartScan, Range, ReadOrder, part_bytes_of, ranges},
 };
 
 /// Samples of collections taken at once.
@@ -32,7 +32,7 @@ pub(super) struct Plan {
 pub(crate) struct Job {
     /// The place of its namespace among those of the archive.
     pub(crate) entry: usize,
-    pub(crate) bounds: Bounds,
+    pub(crate) range: Range,
     /// Bytes that it may have.
     pub(crate) weight: u64,
     /// How far it was read, if that was begun before.
@@ -50,6 +50,30 @@ pub(crate) struct Begun {
     pub(crate) last: Option<Vec<u8>>,
 }
 
+impl Job {
+    /// The `_id`s that it is between; of a part in natural order, all.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        match &self.range {
+            Range::Ids(bounds) => bounds,
+            Range::Records(_) => &Bounds::ALL,
+        }
+    }
+
+    /// Whether it is a range of records.
+    pub(crate) fn is_in_natural_order(&self) -> bool {
+        matches!(self.range, Range::Records(_))
+    }
+
+    /// A scan of it, as of `low`.
+    pub(crate) fn scan<'a>(&'a self, server: &'a Server, entry: &'a Entry, low: u64) -> PartScan<'a> {
+        let scan = PartScan::new(server, entry, self.bounds(), low);
+        match &self.range {
+            Range::Ids(_) => scan,
+            Range::Records(records) => scan.of_records(records),
+        }
+    }
+}
+
 impl Plan {
     /// Each part is to be read as it is when its turn comes, or was within the second before.
     pub(super) async fn part_by_part(server: &Server, options: &DumpOptions) -> Result<Self> {
@@ -60,7 +84,7 @@ impl Plan {
         let primary = server.reading_primary();
         let since = primary.operation_time().await?;
         let catalog = catalog_of(&primary, options).await?;
-        let jobs = cut(server, &catalog, options.part_bytes, options.parts).await?;
+        let jobs = cut(server, &catalog, options.cutting()).await?;
         let floor = primary.operation_time().await?;
         Ok(Plan { catalog, jobs, since, floor, at_one_time: false })
     }
@@ -90,17 +114,33 @@ pub(super) async fn catalog_of(server: &Server, options: &DumpOptions) -> Result
     Ok(catalog)
 }
 
-/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end. They are
-/// of about `part_bytes` each, or so many of each collection.
-pub(crate) async fn cut(server: &Server, catalog: &Catalog, part_bytes: u64, parts: Option<u16>) -> Result<Vec<Job>> {
+/// How collections are cut into parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cutting {
+    /// Bytes that a part should have.
+    pub(crate) part_bytes: u64,
+    /// How many parts each collection should have instead.
+    pub(crate) parts: Option<u16>,
+    /// By what it is cut, and read.
+    pub(crate) order: ReadOrder,
+}
+
+/// The parts of all collections, the largest first, so that no worker is left alone with a large one at the end.
+///
+/// # Errors
+/// As [`ranges`].
+pub(crate) async fn cut(server: &Server, catalog: &Catalog, cutting: Cutting) -> Result<Vec<Job>> {
     let jobs_of = |(entry, of): (usize, &Entry)| {
         let of = of.clone();
-        let part_bytes = part_bytes_of(&of, part_bytes, parts);
+        let part_bytes = part_bytes_of(&of, cutting.part_bytes, cutting.parts);
         async move {
-            let parts = if of.order == Order::Nothing { Vec::new() } else { split(server, &of, part_bytes).await? };
+            let parts = match of.order {
+                Order::Nothing => Vec::new(),
+                _ => ranges(server, &of, part_bytes, cutting.order).await?,
+            };
             let weight = of.bytes.unwrap_or(u64::MAX) / u64::try_from(parts.len()).unwrap_or(1).max(1);
             Ok::<_, Error>(
-                parts.into_iter().map(move |bounds| Job { entry, bounds, weight, begun: None }).collect::<Vec<_>>(),
+                parts.into_iter().map(move |range| Job { entry, range, weight, begun: None }).collect::<Vec<_>>(),
             )
         }
     };
@@ -120,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_largest_parts_are_read_first() {
-        let job = |entry, weight| Job { entry, bounds: Bounds::default(), weight, begun: None };
+        let job = |entry, weight| Job { entry, range: Range::Ids(Bounds::default()), weight, begun: None };
         // Of a capped collection without a size nobody knows how large it is.
         let jobs = largest_first(vec![job(0, 10), job(1, 500), job(1, 500), job(2, u64::MAX), job(3, 20)]);
         assert_eq!(jobs.iter().map(|job| job.entry).collect::<Vec<_>>(), [2, 1, 1, 3, 0]);

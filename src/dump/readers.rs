@@ -28,7 +28,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::{News, Progress},
     rate::Amount,
-    scan::{LARGEST_REPLY, PartScan, REPLY_BYTES, check_identity},
+    scan::{LARGEST_REPLY, REPLY_BYTES, check_identity},
     timing::{Stage, Watch},
 };
 
@@ -74,6 +74,8 @@ struct Shared {
     readers: Readers,
     queue: Mutex<VecDeque<Job>>,
     time: RecentTime,
+    /// Of each namespace, for parts in natural order: a document moves from one to the other when it is deleted and inserted anew.
+    times: Vec<RecentTime>,
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     budget: Budget,
@@ -99,6 +101,7 @@ impl Readers {
             open_parts,
             queue: Mutex::new(jobs.into()),
             time: RecentTime::default(),
+            times: self.entries.iter().map(|_| RecentTime::of_a_collection()).collect(),
             budget: Budget::new(BATCHES),
             step,
             replies: Budget::new(REPLIES),
@@ -189,6 +192,10 @@ impl Shared {
         job
     }
 
+    fn time_of(&self, job: &Job) -> &RecentTime {
+        self.times.get(job.entry).filter(|_| job.is_in_natural_order()).unwrap_or(&self.time)
+    }
+
     async fn read_part(&self, job: &Job) -> Result<()> {
         let readers = &self.readers;
         let entry = readers.entries.get(job.entry).ok_or_else(|| Error::new(ErrorKind::Internal, "no such entry"))?;
@@ -199,12 +206,12 @@ impl Shared {
                 let low = match readers.at_one_time {
                     true => readers.since,
                     // A secondary that is behind tells an older time.
-                    false => self.time.get(&readers.server).await?.max(readers.floor),
+                    false => self.time_of(job).get(&readers.server).await?.max(readers.floor),
                 };
                 // After that time: what is lost then, was lost later, and nothing that came after it is in the copy.
                 let lost = self.lost(entry).await?;
                 let low = if lost.is_some() { readers.since } else { low };
-                let begun = PartBegun { lower: job.bounds.lower.clone(), upper: job.bounds.upper.clone(), low };
+                let begun = PartBegun { lower: job.bounds().lower.clone(), upper: job.bounds().upper.clone(), low };
                 (readers.sink.begin_part(id, begun).await?, low, lost)
             }
         };
@@ -246,7 +253,7 @@ impl Shared {
     async fn follow(&self, job: &Job, entry: &Entry, id: u32, part: u32, low: u64) -> Result<bool> {
         let readers = &self.readers;
         let reply = self.step.min(Amount { bytes: reply_bytes(self.turns.count()), ..Amount::ANY });
-        let mut scan = PartScan::new(&readers.server, entry, &job.bounds, low).in_replies_of(reply);
+        let mut scan = job.scan(&readers.server, entry, low).in_replies_of(reply);
         if readers.at_one_time {
             scan = scan.at_one_time_or_fail();
         }

@@ -18,7 +18,7 @@ use crate::{
     namespace::Namespace,
     report::RestoreReport,
     restore::{Existing, RestoreOptions, Source, restore_braked},
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::Selection,
 };
 
@@ -114,6 +114,7 @@ impl Migration {
                 cursors: self.options.cursors.held_to(self.options.max_rate),
                 part_bytes: PART_BYTES,
                 parts: self.options.parts,
+                read_order: ReadOrder::Id,
                 // The brakes know it.
                 max_rate: None,
                 users_and_roles: false,

@@ -23,14 +23,14 @@ use crate::{
     catalog::{self, Entry, Order},
     changes::replay::note_of_collection,
     connect::Server,
-    dump::{self, Job, Readers},
+    dump::{self, Cutting, Job, Readers},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     progress::News,
     replace::replace,
     report::RestoreReport,
     restore::{Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
-    scan::PART_BYTES,
+    scan::{PART_BYTES, ReadOrder},
     selection::Selection,
     timing::Timing,
 };
@@ -156,7 +156,9 @@ impl Migration {
         let since = primary.operation_time().await?;
         let selection = Selection::new(&self.selection)?;
         let catalog = still(|| catalog::read(&primary, &selection)).await?;
-        let jobs = dump::cut(&self.read_source(), &catalog, PART_BYTES, self.options.parts).await?;
+        // Parts of `_id`s alone can be gone on with by whoever is there, today or tomorrow.
+        let cutting = Cutting { part_bytes: PART_BYTES, parts: self.options.parts, order: ReadOrder::Id };
+        let jobs = dump::cut(&self.read_source(), &catalog, cutting).await?;
         Parts::of(&catalog, &jobs).write(&self.paths.parts())?;
         let destination = Destination::File { path: self.paths.archive(), replace: true };
         let collections = catalog.entries.iter().map(|entry| entry.collection.clone()).collect();

@@ -14,7 +14,7 @@ use crate::{
     hex::{from_hex, hex},
     namespace::Namespace,
     replace::replace,
-    scan::Bounds,
+    scan::{Bounds, Range},
 };
 
 /// The parts of all collections, in the order in which they are to be read.
@@ -58,8 +58,8 @@ impl Parts {
         };
         let part = |job: &Job| Part {
             of: job.entry,
-            lower: job.bounds.lower.as_deref().map(hex),
-            upper: job.bounds.upper.as_deref().map(hex),
+            lower: job.bounds().lower.as_deref().map(hex),
+            upper: job.bounds().upper.as_deref().map(hex),
             weight: job.weight,
         };
         Parts {
@@ -142,7 +142,7 @@ impl Parts {
                 }
                 None => None,
             };
-            Some(Job { entry: part.of, bounds, weight: part.weight, begun })
+            Some(Job { entry: part.of, range: Range::Ids(bounds), weight: part.weight, begun })
         };
         self.parts.iter().filter_map(open).collect()
     }

@@ -38,23 +38,25 @@ pub struct Bounds {
     pub upper: Option<Vec<u8>>,
 }
 
+impl Bounds {
+    /// All of a collection.
+    pub const ALL: Bounds = Bounds { lower: None, upper: None };
+}
+
 /// The parts of a collection, of about `part_bytes` each, in the order of the index. They cover it whatever the sample
 /// was, whatever is written meanwhile: each begins where the one before it ends, and the outer ends are open.
 ///
 /// # Errors
 /// When the server cannot be reached or does not permit to read. If only the sample fails, the collection is one part.
 pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Vec<Bounds>> {
+    let Some(parts) = parts_of(entry, part_bytes) else { return Ok(vec![Bounds::default()]) };
+    Ok(between(bounds(&sample(server, entry, parts).await?, parts)))
+}
+
+/// How many parts of about `part_bytes` there should be; none where a collection is not to be cut.
+pub(super) fn parts_of(entry: &Entry, part_bytes: u64) -> Option<u64> {
     let parts = (entry.bytes.unwrap_or(0) / part_bytes.max(1)).min(MOST_PARTS);
-    if entry.order != Order::Id || parts < 2 {
-        return Ok(vec![Bounds::default()]);
-    }
-    match sample(server, entry, parts).await {
-        Ok(sample) => Ok(between(every(&sample, parts))),
-        // A server gives up on a sample of random documents that comes upon the same ones again and again
-        // (SERVER-57860), as where its count is far from the truth.
-        Err(error) if error.kind() == ErrorKind::Server => Ok(vec![Bounds::default()]),
-        Err(error) => Err(error),
-    }
+    (entry.order == Order::Id && parts >= 2).then_some(parts)
 }
 
 /// The size of the parts of a collection that is to have so many, if that is said, else `part_bytes`.
@@ -64,8 +66,20 @@ pub(crate) fn part_bytes_of(entry: &Entry, part_bytes: u64, parts: Option<u16>) 
 
 /// Some documents in the order of the index, sorted by the server, with the collection's own collation: of each its `_id`, and of a
 /// sample its bytes as `bytes`, where the server tells them. All `_id`s of a few documents come without: they stand in the index, and for
-/// the bytes the server would have to read the documents.
-async fn sample(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
+/// the bytes the server would have to read the documents. None of them, if only the sample fails.
+///
+/// # Errors
+/// When the server cannot be reached or does not permit to read.
+pub(super) async fn sample(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
+    match sampled(server, entry, parts).await {
+        // A server gives up on a sample of random documents that comes upon the same ones again and again
+        // (SERVER-57860), as where its count is far from the truth.
+        Err(error) if error.kind() == ErrorKind::Server => Ok(Vec::new()),
+        sample => sample,
+    }
+}
+
+async fn sampled(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8>>> {
     let (database, name) = (entry.data.database(), entry.data.collection());
     let doing = Doing::new(format!("sample {}", entry.data), "find", database);
     let count = entry.documents.unwrap_or(0);
@@ -94,32 +108,42 @@ async fn sample(server: &Server, entry: &Entry, parts: u64) -> Result<Vec<Vec<u8
     server.documents(database, sample, &doing).await
 }
 
-/// The `parts - 1` `_id`s of a sample that have equal shares of its bytes between them, or of its documents where nothing tells their
-/// bytes. A sample may hold an `_id` twice: a bound must not.
-fn every(sample: &[Vec<u8>], parts: u64) -> Vec<Vec<u8>> {
-    let total: u64 = sample.iter().map(|document| bytes(document)).sum();
-    let mut rest = sample.iter().map(|document| (document, bytes(document)));
-    let (mut bounds, mut before) = (Vec::new(), 0);
-    let Some((mut document, mut bytes)) = rest.next() else {
-        return bounds;
+/// The `parts - 1` `_id`s of a sample that have equal shares of its bytes between them.
+pub(super) fn bounds(sample: &[Vec<u8>], parts: u64) -> Vec<Vec<u8>> {
+    let id = |document: &Vec<u8>| {
+        document::id(document).map_or(document.clone(), |id| RawBuilder::new().append(&id).finish())
+    };
+    let sample: Vec<_> = sample.iter().map(|document| (id(document), bytes(document))).collect();
+    let mut bounds = every(&sample, parts);
+    // Nothing comes before MinKey, and servers refuse an empty range.
+    bounds.retain(|bound| document::id(bound).is_none_or(|id| id.kind != kind::MIN_KEY));
+    bounds
+}
+
+/// The `parts - 1` places in a sample, each with its bytes, that have equal shares of the bytes between them, or of the documents where
+/// nothing tells their bytes. A sample may hold a place twice: what is given does not.
+pub(super) fn every<T: Clone + PartialEq>(sample: &[(T, u64)], parts: u64) -> Vec<T> {
+    let total: u64 = sample.iter().map(|(_, bytes)| bytes).sum();
+    let mut rest = sample.iter();
+    let (mut places, mut before) = (Vec::new(), 0);
+    let Some((mut place, mut bytes)) = rest.next().map(|(place, bytes)| (place, *bytes)) else {
+        return places;
     };
     for n in 1..parts {
         // The document in which the part before should end.
         while before + bytes <= total * n / parts {
             let Some(next) = rest.next() else { break };
             before += bytes;
-            (document, bytes) = next;
+            (place, bytes) = (&next.0, next.1);
         }
-        bounds.push(document::id(document).map_or(document.clone(), |id| RawBuilder::new().append(&id).finish()));
+        places.push(place.clone());
     }
-    bounds.dedup();
-    // Nothing comes before MinKey, and servers refuse an empty range.
-    bounds.retain(|bound| document::id(bound).is_none_or(|id| id.kind != kind::MIN_KEY));
-    bounds
+    places.dedup();
+    places
 }
 
 /// The bytes of a document that stands in a sample; 1 for each, where they are not told.
-fn bytes(sampled: &[u8]) -> u64 {
+pub(super) fn bytes(sampled: &[u8]) -> u64 {
     let told = document::find(sampled, b"bytes").filter(|told| told.kind == kind::INT32);
     let told = told.and_then(|told| Some(i32::from_le_bytes(told.value.try_into().ok()?)));
     told.and_then(|told| u64::try_from(told).ok()).map_or(1, |told| told.max(1))
@@ -139,7 +163,7 @@ mod tests {
     #[test]
     fn parts_cover_everything_and_do_not_overlap() {
         let sample: Vec<Vec<u8>> = (0..100_u8).map(|n| vec![n]).collect();
-        let parts = between(every(&sample, 4));
+        let parts = between(bounds(&sample, 4));
         assert_eq!(parts.len(), 4);
         assert_eq!((&parts[0].lower, &parts[3].upper), (&None, &None));
         for pair in parts.windows(2) {
@@ -152,7 +176,7 @@ mod tests {
     fn no_part_ends_at_min_key() {
         let bound = |kind| RawBuilder::new().append_element(kind, "_id", &[]).finish();
         let sample = [bound(kind::MIN_KEY), bound(kind::MIN_KEY), bound(kind::NULL), bound(kind::NULL)];
-        assert_eq!(every(&sample, 4), [bound(kind::NULL)]);
+        assert_eq!(bounds(&sample, 4), [bound(kind::NULL)]);
     }
 
     #[test]
@@ -165,16 +189,16 @@ mod tests {
             assert!(bounds.iter().all(|bound| bound.len() == 14), "nothing but the `_id`");
             bounds.iter().map(number).collect()
         };
-        assert_eq!(numbers(every(&sample, 4)), [45, 90, 95]);
-        assert_eq!(numbers(every(&sample, 2)), [90]);
+        assert_eq!(numbers(bounds(&sample, 4)), [45, 90, 95]);
+        assert_eq!(numbers(bounds(&sample, 2)), [90]);
         // A document of more than a share begins a part.
         let sample: Vec<_> = (0..10).map(|n| of(n, if n == 4 { 91 } else { 1 })).collect();
-        assert_eq!(numbers(every(&sample, 10)), [4]);
+        assert_eq!(numbers(bounds(&sample, 10)), [4]);
     }
 
     #[test]
     fn a_poor_sample_gives_fewer_parts() {
-        assert_eq!(between(every(&[], 4)), vec![Bounds::default()]);
-        assert_eq!(between(every(&[vec![1], vec![1], vec![1], vec![1]], 4)).len(), 2);
+        assert_eq!(between(bounds(&[], 4)), vec![Bounds::default()]);
+        assert_eq!(between(bounds(&[vec![1], vec![1], vec![1], vec![1]], 4)).len(), 2);
     }
 }

@@ -13,6 +13,7 @@ use mongodb::{
 use super::{
     Bounds,
     history::{past, read_concern},
+    records::{Place, Records},
 };
 use crate::{
     catalog::{Entry, Order, uuid_of},
@@ -57,6 +58,8 @@ pub struct PartScan<'a> {
     at_max_key: bool,
     /// In natural order after a restart: documents up to the last one are still to be passed over.
     passing: bool,
+    /// Where it stands among the records of a member, if it is read in their order.
+    place: Option<Place<'a>>,
     /// Whether the `_id`s alone are read, which the index has.
     ids_only: bool,
     /// Whether the collection is not what it was when its scan began.
@@ -69,6 +72,8 @@ pub struct PartScan<'a> {
 pub struct Delivered {
     reply: RawBatch,
     skip: usize,
+    /// How many of the others are of the part.
+    take: usize,
 }
 
 impl Delivered {
@@ -77,7 +82,7 @@ impl Delivered {
     /// # Errors
     /// When the reply is malformed.
     pub fn documents(&self) -> Result<impl Iterator<Item = &[u8]>> {
-        Ok(batch_documents(&self.reply)?.skip(self.skip))
+        Ok(batch_documents(&self.reply)?.skip(self.skip).take(self.take))
     }
 
     /// How many documents were read for them, and of how many bytes: with those that had been delivered before.
@@ -120,6 +125,7 @@ impl<'a> PartScan<'a> {
             open_above: false,
             at_max_key: entry.order == Order::Id && bounds.lower.as_deref().is_some_and(is_max_key),
             passing: false,
+            place: None,
             ids_only: false,
             is_lost: false,
             patience: server.patience(),
@@ -133,6 +139,13 @@ impl<'a> PartScan<'a> {
         (self.last, self.at_one_time) = (Some(key(last)), false);
         self.passing = self.entry.order == Order::Natural;
         self
+    }
+
+    /// The same of these records of the collection, instead of what is between bounds.
+    #[must_use]
+    pub(crate) fn of_records(self, records: &'a Records) -> Self {
+        let place = Place::before(records);
+        PartScan { server: place.member(), place: Some(place), ..self }
     }
 
     /// The same of whatever time: what is read may be later than `low`.
@@ -174,7 +187,8 @@ impl<'a> PartScan<'a> {
     pub async fn next(&mut self) -> Result<Option<Delivered>> {
         loop {
             let batch = match self.advance().await {
-                Ok(Some(reply)) => self.deliver(reply)?,
+                Ok(Some((reply, take))) if self.place.is_some() => Some(Delivered { reply, skip: 0, take }),
+                Ok(Some((reply, _))) => self.deliver(reply)?,
                 Ok(None) if self.passing => {
                     self.is_lost = true;
                     return Err(self.rolled_over());
@@ -229,7 +243,11 @@ impl<'a> PartScan<'a> {
         self.at_one_time
     }
 
-    async fn advance(&mut self) -> mongodb::error::Result<Option<RawBatch>> {
+    /// The next reply, and how many of its documents are of the part.
+    async fn advance(&mut self) -> mongodb::error::Result<Option<(RawBatch, usize)>> {
+        if self.place.as_ref().is_some_and(Place::is_over) {
+            return Ok(None);
+        }
         // Nothing is behind MaxKey, and no range begins there.
         if self.cursor.is_none() && self.entry.order == Order::Id && self.last.as_deref().is_some_and(is_max_key) {
             self.open_above = false;
@@ -238,10 +256,15 @@ impl<'a> PartScan<'a> {
         if self.cursor.is_none() {
             self.cursor = Some(self.open().await?);
         }
-        match &mut self.cursor {
-            Some(cursor) => self.server.watched(async { cursor.next().await.transpose() }).await,
-            None => Ok(None),
-        }
+        let Some(cursor) = &mut self.cursor else { return Ok(None) };
+        let reply = self.server.watched(async { cursor.next().await.transpose() }).await?;
+        let Some(reply) = reply else { return Ok(None) };
+        let begun = self.begun();
+        let taken = match &mut self.place {
+            Some(place) => place.take(self.entry, &begun, &reply).await?,
+            None => usize::MAX,
+        };
+        Ok(Some((reply, taken)))
     }
 
     /// Passes over what was delivered before a restart, and remembers the last document.
@@ -259,20 +282,23 @@ impl<'a> PartScan<'a> {
                 None => {
                     drop(documents);
                     let skip = batch_documents(&reply)?.count();
-                    return Ok((skip > 0).then_some(Delivered { reply, skip }));
+                    return Ok((skip > 0).then_some(Delivered { reply, skip, take: usize::MAX }));
                 }
             }
         }
         match documents.last() {
             Some(last) => {
                 self.last = Some(key(last));
-                Ok(Some(Delivered { reply, skip }))
+                Ok(Some(Delivered { reply, skip, take: usize::MAX }))
             }
             None => Ok(None),
         }
     }
 
     async fn open(&mut self) -> mongodb::error::Result<RawBatchCursor> {
+        if let Some(place) = &self.place {
+            return place.open(self.entry, &self.begun(), self.batch_size).await;
+        }
         let has_min = self.last.is_some() || self.bounds.lower.is_some();
         self.open_above = self.entry.order == Order::Id && has_min && self.bounds.upper.is_none() && !self.at_max_key;
         let database = self.server.database(self.entry.data.database());
@@ -281,15 +307,22 @@ impl<'a> PartScan<'a> {
         self.server.watched(run.selection_criteria(self.server.reads()).batch()).await
     }
 
+    /// What every find command begins with.
+    fn begun(&self) -> RawBuilder {
+        let mut find = RawBuilder::new();
+        find.string("find", self.entry.data.collection());
+        if self.low != 0 {
+            read_concern(&mut find, self.low, self.at_one_time);
+        }
+        find
+    }
+
     /// The find command. Parts are cut by `min` and `max` on the index: a filter by `$gte` would compare within one
     /// type only, and lose what is of another. The last document itself is passed over by the server's own idea of
     /// equality, which knows numbers of all types and the collection's collation.
     fn find(&self) -> Vec<u8> {
-        let mut find = RawBuilder::new();
-        find.string("find", self.entry.data.collection()).int32("batchSize", self.batch_size);
-        if self.low != 0 {
-            read_concern(&mut find, self.low, self.at_one_time);
-        }
+        let mut find = self.begun();
+        find.int32("batchSize", self.batch_size);
         if self.ids_only {
             find.embed("projection", |projection| {
                 projection.int32("_id", 1);
@@ -366,7 +399,14 @@ impl<'a> PartScan<'a> {
 
     fn failure(&self, error: mongodb::error::Error) -> Error {
         let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
-        self.server.failure(error, &doing)
+        let failure = self.server.failure(error, &doing);
+        match failure.kind() {
+            ErrorKind::Unreachable if self.place.is_some() => failure.with_hint(
+                "it was read in natural order, which each member of a replica set has its own of, so that no other one could go on: \
+                 begin anew, or with --read-order id",
+            ),
+            _ => failure,
+        }
     }
 
     fn rolled_over(&self) -> Error {

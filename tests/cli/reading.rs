@@ -89,6 +89,7 @@ async fn a_dump_reads_the_members_that_one_says() {
         (&plain, &["--read-preference", "secondary"][..], false),
         (&plain, &["--read-preference", "secondary", "--consistent"], false),
         (&plain, &["--read-preference", "secondaryPreferred,maxStalenessSeconds=90"], false),
+        (&plain, &["--read-preference", "secondary", "--read-order", "natural"], false),
         (&elsewhere, &["--read-preference", "primary"], true),
         (&elsewhere, &["--read-preference", "primaryPreferred", "--consistent"], true),
     ];
@@ -116,6 +117,7 @@ async fn what_is_no_read_preference_and_no_rate_is_refused() {
     for (flag, value, says) in [
         ("--read-preference", "primary,dc:east", "there is one primary"),
         ("--read-preference", "sometimes", "is no mode of reading; wanted: primary, "),
+        ("--read-order", "sideways", "is no order of reading; wanted: auto, id or natural"),
         ("--max-rate", "fast", "bytes a second, as 20MB or 16MiB, or documents a second, as 5000docs"),
         ("--parts", "0", "0 is not in 1..=4096"),
     ] {

@@ -49,8 +49,9 @@ struct Parts {
     parts: Vec<Window>,
     /// From the first low to the last high.
     widest: (u64, u64),
-    /// Whether only the server knows the order of its `_id`s.
-    has_collation: bool,
+    /// Whether it cannot be told in which part a document is: only the server knows the order of its `_id`s, or the parts are none of
+    /// `_id`s.
+    is_unplaced: bool,
 }
 
 #[derive(Debug)]
@@ -169,16 +170,15 @@ impl Parts {
         let low = parts.iter().map(|part| part.low).min().unwrap_or(since);
         let high = parts.iter().map(|part| part.high).max().unwrap_or(since);
         let collation = document::find(&namespace.collection.options, b"collation");
-        Parts {
-            parts,
-            widest: (low, high),
-            has_collation: collation.is_some_and(|collation| collation.kind == kind::DOCUMENT),
-        }
+        let has_collation = collation.is_some_and(|collation| collation.kind == kind::DOCUMENT);
+        // Those that were read in natural order have no bounds, all of them.
+        let overlap = parts.iter().filter(|part| part.upper.is_none()).count() > 1;
+        Parts { parts, widest: (low, high), is_unplaced: has_collation || overlap }
     }
 
     fn standing<'a>(&self, id: impl FnOnce() -> Option<Element<'a>>, time: u64) -> Standing {
         let of_all = standing(self.widest, time);
-        if of_all != Standing::Within || self.has_collation {
+        if of_all != Standing::Within || self.is_unplaced {
             return of_all;
         }
         let Some(id) = id() else { return of_all };

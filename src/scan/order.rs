@@ -1,0 +1,155 @@
+//! In which order the documents of a collection are read: by `_id`, or as a member of the replica set keeps them.
+
+use std::{fmt, str::FromStr};
+
+use super::{
+    Bounds,
+    parts::{self, PART_BYTES, between, bounds, every, parts_of, sample},
+    records::{self, Records},
+};
+use crate::{
+    catalog::Entry,
+    connect::{Server, Version},
+    error::{Error, ErrorKind, Result},
+};
+
+/// The first release that was seen to go on behind a record, and that reads as of one time.
+const SINCE: Version = Version::new(5, 0, 0);
+/// Bytes from which on it matters in which order a collection is read: what is smaller is in the cache of any server.
+const LARGE: u64 = 2 * PART_BYTES;
+/// Documents whose records are looked up, at most.
+const LOOKED_UP: usize = 2000;
+/// Documents of a sample that tell anything.
+const FEWEST: usize = 16;
+
+/// In which order ordinary collections are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadOrder {
+    /// By `_id`; in natural order where a collection is large and its `_id`s come in no order.
+    #[default]
+    Auto,
+    /// By `_id`, along its index: any member can go on where another one has stopped.
+    Id,
+    /// In natural order, wherever the server can go on in it: from one member alone.
+    Natural,
+}
+
+impl FromStr for ReadOrder {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(ReadOrder::Auto),
+            "id" => Ok(ReadOrder::Id),
+            "natural" => Ok(ReadOrder::Natural),
+            _ => Err(Error::new(ErrorKind::Usage, "is no order of reading; wanted: auto, id or natural")),
+        }
+    }
+}
+
+impl fmt::Display for ReadOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReadOrder::Auto => "auto",
+            ReadOrder::Id => "id",
+            ReadOrder::Natural => "natural",
+        })
+    }
+}
+
+/// What a part is a range of.
+#[derive(Clone, Debug)]
+pub enum Range {
+    /// Of `_id`s.
+    Ids(Bounds),
+    /// Of records.
+    Records(Records),
+}
+
+/// The parts of a collection, of about `part_bytes` each: ranges of what it is to be read by. They cover it whatever the sample was,
+/// whatever is written meanwhile, and do not overlap.
+///
+/// # Errors
+/// When the server cannot be reached or does not permit to read. If only the sample fails, the collection is one part.
+pub(crate) async fn ranges(server: &Server, entry: &Entry, part_bytes: u64, order: ReadOrder) -> Result<Vec<Range>> {
+    let Some(parts) = parts_of(entry, part_bytes) else {
+        return Ok(vec![Range::Ids(Bounds::default())]);
+    };
+    let sample = sample(server, entry, parts).await?;
+    let of_records = match order {
+        ReadOrder::Id => None,
+        ReadOrder::Auto if entry.bytes.is_none_or(|bytes| bytes < LARGE) => None,
+        ReadOrder::Auto | ReadOrder::Natural => of_records(server, entry, &sample, parts, order).await?,
+    };
+    Ok(match of_records {
+        Some(records) => records.into_iter().map(Range::Records).collect(),
+        None => between(bounds(&sample, parts)).into_iter().map(Range::Ids).collect(),
+    })
+}
+
+/// The same as ranges of records, if it is to be read by them, and can be.
+async fn of_records(
+    server: &Server,
+    entry: &Entry,
+    sample: &[Vec<u8>],
+    parts: u64,
+    order: ReadOrder,
+) -> Result<Option<Vec<Records>>> {
+    if server.version() < SINCE || sample.is_empty() {
+        return Ok(None);
+    }
+    let Some(member) = server.reading_one_member().await? else { return Ok(None) };
+    let some: Vec<&[u8]> = sample.iter().step_by(sample.len().div_ceil(LOOKED_UP)).map(Vec::as_slice).collect();
+    if !records::are_told(&member, entry).await? {
+        return Ok(None);
+    }
+    let Some(mut found) = records::of_ids(&member, entry, &some).await? else { return Ok(None) };
+    if order == ReadOrder::Auto && !is_scattered(&found.iter().map(|(record, _)| *record).collect::<Vec<_>>()) {
+        return Ok(None);
+    }
+    found.sort_unstable();
+    let known = found.iter().map(|(record, _)| *record).collect();
+    let weighted = found.into_iter().map(|(record, at)| (record, some.get(at).map_or(1, |one| parts::bytes(one))));
+    let ends = every(&weighted.collect::<Vec<_>>(), parts);
+    // Less than two parts would look as if they were in the order of `_id`s.
+    Ok((!ends.is_empty()).then(|| records::between(&member, &ends, known)))
+}
+
+/// Whether `_id`s come in no order, by the records of some documents in the order of their `_id`s: where they go up and down all the time,
+/// an index leads back to each page many times. Of a series without any order two of three are turns.
+fn is_scattered(records: &[i64]) -> bool {
+    let turns = records.windows(3).filter(|three| match three {
+        [one, two, three] => (one < two) != (two < three),
+        _ => false,
+    });
+    records.len() >= FEWEST && turns.count() * 4 > records.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_told_from_none() {
+        let rising: Vec<i64> = (0..400).collect();
+        let falling: Vec<i64> = rising.iter().rev().copied().collect();
+        // Four tenants, each with a counter of its own in its `_id`s.
+        let tenants: Vec<i64> = (0..4).flat_map(|tenant| (0..100).map(move |n| n * 4 + tenant)).collect();
+        for records in [rising, falling, tenants, vec![3, 1, 2]] {
+            assert!(!is_scattered(&records), "{records:?}");
+        }
+        let hashed: Vec<i64> = (0..400_u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) as i64).collect();
+        assert!(is_scattered(&hashed));
+        // A thousand tenants, of which a sample has few documents each.
+        let many: Vec<i64> = hashed.iter().flat_map(|first| [*first, first + 1]).collect();
+        assert!(is_scattered(&many));
+    }
+
+    #[test]
+    fn an_order_of_reading_has_a_name() {
+        for order in [ReadOrder::Auto, ReadOrder::Id, ReadOrder::Natural] {
+            assert_eq!(order.to_string().parse::<ReadOrder>().unwrap(), order);
+        }
+        assert_eq!("_id".parse::<ReadOrder>().unwrap_err().kind(), ErrorKind::Usage);
+    }
+}
