@@ -37,7 +37,8 @@ async fn main() {
     let rising = Namespace::new(DATABASE, "rising").expect("a name");
     shop::load_collection(&server, &rising, Collection::Orders, count, shop).await.expect("loaded");
     let database = source.client().await.expect("connected").database(DATABASE);
-    let random = vec![doc! { "$set": { "_id": { "$toString": { "$rand": {} } } } }, doc! { "$out": "random" }];
+    let random = doc! { "_id": { "random": { "$rand": {} }, "of": "$_id" } };
+    let random = vec![doc! { "$set": random }, doc! { "$out": "random" }];
     database.run_command(doc! { "aggregate": "rising", "pipeline": random, "cursor": {} }).await.expect("copied");
     println!("{count} orders; caches of {cache_gb} GiB, codec {codec}; medians of {runs} runs\n");
     for name in ["rising", "random"] {

@@ -26,8 +26,10 @@ use mongodb::{
 
 pub use failure::{Doing, Patience, Retry, failure, retry};
 pub(crate) use failure::{command_text, is_out_of_space, retry_code};
+pub(crate) use member::Member;
 pub use reads::Reads;
 pub use reply::batch_documents;
+pub(crate) use reply::command;
 pub use uri::Uri;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -6,6 +6,7 @@
 //! All parts of all collections stand in one queue, the largest first; each of N workers follows one cursor.
 
 mod cursors;
+mod natural;
 mod one_time;
 mod plan;
 mod readers;
@@ -14,7 +15,6 @@ mod sidecar;
 mod turns;
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -36,6 +36,7 @@ use crate::{
     selection::Selection,
     timing::Timing,
 };
+use natural::{in_natural_order, not_in_natural_order, of_several_times};
 use plan::Plan;
 use sidecar::bad_indexes;
 
@@ -153,10 +154,13 @@ async fn run(
     let (sink, writer) = Sink::begin_as(id, &options.destination, codec, origin(server), since, collections, timing)?;
     let sum = |of: fn(&Entry) -> Option<u64>| catalog.entries.iter().map(of).sum::<Option<u64>>();
     progress.stage("dumping", sum(|entry| entry.documents), sum(|entry| entry.bytes));
-    let Catalog { entries, left_out, warnings, missing } = catalog;
+    let Catalog { entries, left_out, mut warnings, missing } = catalog;
     let cursors = options.cursors.held_to(options.max_rate);
     let workers = cursors.most().min(jobs.len());
     let natural_order = in_natural_order(&entries, &jobs);
+    if options.read_order == ReadOrder::Natural {
+        warnings.extend(not_in_natural_order(&entries, &jobs).inspect(|warning| progress.warn(warning)));
+    }
     brakes.extend(options.max_rate.map(|rate| Brake::new(Some(rate), workers)));
     let readers = Readers {
         server: server.clone(),
@@ -168,7 +172,7 @@ async fn run(
         when_lost: None,
         brakes,
         sink: sink.clone(),
-        progress,
+        progress: Arc::clone(&progress),
     };
     let (mut cursors_at_once, read) = (0, readers.read(jobs, cursors, cancel.clone()).await);
     let read = read.map(|most| cursors_at_once = most);
@@ -178,6 +182,7 @@ async fn run(
     };
     let written = finish(sink, read, writer, &options.destination, remedy, &cancel).await?;
     let totals = written.contents.totals();
+    warnings.extend(of_several_times(&written.contents).inspect(|warning| progress.warn(warning)));
     let (sidecar, indexes) = write_sidecar(&options.destination, &written.contents)?;
     Ok(DumpReport {
         archive: options.destination.name(),
@@ -198,13 +203,6 @@ async fn run(
         warnings,
         missing,
     })
-}
-
-/// The ordinary collections that are read in natural order.
-fn in_natural_order(entries: &[Entry], jobs: &[Job]) -> Vec<String> {
-    let of_records = jobs.iter().filter(|job| job.is_in_natural_order());
-    let names: BTreeSet<_> = of_records.filter_map(|job| Some(entries.get(job.entry)?.namespace.to_string())).collect();
-    names.into_iter().collect()
 }
 
 pub(crate) fn origin(server: &Server) -> Origin {

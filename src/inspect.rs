@@ -56,7 +56,8 @@ pub struct InspectedNamespace {
 /// A part of a namespace.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedPart {
-    /// Its first `_id`, as canonical extended JSON; none if it is unbounded.
+    /// Its first `_id`, as canonical extended JSON; none if it is unbounded, and `MinKey` if it was read in natural order, so that it may have
+    /// any.
     pub lower: Option<serde_json::Value>,
     /// The `_id` after its last; none if it is unbounded.
     pub upper: Option<serde_json::Value>,

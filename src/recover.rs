@@ -22,6 +22,7 @@ use crate::{
     document,
     error::{Error, ErrorKind, Result},
     report::{NamespaceReport, namespaces},
+    scan::Bounds,
 };
 
 /// Bytes read at a time.
@@ -275,7 +276,9 @@ impl Recovery {
             };
             let number = counts.entry(*id).or_default();
             *number += 1;
-            let begun = survey.begun.get(old).cloned().unwrap_or_default();
+            // Nobody knows any more in what order that part is.
+            let unknown = || PartBegun { lower: Bounds::of_natural_order().lower, ..PartBegun::default() };
+            let begun = survey.begun.get(old).cloned().unwrap_or_else(unknown);
             self.writer.record(*id, *number, Record::PartBegun(begun)).map_err(fail)?;
             self.parts.insert(*old, (*id, *number));
         }

@@ -11,6 +11,7 @@ use transload::{
     report::{DumpReport, PointInTime, RestoreReport},
     restore::{RestoreOptions, Source, restore},
     sandbox::{Release, ReplicaSet},
+    scan::ReadOrder,
 };
 
 use crate::{
@@ -46,7 +47,9 @@ async fn fill(set: &ReplicaSet, databases: &[&str]) {
 }
 
 async fn dump(set: &ReplicaSet, database: Option<&str>, archive: &Archive, consistent: bool) -> DumpReport {
-    let options = DumpOptions { users_and_roles: true, consistent, ..archive.options() };
+    // A filter says of which databases they are, which no record does.
+    let (part_bytes, read_order) = (100, ReadOrder::Natural);
+    let options = DumpOptions { users_and_roles: true, consistent, part_bytes, read_order, ..archive.options() };
     let side = Side::new(set, database.unwrap_or("nothing"));
     let server = if database.is_some() { side.server().await } else { side.server_of_all().await };
     transload::dump::dump(&server, options, Arc::new(Silent), CancellationToken::new()).await.unwrap()

@@ -21,7 +21,7 @@ use crate::{
 /// As a dump cuts them by itself.
 const CUTTING: Cutting = Cutting { part_bytes: PART_BYTES, parts: None, order: ReadOrder::Auto };
 
-/// Reads what a dump with `parallel` cursors would, in the same parts, as of the same times.
+/// Reads what a dump with `parallel` cursors would, in the same parts, each as of a time within the last second.
 ///
 /// # Errors
 /// As of a dump.

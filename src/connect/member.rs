@@ -1,8 +1,8 @@
-//! One member of a replica set, which alone is read.
+//! One member of a replica set, which alone is read: what it numbers for itself is good for as long as it runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::rawdoc;
+use bson::{Document, oid::ObjectId, rawdoc};
 use mongodb::{
     ServerInfo,
     options::{SelectionCriteria, ServerAddress},
@@ -11,30 +11,59 @@ use mongodb::{
 use super::{Doing, Server};
 use crate::error::Result;
 
+/// A member of a replica set, or a standalone server: the process that has answered, and none that is started after it or is reached by
+/// the same name.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    server: Server,
+    process: ObjectId,
+}
+
+impl Member {
+    /// The deployment, of which this member alone is read.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Whether it is the same process still that answers.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub(crate) async fn is_there(&self) -> mongodb::error::Result<bool> {
+        let admin = self.server.database("admin");
+        let hello = admin.run_raw_command(rawdoc! { "isMaster": 1 }).selection_criteria(self.server.reads());
+        Ok(process(&self.server.watched(hello).await?) == Some(self.process))
+    }
+}
+
+/// The process that says hello.
+fn process(hello: &Document) -> Option<ObjectId> {
+    hello.get_document("topologyVersion").ok()?.get_object_id("processId").ok()
+}
+
 impl Server {
-    /// The same deployment, of which that member alone is read to which reads go now; none where it cannot be held to: behind a
-    /// router.
+    /// The member to which reads go now; none where it cannot be held to: behind a router, and before 4.4.
     ///
     /// # Errors
     /// When it does not answer.
-    pub(crate) async fn reading_one_member(&self) -> Result<Option<Self>> {
+    pub(crate) async fn one_member(&self) -> Result<Option<Member>> {
         let hello = self.hello().await?;
-        if hello.get_str("msg").is_ok_and(|message| message == "isdbgrid") {
+        let is_router = hello.get_str("msg").is_ok_and(|message| message == "isdbgrid");
+        let Some(process) = process(&hello).filter(|_| !is_router) else {
             return Ok(None);
-        }
-        let Ok(member) = hello.get_str("me") else {
-            return Ok(Some(self.clone()));
         };
-        let member = ServerAddress::parse(member).ok();
+        let address = hello.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
         let addresses = self.addresses().await?;
-        Ok(match member.filter(|member| addresses.contains(member)) {
-            Some(member) => {
-                let is_it = move |server: &ServerInfo<'_>| *server.address() == member;
-                Some(Server { reads: SelectionCriteria::Predicate(Arc::new(is_it)), ..self.clone() })
+        let server = match address.filter(|address| addresses.contains(address)) {
+            Some(address) => {
+                let is_it = move |server: &ServerInfo<'_>| *server.address() == address;
+                Server { reads: SelectionCriteria::Predicate(Arc::new(is_it)), ..self.clone() }
             }
-            // One that is connected to directly, by whatever name, is read alone.
-            None => (addresses.len() == 1).then(|| self.clone()),
-        })
+            // One that is connected to directly is read alone, by whatever name.
+            None if addresses.len() == 1 => self.clone(),
+            None => return Ok(None),
+        };
+        Ok(Some(Member { server, process }))
     }
 
     /// The members that the driver knows, as it calls them.

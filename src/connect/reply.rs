@@ -31,6 +31,15 @@ pub fn batch_documents(batch: &RawBatch) -> Result<impl Iterator<Item = &[u8]>> 
     Ok(document::elements(batch).filter_map(Result::ok).map(|element| element.value))
 }
 
+/// A command that was built by its bytes.
+///
+/// # Errors
+/// When they are none: a bug.
+pub(crate) fn command(bytes: Vec<u8>) -> Result<RawDocumentBuf> {
+    RawDocumentBuf::from_bytes(bytes)
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("a bad command of our own: {error}")))
+}
+
 impl Server {
     /// Runs a command that opens a cursor, to its end, and collects what it gives; anew from the beginning whenever
     /// it breaks. For what fits into memory.

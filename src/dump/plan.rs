@@ -51,11 +51,11 @@ pub(crate) struct Begun {
 }
 
 impl Job {
-    /// The `_id`s that it is between; of a part in natural order, all.
+    /// The bounds that it has in an archive.
     pub(crate) fn bounds(&self) -> &Bounds {
         match &self.range {
             Range::Ids(bounds) => bounds,
-            Range::Records(_) => &Bounds::ALL,
+            Range::Records(records) => records.bounds(),
         }
     }
 

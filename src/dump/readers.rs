@@ -16,7 +16,7 @@ use transload_format::{PartBegun, limits::MAX_BLOCK_LEN};
 use super::{
     cursors::{Cursors, MOST},
     plan::Job,
-    recent::RecentTime,
+    recent::{RecentTime, SharedTime},
     turns::Turns,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::{News, Progress},
     rate::Amount,
-    scan::{LARGEST_REPLY, REPLY_BYTES, check_identity},
+    scan::{LARGEST_REPLY, REPLY_BYTES, Range, check_identity},
     timing::{Stage, Watch},
 };
 
@@ -74,8 +74,8 @@ struct Shared {
     readers: Readers,
     queue: Mutex<VecDeque<Job>>,
     time: RecentTime,
-    /// Of each namespace, for parts in natural order: a document moves from one to the other when it is deleted and inserted anew.
-    times: Vec<RecentTime>,
+    /// Of each namespace, for parts in natural order.
+    times: Vec<SharedTime>,
     /// Parts of each namespace that are not finished.
     open_parts: Vec<AtomicUsize>,
     budget: Budget,
@@ -101,7 +101,7 @@ impl Readers {
             open_parts,
             queue: Mutex::new(jobs.into()),
             time: RecentTime::default(),
-            times: self.entries.iter().map(|_| RecentTime::of_a_collection()).collect(),
+            times: self.entries.iter().map(|_| SharedTime::default()).collect(),
             budget: Budget::new(BATCHES),
             step,
             replies: Budget::new(REPLIES),
@@ -192,8 +192,13 @@ impl Shared {
         job
     }
 
-    fn time_of(&self, job: &Job) -> &RecentTime {
-        self.times.get(job.entry).filter(|_| job.is_in_natural_order()).unwrap_or(&self.time)
+    /// The cluster time that a part is to be read as of.
+    async fn time_of(&self, job: &Job, entry: &Entry) -> Result<u64> {
+        let floor = self.readers.floor;
+        match (&job.range, self.times.get(job.entry)) {
+            (Range::Records(records), Some(time)) if floor != 0 => time.get(records.server(), entry, floor).await,
+            _ => Ok(self.time.get(&self.readers.server).await?.max(floor)),
+        }
     }
 
     async fn read_part(&self, job: &Job) -> Result<()> {
@@ -206,7 +211,7 @@ impl Shared {
                 let low = match readers.at_one_time {
                     true => readers.since,
                     // A secondary that is behind tells an older time.
-                    false => self.time_of(job).get(&readers.server).await?.max(readers.floor),
+                    false => self.time_of(job, entry).await?,
                 };
                 // After that time: what is lost then, was lost later, and nothing that came after it is in the copy.
                 let lost = self.lost(entry).await?;

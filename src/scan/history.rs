@@ -5,12 +5,10 @@
 //! collection that was created, renamed or made anew since cannot be read as of before (246); one that was dropped is
 //! read as empty, without an error. Index builds and `collMod` are in nobody's way.
 
-use bson::RawDocumentBuf;
-
 use crate::{
     catalog::{Entry, Order},
     changes::token::{in_words, seconds_behind},
-    connect::{Doing, Server},
+    connect::{Doing, Server, command},
     document::{RawBuilder, kind},
     error::{Error, ErrorKind, Result},
 };
@@ -46,11 +44,9 @@ pub(crate) async fn is_readable_at(server: &Server, entry: &Entry, time: u64) ->
         hint.int32(if entry.order == Order::Id { "_id" } else { "$natural" }, 1);
     });
     read_concern(&mut find, time, true);
-    let find = RawDocumentBuf::from_bytes(find.finish())
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("a bad command of our own: {error}")))?;
     let doing = Doing::new(format!("read {} as of one time", entry.data), "find", entry.data.database());
     let expected = |code: i32| [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE].contains(&code).then_some(code);
-    match server.documents_or(entry.data.database(), find, &doing, expected).await? {
+    match server.documents_or(entry.data.database(), command(find.finish())?, &doing, expected).await? {
         Ok(_) => Ok(true),
         Err(SNAPSHOT_TOO_OLD) => Err(too_old(server, entry, time).await),
         Err(_) => Ok(false),

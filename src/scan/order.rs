@@ -4,12 +4,12 @@ use std::{fmt, str::FromStr};
 
 use super::{
     Bounds,
-    parts::{self, PART_BYTES, between, bounds, every, parts_of, sample},
+    parts::{self, PART_BYTES, between, bounds, parts_of, sample},
     records::{self, Records},
 };
 use crate::{
     catalog::Entry,
-    connect::{Server, Version},
+    connect::{Member, Server, Version},
     error::{Error, ErrorKind, Result},
 };
 
@@ -18,7 +18,9 @@ const SINCE: Version = Version::new(5, 0, 0);
 /// Bytes from which on it matters in which order a collection is read: what is smaller is in the cache of any server.
 const LARGE: u64 = 2 * PART_BYTES;
 /// Documents whose records are looked up, at most.
-const LOOKED_UP: usize = 2000;
+const MOST_LOOKED_UP: usize = 2000;
+/// And the bytes of what is known of them, which have to fit into a command.
+const MOST_BYTES_LOOKED_UP: usize = 1024 * 1024;
 /// Documents of a sample that tell anything.
 const FEWEST: usize = 16;
 
@@ -30,7 +32,7 @@ pub enum ReadOrder {
     Auto,
     /// By `_id`, along its index: any member can go on where another one has stopped.
     Id,
-    /// In natural order, wherever the server can go on in it: from one member alone.
+    /// In natural order, wherever there is more than one part, and the server can go on in it: from one member alone.
     Natural,
 }
 
@@ -76,15 +78,38 @@ pub(crate) async fn ranges(server: &Server, entry: &Entry, part_bytes: u64, orde
         return Ok(vec![Range::Ids(Bounds::default())]);
     };
     let sample = sample(server, entry, parts).await?;
-    let of_records = match order {
+    let records = match order {
         ReadOrder::Id => None,
         ReadOrder::Auto if entry.bytes.is_none_or(|bytes| bytes < LARGE) => None,
-        ReadOrder::Auto | ReadOrder::Natural => of_records(server, entry, &sample, parts, order).await?,
+        ReadOrder::Auto | ReadOrder::Natural => match of_records(server, entry, &sample, parts, order).await {
+            // By `_id` another member may go on.
+            Err(error) if order == ReadOrder::Auto && error.kind() == ErrorKind::Unreachable => None,
+            records => records?,
+        },
     };
-    Ok(match of_records {
+    Ok(match records {
         Some(records) => records.into_iter().map(Range::Records).collect(),
         None => between(bounds(&sample, parts)).into_iter().map(Range::Ids).collect(),
     })
+}
+
+/// All of a collection by its records, where they can be gone on with.
+///
+/// # Errors
+/// When the server cannot be reached or does not permit to read.
+pub(crate) async fn all_records(server: &Server, entry: &Entry) -> Result<Option<Records>> {
+    let Some(member) = member(server, entry).await? else { return Ok(None) };
+    let is_told = records::are_told(&member, entry, None).await?;
+    Ok(is_told.then(|| Records::between(member, &[], &[]).pop()).flatten())
+}
+
+/// The member whose records a collection may be read by.
+async fn member(server: &Server, entry: &Entry) -> Result<Option<Member>> {
+    // Of what is read in part, a filter says which part.
+    match server.version() >= SINCE && entry.of_database.is_none() {
+        true => server.one_member().await,
+        false => Ok(None),
+    }
 }
 
 /// The same as ranges of records, if it is to be read by them, and can be.
@@ -95,24 +120,32 @@ async fn of_records(
     parts: u64,
     order: ReadOrder,
 ) -> Result<Option<Vec<Records>>> {
-    if server.version() < SINCE || sample.is_empty() {
-        return Ok(None);
-    }
-    let Some(member) = server.reading_one_member().await? else { return Ok(None) };
-    let some: Vec<&[u8]> = sample.iter().step_by(sample.len().div_ceil(LOOKED_UP)).map(Vec::as_slice).collect();
-    if !records::are_told(&member, entry).await? {
-        return Ok(None);
-    }
+    let Some(member) = member(server, entry).await? else { return Ok(None) };
+    let mut bytes = 0;
+    let fits = |id: &&[u8]| {
+        bytes += id.len();
+        bytes <= MOST_BYTES_LOOKED_UP
+    };
+    let every = sample.len().div_ceil(MOST_LOOKED_UP).max(1);
+    let some: Vec<&[u8]> = sample.iter().step_by(every).map(Vec::as_slice).take_while(fits).collect();
     let Some(mut found) = records::of_ids(&member, entry, &some).await? else { return Ok(None) };
     if order == ReadOrder::Auto && !is_scattered(&found.iter().map(|(record, _)| *record).collect::<Vec<_>>()) {
         return Ok(None);
     }
     found.sort_unstable();
-    let known = found.iter().map(|(record, _)| *record).collect();
+    let known: Vec<i64> = found.iter().map(|(record, _)| *record).collect();
+    // One of them may be gone by now.
+    let tried = [known.first(), known.get(known.len() / 2), known.last()].into_iter().flatten();
+    let mut is_told = false;
+    for record in tried {
+        is_told = is_told || records::are_told(&member, entry, Some(*record)).await?;
+    }
+    if !is_told {
+        return Ok(None);
+    }
     let weighted = found.into_iter().map(|(record, at)| (record, some.get(at).map_or(1, |one| parts::bytes(one))));
-    let ends = every(&weighted.collect::<Vec<_>>(), parts);
-    // Less than two parts would look as if they were in the order of `_id`s.
-    Ok((!ends.is_empty()).then(|| records::between(&member, &ends, known)))
+    let ends = parts::every(&weighted.collect::<Vec<_>>(), parts);
+    Ok(Some(Records::between(member, &ends, &known)))
 }
 
 /// Whether `_id`s come in no order, by the records of some documents in the order of their `_id`s: where they go up and down all the time,

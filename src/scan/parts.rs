@@ -39,8 +39,15 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// All of a collection.
-    pub const ALL: Bounds = Bounds { lower: None, upper: None };
+    /// Those of a part that is read in natural order: from the least `_id` that there can be, at which no other part begins.
+    pub(crate) fn of_natural_order() -> Self {
+        Bounds { lower: Some(RawBuilder::new().append_element(kind::MIN_KEY, "_id", &[]).finish()), upper: None }
+    }
+}
+
+/// Whether a part that begins at this `_id` was read in natural order.
+pub(crate) fn is_of_natural_order(lower: Option<&[u8]>) -> bool {
+    lower.and_then(document::id).is_some_and(|id| id.kind == kind::MIN_KEY)
 }
 
 /// The parts of a collection, of about `part_bytes` each, in the order of the index. They cover it whatever the sample
@@ -49,8 +56,10 @@ impl Bounds {
 /// # Errors
 /// When the server cannot be reached or does not permit to read. If only the sample fails, the collection is one part.
 pub async fn split(server: &Server, entry: &Entry, part_bytes: u64) -> Result<Vec<Bounds>> {
-    let Some(parts) = parts_of(entry, part_bytes) else { return Ok(vec![Bounds::default()]) };
-    Ok(between(bounds(&sample(server, entry, parts).await?, parts)))
+    match parts_of(entry, part_bytes) {
+        Some(parts) => Ok(between(bounds(&sample(server, entry, parts).await?, parts))),
+        None => Ok(vec![Bounds::default()]),
+    }
 }
 
 /// How many parts of about `part_bytes` there should be; none where a collection is not to be cut.

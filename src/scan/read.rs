@@ -3,7 +3,6 @@
 //! Any error ends a cursor: polling the driver's stream once more would skip a batch. So the part goes on with a new
 //! one, behind the last document that was delivered, and each document comes exactly once.
 
-use bson::RawDocumentBuf;
 use futures_util::StreamExt;
 use mongodb::{
     error::ErrorKind as DriverErrorKind,
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{Entry, Order, uuid_of},
-    connect::{Doing, Patience, Retry, Server, batch_documents, retry},
+    connect::{Doing, Patience, Retry, Server, batch_documents, command, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     rate::Amount,
@@ -33,6 +32,27 @@ const DOCUMENT_BYTES: u64 = 4 * 1024;
 const REPLY_DOCUMENTS: u64 = 100_000;
 /// Documents of a reply of which the `_id`s alone are wanted.
 const IDS_OF_A_REPLY: i32 = 20_000;
+
+/// What ends a cursor.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// What the server or the way to it has failed with: another cursor may do.
+    Cursor(mongodb::error::Error),
+    /// What no other cursor would mend.
+    ForGood(Error),
+}
+
+impl From<mongodb::error::Error> for Broken {
+    fn from(error: mongodb::error::Error) -> Self {
+        Broken::Cursor(error)
+    }
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Broken::ForGood(error)
+    }
+}
 
 /// A part being read.
 #[allow(missing_debug_implementations, reason = "the driver's cursor has none")]
@@ -144,8 +164,7 @@ impl<'a> PartScan<'a> {
     /// The same of these records of the collection, instead of what is between bounds.
     #[must_use]
     pub(crate) fn of_records(self, records: &'a Records) -> Self {
-        let place = Place::before(records);
-        PartScan { server: place.member(), place: Some(place), ..self }
+        PartScan { server: records.server(), place: Some(Place::before(records)), ..self }
     }
 
     /// The same of whatever time: what is read may be later than `low`.
@@ -203,7 +222,8 @@ impl<'a> PartScan<'a> {
                     self.check_identity().await?;
                     return Ok(None);
                 }
-                Err(error) => {
+                Err(Broken::ForGood(error)) => return Err(self.hinted(error)),
+                Err(Broken::Cursor(error)) => {
                     self.cursor = None;
                     self.passing = self.entry.order == Order::Natural && self.last.is_some();
                     if self.at_one_time && !self.or_fail && retry(&error) == Retry::Stop {
@@ -244,7 +264,7 @@ impl<'a> PartScan<'a> {
     }
 
     /// The next reply, and how many of its documents are of the part.
-    async fn advance(&mut self) -> mongodb::error::Result<Option<(RawBatch, usize)>> {
+    async fn advance(&mut self) -> Result<Option<(RawBatch, usize)>, Broken> {
         if self.place.as_ref().is_some_and(Place::is_over) {
             return Ok(None);
         }
@@ -295,16 +315,15 @@ impl<'a> PartScan<'a> {
         }
     }
 
-    async fn open(&mut self) -> mongodb::error::Result<RawBatchCursor> {
+    async fn open(&mut self) -> Result<RawBatchCursor, Broken> {
         if let Some(place) = &self.place {
             return place.open(self.entry, &self.begun(), self.batch_size).await;
         }
         let has_min = self.last.is_some() || self.bounds.lower.is_some();
         self.open_above = self.entry.order == Order::Id && has_min && self.bounds.upper.is_none() && !self.at_max_key;
         let database = self.server.database(self.entry.data.database());
-        let find = RawDocumentBuf::from_bytes(self.find())?;
-        let run = database.run_raw_cursor_command(find).batch_size(self.batch_size.unsigned_abs());
-        self.server.watched(run.selection_criteria(self.server.reads()).batch()).await
+        let run = database.run_raw_cursor_command(command(self.find())?).batch_size(self.batch_size.unsigned_abs());
+        Ok(self.server.watched(run.selection_criteria(self.server.reads()).batch()).await?)
     }
 
     /// What every find command begins with.
@@ -399,13 +418,17 @@ impl<'a> PartScan<'a> {
 
     fn failure(&self, error: mongodb::error::Error) -> Error {
         let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
-        let failure = self.server.failure(error, &doing);
-        match failure.kind() {
-            ErrorKind::Unreachable if self.place.is_some() => failure.with_hint(
+        self.hinted(self.server.failure(error, &doing))
+    }
+
+    /// With what can be done where no other member can go on.
+    fn hinted(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Unreachable if self.place.is_some() => error.with_hint(
                 "it was read in natural order, which each member of a replica set has its own of, so that no other one could go on: \
                  begin anew, or with --read-order id",
             ),
-            _ => failure,
+            _ => error,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hex::hex,
     namespace::Namespace,
-    scan::{Bounds, between, split},
+    scan::{Bounds, Records, all_records, between, is_of_natural_order, split},
 };
 
 /// Bytes of documents that are held at once when many are fetched.
@@ -39,8 +39,11 @@ pub(super) struct Item {
     pub(super) indexes: Vec<Vec<u8>>,
     /// In which order its documents are read.
     pub(super) order: Order,
-    /// Whether its documents may not be in that order after all: parts of an archive that overlap.
+    /// Whether its documents are not in that order after all: those of an archive that was read in natural order, or has parts that
+    /// overlap.
     pub(super) is_disordered: bool,
+    /// By what a server's documents are read instead, where the other side has them in no order.
+    pub(super) records: Option<Records>,
     /// The number of its documents, where it is known.
     pub(super) documents: Option<u64>,
     /// Their bytes.
@@ -77,10 +80,26 @@ impl Item {
             indexes: entry.collection.indexes.clone(),
             order: entry.order,
             is_disordered: false,
+            records: None,
             documents: entry.documents,
             bytes: entry.bytes,
             place: Place::Server(server.clone(), Arc::new(entry)),
         }
+    }
+
+    /// In natural order, if the other side has its documents in no other: copies come in about the same order, and few documents wait for
+    /// their counterparts.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub(super) async fn like(self, other: &Self) -> Result<Self> {
+        let records = match &self.place {
+            Place::Server(server, entry) if self.order == Order::Id && other.is_disordered => {
+                all_records(server, entry).await?
+            }
+            _ => None,
+        };
+        Ok(Item { records, ..self })
     }
 
     /// What an archive has.
@@ -117,7 +136,9 @@ impl Item {
                 options: collection.options.clone(),
                 indexes: collection.indexes.clone(),
                 order,
-                is_disordered: parts.windows(2).any(overlap),
+                is_disordered: parts.windows(2).any(overlap)
+                    || parts.iter().any(|part| is_of_natural_order(part.bounds.lower.as_deref())),
+                records: None,
                 documents: Some(namespace.totals.documents),
                 bytes: Some(namespace.totals.bytes),
                 place: Place::Archive(archive.clone(), Arc::new(parts)),

@@ -56,6 +56,7 @@ impl Pair {
         let most = left.documents.max(right.documents);
         let wanted = options.sample.filter(|_| !left.has_collation() && !right.has_collation());
         let sample = wanted.zip(most).and_then(|(wanted, most)| Sample::of(wanted.documents, most, wanted.seed));
+        let (left, right) = (left.clone().like(&right).await?, right.like(&left).await?);
         let mut pair = Pair { left, right, parts: Vec::new(), sample, is_resumed: false };
         if pair.left.order == Order::Nothing {
             return Ok(pair);

@@ -154,7 +154,11 @@ impl Reading {
                 }
             }
             Place::Server(server, entry) => {
-                let mut scan = PartScan::new(server, entry, &self.bounds, 0);
+                let scan = PartScan::new(server, entry, &self.bounds, 0);
+                let mut scan = match &self.item.records {
+                    Some(records) => scan.of_records(records),
+                    None => scan,
+                };
                 while let Some(delivered) = scan.next().await? {
                     self.send(Chunk::of_reply(delivered, |document| self.takes(document))?).await?;
                 }

@@ -14,6 +14,7 @@ use crate::{
     document::{self, Element, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
+    scan::is_of_natural_order,
 };
 
 /// Where a change stands to a copy.
@@ -171,9 +172,8 @@ impl Parts {
         let high = parts.iter().map(|part| part.high).max().unwrap_or(since);
         let collation = document::find(&namespace.collection.options, b"collation");
         let has_collation = collation.is_some_and(|collation| collation.kind == kind::DOCUMENT);
-        // Those that were read in natural order have no bounds, all of them.
-        let overlap = parts.iter().filter(|part| part.upper.is_none()).count() > 1;
-        Parts { parts, widest: (low, high), is_unplaced: has_collation || overlap }
+        let in_natural_order = namespace.parts.iter().any(|part| is_of_natural_order(part.begun.lower.as_deref()));
+        Parts { parts, widest: (low, high), is_unplaced: has_collation || in_natural_order }
     }
 
     fn standing<'a>(&self, id: impl FnOnce() -> Option<Element<'a>>, time: u64) -> Standing {
