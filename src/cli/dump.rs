@@ -51,10 +51,10 @@ pub(super) struct DumpCommand {
     consistent: bool,
     /// In which order to read documents: `id`, `natural`, or `auto`, which is by `_id` but for large collections whose `_id`s come in no order
     ///
-    /// Natural order is that of one member's storage, for replica sets and standalone servers from 5.0 on. It costs the source
-    /// less: for UUIDs and hashes that do not fit into its cache, many times less. But no other member can go on where one is lost, so
-    /// the dump fails then. And unless all is read as of one time, a document that is deleted and inserted anew meanwhile may be missing, or
-    /// be there twice.
+    /// Natural order is that in which one member keeps its documents; it can be read in on replica sets and standalone servers from 5.0 on, of
+    /// collections with more than one part (64 MiB). It costs the source less: where UUIDs or hashes do not fit into its cache, many times
+    /// less. But if that member is started anew, or away for longer than --retry-for, the dump fails. And where the server's history does not
+    /// reach over the whole of a collection, a document that is deleted and inserted anew meanwhile may be missing, or be there twice.
     #[arg(long, value_name = "ORDER", help_heading = "Reading", default_value_t = ReadOrder::Auto, env = "TRANSLOAD_READ_ORDER", hide_env_values = true)]
     read_order: ReadOrder,
     /// Take users and roles along, of all databases or of the one that is named; takes the role `backup`
