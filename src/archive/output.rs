@@ -244,7 +244,8 @@ fn rename_to_new(partial: &Path, path: &Path) -> Result<()> {
     failed.path.keep().map_err(|error| Error::io(partial, error.error))?;
     Err(match failed.error.kind() {
         io::ErrorKind::AlreadyExists => {
-            exists(path, "was made by another process meanwhile", "give the archive, which is whole, another name")
+            let hint = format!("the archive is whole, and called {}: give it another name", partial.display());
+            exists(path, "was made by another process meanwhile", &hint)
         }
         _ => Error::io(partial, failed.error),
     })

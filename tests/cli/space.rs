@@ -1,6 +1,10 @@
 //! Disks that are full, and pipes that nobody reads.
 
-use std::fs::{File, create_dir};
+use std::{
+    fs::{File, create_dir},
+    process::Stdio,
+    time::Duration,
+};
 
 use super::{
     data::{client, empty, fill_large},
@@ -19,6 +23,49 @@ async fn a_full_standard_output_says_how_far_it_came() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let dump = terminal.command(&["dump", &uri, "-"]).stdout(full).spawn().unwrap();
     snapshot("dev-full", &[finish(dump, "transload dump URI - > /dev/full").ends_with(1)]);
+}
+
+/// Waits until there is a file of that name.
+async fn appears(terminal: &Terminal, name: &str) {
+    while !terminal.has(name) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Somebody takes the name while the archive is written: it has all, and stays under the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_cannot_have_its_name_is_whole_without_it() {
+    let (terminal, uri) = (Terminal::new(), large("cli_no_name").await);
+    let taken = "hint: the archive is whole, and called a.tlz.partial: give it another name";
+    let not_replaced = "hint: b.tlz.partial is whole, and wants nothing but its name";
+    for (archive, force, says) in [("a.tlz", &[][..], taken), ("b.tlz", &["--force"], not_replaced)] {
+        let arguments = [&["dump", &uri, archive, "--max-rate", "4MB"], force].concat();
+        let dump = terminal.command(&arguments).spawn().unwrap();
+        let partial = format!("{archive}.partial");
+        appears(&terminal, &partial).await;
+        create_dir(terminal.path(archive)).unwrap();
+        let ran = finish(dump, &arguments[2..].join(" ")).ends_with(1);
+        let ran = ran.says(says);
+        let whole = format!("whole-{archive}");
+        std::fs::rename(terminal.path(&partial), terminal.path(&whole)).unwrap();
+        let inspected = terminal.run(&["inspect", &whole, "--json"]).ends_with(0);
+        assert_eq!(inspected.lines()[0]["documents"], 40, "{ran}");
+        terminal.run(&["verify", &whole]).ends_with(0);
+    }
+}
+
+/// Nobody reads the pipe, so that the writer stands, and then there is nothing more to read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_that_fails_does_not_wait_for_a_pipe_that_nobody_reads() {
+    let (terminal, uri) = (Terminal::new(), large("cli_still_pipe").await);
+    let dump = ["dump", &uri, "-", "--max-rate", "2MB", "--parallel", "1"];
+    let mut dump = terminal.command(&dump).stdout(Stdio::piped()).spawn().unwrap();
+    let pipe = dump.stdout.take().unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    client().await.database("cli_still_pipe").drop().await.unwrap();
+    let ran = finish(dump, "transload dump URI - | nobody").ends_with(1);
+    drop(pipe);
+    ran.says("was dropped, renamed or made anew while it was read").says(" no whole archive");
 }
 
 /// A file system of 2 MB, in a namespace of our own. Where that is not permitted, `TRANSLOAD_TEST_NO_MOUNT` leaves it out.
