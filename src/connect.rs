@@ -323,7 +323,13 @@ impl Server {
                 () = tokio::time::sleep(WATCH_EVERY) => {}
             }
             let admin = self.client.database("admin");
-            let ping = async { admin.run_command(doc! { "ping": 1 }).await.map(drop) };
+            let ping = admin.run_command(doc! { "ping": 1 });
+            // Where one member alone is read, it is the one to ask.
+            let ping = match &self.reads {
+                SelectionCriteria::Predicate(_) => ping.selection_criteria(self.reads()),
+                _ => ping,
+            };
+            let ping = async { ping.await.map(drop) };
             let answered = tokio::select! {
                 done = &mut command => return done,
                 answered = tokio::time::timeout(self.patience.max(WATCH_EVERY), ping) => answered,

@@ -22,7 +22,6 @@ use crate::{
     document,
     error::{Error, ErrorKind, Result},
     report::{NamespaceReport, namespaces},
-    scan::Bounds,
 };
 
 /// Bytes read at a time.
@@ -152,10 +151,15 @@ struct Survey {
 impl Survey {
     fn of(path: &Path, cancel: &CancellationToken) -> Result<Self> {
         let mut survey = Survey::default();
-        // With its index the archive knows its collections, whatever became of their records.
+        // With its index the archive knows its collections and their parts, whatever became of their records.
         if let Ok(reader) = File::open(path).and_then(|file| Reader::open(file).map_err(io::Error::other)) {
             let collections = reader.contents().namespaces().iter().map(|namespace| namespace.collection.clone());
             survey.collections = (1..).zip(collections).collect();
+            for (id, namespace) in (1..).zip(reader.contents().namespaces()) {
+                survey
+                    .begun
+                    .extend((1..).zip(&namespace.parts).map(|(number, part)| ((id, number), part.begun.clone())));
+            }
             survey.finished_archive = true;
         }
         let (mut next, mut finished) = (0, 0_usize);
@@ -276,9 +280,7 @@ impl Recovery {
             };
             let number = counts.entry(*id).or_default();
             *number += 1;
-            // Nobody knows any more in what order that part is.
-            let unknown = || PartBegun { lower: Bounds::of_natural_order().lower, ..PartBegun::default() };
-            let begun = survey.begun.get(old).cloned().unwrap_or_else(unknown);
+            let begun = survey.begun.get(old).cloned().unwrap_or_default();
             self.writer.record(*id, *number, Record::PartBegun(begun)).map_err(fail)?;
             self.parts.insert(*old, (*id, *number));
         }

@@ -7,11 +7,11 @@ mod read;
 mod records;
 
 pub(crate) use history::is_readable_at;
-pub use order::{Range, ReadOrder};
-pub(crate) use order::{all_records, ranges};
+pub use order::ReadOrder;
+pub(crate) use order::{Range, all_records, ranges};
 pub use parts::{Bounds, MOST_PARTS, PART_BYTES, split};
 pub(crate) use parts::{between, is_of_natural_order, part_bytes_of};
 use read::Broken;
 pub use read::{Delivered, PartScan};
 pub(crate) use read::{LARGEST_REPLY, REPLY_BYTES, check_identity};
-pub use records::Records;
+pub(crate) use records::Records;

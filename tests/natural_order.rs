@@ -59,6 +59,8 @@ async fn a_collection_comes_whole_and_as_of_one_time() {
         fill(&source, "words", 5000, 100).await;
         source.run(doc! { "create": "ring", "capped": true, "size": 1_000_000 }).await;
         fill(&source, "ring", 2000, 100).await;
+        // Whose records end somewhere in a reply.
+        source.run(doc! { "delete": "words", "deletes": [{ "q": { "n": { "$mod": [7, 3] } }, "limit": 0 }] }).await;
         let archive = Archive::new();
         let dumped = archive.dump_as(&source, options(&archive, 10_000)).await.unwrap();
         assert_eq!(dumped.natural_order, ["natural.some", "natural.words"], "{dumped:?}");
@@ -131,7 +133,8 @@ async fn documents_that_are_there_throughout_come_once_while_records_go() {
             }
         });
         let archive = Archive::new();
-        let dumped = archive.dump_as(&source, options(&archive, 60_000)).await.unwrap();
+        let options = DumpOptions { max_rate: Some(Rate::Bytes(4_000_000)), ..options(&archive, 60_000) };
+        let dumped = archive.dump_as(&source, options).await.unwrap();
         stop.store(true, Ordering::Relaxed);
         assert!(writer.await.unwrap() > 1000, "too few writes to have shown anything");
         assert!(dumped.natural_order.len() == 1 && dumped.namespaces[0].parts > 50, "{dumped:?}");
@@ -233,6 +236,11 @@ async fn large_collections_whose_ids_come_in_no_order_are_read_so() {
     assert_eq!(dumped.natural_order, ["natural_auto.scattered"]);
     assert_whole(&archive.restore(&target).await.unwrap());
     assert_equal(&source, &target).await;
+    let archive = Archive::new();
+    let in_parts = DumpOptions { parts: Some(8), ..archive.options() };
+    let dumped = archive.dump_as(&source, in_parts).await.unwrap();
+    assert_eq!(dumped.natural_order, ["natural_auto.scattered"], "what is small has no other order");
+    assert!(dumped.namespaces.iter().all(|namespace| namespace.parts > 4), "{dumped:?}");
     let archive = Archive::new();
     let by_id = DumpOptions { read_order: ReadOrder::Id, ..archive.options() };
     assert!(archive.dump_as(&source, by_id).await.unwrap().natural_order.is_empty());

@@ -18,6 +18,11 @@ fn document(id: i32) -> Vec<u8> {
     bson::rawdoc! { "_id": id, "text": "the same words in every document" }.into_bytes()
 }
 
+/// What is said of each part.
+fn begun() -> PartBegun {
+    PartBegun { lower: Some(bson::rawdoc! { "_id": 0 }.into_bytes()), upper: None, low: 7 }
+}
+
 /// Two collections of ten blocks each, of ten documents each.
 fn archive() -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), ArchiveId([9; 16]), Codec::default()).unwrap();
@@ -25,7 +30,7 @@ fn archive() -> Vec<u8> {
         let (options, indexes) = (vec![5, 0, 0, 0, 0], Vec::new());
         let kind = CollectionType::Collection;
         let id = writer.collection(Collection { namespace: name.into(), kind, uuid: None, options, indexes }).unwrap();
-        writer.record(id, 1, Record::PartBegun(PartBegun::default())).unwrap();
+        writer.record(id, 1, Record::PartBegun(begun())).unwrap();
         for block in 0..BLOCKS {
             let documents = (block * 10..block * 10 + 10).flat_map(document).collect();
             let subject = Subject { kind: Kind::Documents, namespace: id, part: 1 };
@@ -102,6 +107,21 @@ async fn a_collection_whose_record_is_damaged_is_known_from_the_index() {
     bytes[record + 66] ^= 1;
     let report = salvage(&bytes).await.unwrap();
     assert_eq!(names(&report), [("shop.orders", 100), ("shop.events", 100)]);
+}
+
+#[tokio::test]
+async fn a_part_whose_record_is_damaged_is_known_from_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let (damaged, path) = (folder.path().join("damaged.tlz"), folder.path().join("salvaged.tlz"));
+    let mut bytes = archive();
+    let record = offsets(&bytes, Kind::Record)[1];
+    bytes[record + 66] ^= 1;
+    fs::write(&damaged, &bytes).unwrap();
+    recover(&damaged, to(&path), CancellationToken::new()).await.unwrap();
+    let salvaged = ArchiveFile::open(&path).unwrap();
+    let parts: Vec<_> = salvaged.contents().namespaces().iter().flat_map(|namespace| &namespace.parts).collect();
+    assert_eq!(parts.len(), 2);
+    assert!(parts.iter().all(|part| part.begun == begun()), "{parts:?}");
 }
 
 #[tokio::test]

@@ -281,7 +281,10 @@ async fn planted_differences_of_every_class_are_found_and_nothing_else() {
 
 #[tokio::test]
 async fn differences_anywhere_in_many_parts_are_found_from_both_sides() {
-    let (left, right) = twins("verify_parts", "verify_parts_copy", &numbered(20_000)).await;
+    // In another order than that of their `_id`s.
+    let (rising, mut documents) = (numbered(20_000), Vec::new());
+    documents.extend((0..20_000).map(|n| rising[n * 7919 % 20_000].clone()));
+    let (left, right) = twins("verify_parts", "verify_parts_copy", &documents).await;
     let items = right.open().await.collection::<Document>("items");
     let changed: Vec<i32> = (0..20_000).filter(|n| n % 997 == 0).collect();
     items.update_many(doc! { "_id": { "$in": &changed } }, doc! { "$set": { "n": "other" } }).await.unwrap();
@@ -314,6 +317,28 @@ async fn differences_anywhere_in_many_parts_are_found_from_both_sides() {
         assert_eq!(found, (changed.len() as u64 - 1, 3, 3, 20_000, 20_000), "{report:?}");
         assert!(report.discrepancies.is_empty(), "{report:?}");
         std::fs::remove_file(bench.findings()).unwrap();
+    }
+}
+
+/// Copies come in about the same order, so a server beside an archive in natural order is read in its own.
+#[tokio::test]
+async fn a_server_is_read_in_the_order_of_the_archive() {
+    let documents = numbered(3000);
+    let (left, right) = twins("verify_order", "verify_order_copy", &documents).await;
+    for (read_order, wanted) in [(ReadOrder::Id, "IXSCAN { _id: 1 }"), (ReadOrder::Natural, "COLLSCAN")] {
+        let of_left = Archive::new();
+        let options = transload::dump::DumpOptions { part_bytes: 100_000, read_order, ..of_left.options() };
+        of_left.dump_as(&left, options).await.unwrap();
+        right.run(doc! { "profile": 2 }).await;
+        let mut bench = Bench::new();
+        bench.options.selection.rename = vec!["verify_order.*=verify_order_copy.*".to_owned()];
+        assert!(bench.compare(archive(&of_left), server(&right).await).await.is_equal());
+        right.run(doc! { "profile": 0 }).await;
+        let profile = right.open().await.collection::<Document>("system.profile");
+        let read = doc! { "op": "query", "ns": "verify_order_copy.items", "nreturned": { "$gt": 100 } };
+        let plans = profile.distinct("planSummary", read).await.unwrap();
+        assert_eq!(plans, [Bson::from(wanted)], "{read_order}");
+        profile.drop().await.unwrap();
     }
 }
 

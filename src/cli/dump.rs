@@ -141,7 +141,7 @@ fn text(report: &DumpReport) -> String {
     }
     if report.retries > 0 {
         text.push_str(&format!(
-            "{} times something was tried again after an error; nothing was lost or doubled\n",
+            "{} times something was tried again after an error; nothing was lost or doubled by that\n",
             report.retries
         ));
     }

@@ -36,22 +36,26 @@ impl Member {
     }
 }
 
-/// The process that says hello.
+/// The process that says hello; none of a router, which asks others.
 fn process(hello: &Document) -> Option<ObjectId> {
-    hello.get_document("topologyVersion").ok()?.get_object_id("processId").ok()
+    let is_router = hello.get_str("msg").is_ok_and(|message| message == "isdbgrid");
+    hello.get_document("topologyVersion").ok()?.get_object_id("processId").ok().filter(|_| !is_router)
+}
+
+/// Whether there is no other member than the one that says hello, which reads are answered by.
+fn is_alone(hello: &Document) -> bool {
+    let members = ["hosts", "passives"].into_iter().flat_map(|name| hello.get_array(name).into_iter().flatten());
+    members.count() <= 1
 }
 
 impl Server {
-    /// The member to which reads go now; none where it cannot be held to: behind a router, and before 4.4.
+    /// The member to which reads go now; none where it cannot be held to: behind a router, by a name that is not its own, and before 4.4.
     ///
     /// # Errors
     /// When it does not answer.
     pub(crate) async fn one_member(&self) -> Result<Option<Member>> {
         let hello = self.hello().await?;
-        let is_router = hello.get_str("msg").is_ok_and(|message| message == "isdbgrid");
-        let Some(process) = process(&hello).filter(|_| !is_router) else {
-            return Ok(None);
-        };
+        let Some(process) = process(&hello) else { return Ok(None) };
         let address = hello.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
         let addresses = self.addresses().await?;
         let server = match address.filter(|address| addresses.contains(address)) {
@@ -59,8 +63,8 @@ impl Server {
                 let is_it = move |server: &ServerInfo<'_>| *server.address() == address;
                 Server { reads: SelectionCriteria::Predicate(Arc::new(is_it)), ..self.clone() }
             }
-            // One that is connected to directly is read alone, by whatever name.
-            None if addresses.len() == 1 => self.clone(),
+            // By another name, as through a tunnel: of several members it may lead to one now, and to another one later.
+            None if addresses.len() == 1 && is_alone(&hello) => self.clone(),
             None => return Ok(None),
         };
         Ok(Some(Member { server, process }))
@@ -82,5 +86,28 @@ impl Server {
         addresses.sort_by_key(ToString::to_string);
         addresses.dedup();
         Ok(addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn a_router_is_no_member() {
+        let id = ObjectId::from_bytes([7; 12]);
+        let version = doc! { "processId": id, "counter": 6_i64 };
+        assert_eq!(process(&doc! { "topologyVersion": &version, "setName": "r" }), Some(id));
+        assert_eq!(process(&doc! { "topologyVersion": version, "msg": "isdbgrid" }), None);
+        assert_eq!(process(&doc! { "setName": "r" }), None);
+    }
+
+    #[test]
+    fn a_name_that_is_none_of_a_member_leads_to_the_only_one() {
+        assert!(is_alone(&doc! {}));
+        assert!(is_alone(&doc! { "setName": "r", "hosts": ["db:27017"], "arbiters": ["a:27017"] }));
+        assert!(!is_alone(&doc! { "setName": "r", "hosts": ["db:27017"], "passives": ["slow:27017"] }));
     }
 }

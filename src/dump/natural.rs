@@ -36,7 +36,7 @@ pub(super) fn of_several_times(contents: &Contents) -> impl Iterator<Item = Stri
     namespaces.map(|namespace| {
         format!(
             "{} was read in natural order, and not as of one time: a document that was deleted and inserted anew meanwhile may be \
-             missing, or be there twice, until the changes since are replayed",
+             missing, or be there twice",
             namespace.collection.namespace
         )
     })

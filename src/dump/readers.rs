@@ -124,7 +124,7 @@ impl Readers {
             working.spawn(async move {
                 let work = async {
                     while let Some(job) = shared.next_job(number).await {
-                        shared.read_part(&job).await?;
+                        shared.read_part(&job).await.map_err(|error| hinted(error, &job))?;
                     }
                     Ok(())
                 };
@@ -164,6 +164,17 @@ impl Readers {
 /// Bytes of documents that each of so many cursors asks for: with what stands around them, all of them have room at once.
 pub(crate) fn reply_bytes(parallel: usize) -> u64 {
     ((REPLIES / 8 * 7 / parallel.max(1)) as u64).min(REPLY_BYTES)
+}
+
+/// With what can be done where no other member can go on.
+fn hinted(error: Error, job: &Job) -> Error {
+    match error.kind() {
+        ErrorKind::Unreachable if job.is_in_natural_order() => error.with_hint(
+            "it was read in natural order, which each member of a replica set has its own of, so that no other one could go on: begin \
+             anew, or with --read-order id",
+        ),
+        _ => error,
+    }
 }
 
 fn open_parts(entries: usize, jobs: &[Job]) -> Vec<AtomicUsize> {

@@ -61,7 +61,7 @@ impl fmt::Display for ReadOrder {
 
 /// What a part is a range of.
 #[derive(Clone, Debug)]
-pub enum Range {
+pub(crate) enum Range {
     /// Of `_id`s.
     Ids(Bounds),
     /// Of records.

@@ -222,7 +222,7 @@ impl<'a> PartScan<'a> {
                     self.check_identity().await?;
                     return Ok(None);
                 }
-                Err(Broken::ForGood(error)) => return Err(self.hinted(error)),
+                Err(Broken::ForGood(error)) => return Err(error),
                 Err(Broken::Cursor(error)) => {
                     self.cursor = None;
                     self.passing = self.entry.order == Order::Natural && self.last.is_some();
@@ -418,18 +418,7 @@ impl<'a> PartScan<'a> {
 
     fn failure(&self, error: mongodb::error::Error) -> Error {
         let doing = Doing::new(format!("read {}", self.entry.data), "find", self.entry.data.database());
-        self.hinted(self.server.failure(error, &doing))
-    }
-
-    /// With what can be done where no other member can go on.
-    fn hinted(&self, error: Error) -> Error {
-        match error.kind() {
-            ErrorKind::Unreachable if self.place.is_some() => error.with_hint(
-                "it was read in natural order, which each member of a replica set has its own of, so that no other one could go on: \
-                 begin anew, or with --read-order id",
-            ),
-            _ => error,
-        }
+        self.server.failure(error, &doing)
     }
 
     fn rolled_over(&self) -> Error {

@@ -40,7 +40,7 @@ const REMEMBERED: usize = 8;
 
 /// A range of the records of a collection, as one member numbers them.
 #[derive(Clone, Debug)]
-pub struct Records {
+pub(crate) struct Records {
     member: Arc<Member>,
     /// The last record before the first one; none for the beginning.
     after: Option<i64>,
@@ -177,8 +177,7 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// Before the first one.
     pub(super) fn before(records: &'a Records) -> Self {
-        let is_over = records.upto.is_some_and(|upto| Some(upto) == records.after);
-        Place { records, last: records.after, before: VecDeque::new(), is_over }
+        Place { records, last: records.after, before: VecDeque::new(), is_over: false }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -187,8 +186,9 @@ impl<'a> Place<'a> {
 
     /// Opens a cursor behind the last record: behind the nearest one before it that is there, if it is gone. `find` is the beginning of
     /// a find command, without an order.
-    pub(super) async fn open(&self, entry: &Entry, find: &RawBuilder, size: i32) -> Result<RawBatchCursor, Broken> {
-        let mut from = self.last;
+    pub(super) async fn open(&self, entry: &Entry, find: &RawBuilder, most: i32) -> Result<RawBatchCursor, Broken> {
+        let rest = self.records.upto.map(|upto| upto.saturating_sub(self.last.unwrap_or(0)));
+        let (size, mut from) = (reply_of(rest, most), self.last);
         let cursor = loop {
             match (self.cursor(entry, behind(find, from), size).await, self.last) {
                 // That one may be gone the next moment, too.
@@ -299,6 +299,14 @@ impl<'a> Place<'a> {
     }
 }
 
+/// How many documents a reply is to have, at most `most`, where so many records are left of a range: if none of them is gone, the last reply
+/// ends with the range.
+fn reply_of(rest: Option<i64>, most: i32) -> i32 {
+    let Some(rest) = rest.filter(|rest| *rest > 0) else { return most };
+    let replies = (rest - 1) / i64::from(most.max(1)) + 1;
+    i32::try_from((rest - 1) / replies + 1).unwrap_or(most)
+}
+
 /// What a server does not tell that it has told before.
 fn untold(entry: &Entry, what: &str) -> Error {
     Error::new(ErrorKind::Server, format!("the server does not tell {what} of {}", entry.data))
@@ -317,4 +325,17 @@ fn behind(find: &RawBuilder, record: Option<i64>) -> RawBuilder {
         });
     }
     find
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_end_with_the_range() {
+        for (rest, most, reply) in [(1000, 400, 334), (1000, 1000, 1000), (1000, 999, 500), (1, 400, 1), (400, 1, 1)] {
+            assert_eq!(reply_of(Some(rest), most), reply, "{rest} in replies of {most}");
+        }
+        assert_eq!([reply_of(None, 7), reply_of(Some(0), 7), reply_of(Some(i64::MAX), 7)], [7, 7, 7]);
+    }
 }

@@ -42,7 +42,9 @@ pub(super) struct Item {
     /// Whether its documents are not in that order after all: those of an archive that was read in natural order, or has parts that
     /// overlap.
     pub(super) is_disordered: bool,
-    /// By what a server's documents are read instead, where the other side has them in no order.
+    /// Whether an archive has them in natural order.
+    in_natural_order: bool,
+    /// By what a server's documents are read instead, where the other side has them in natural order.
     pub(super) records: Option<Records>,
     /// The number of its documents, where it is known.
     pub(super) documents: Option<u64>,
@@ -80,6 +82,7 @@ impl Item {
             indexes: entry.collection.indexes.clone(),
             order: entry.order,
             is_disordered: false,
+            in_natural_order: false,
             records: None,
             documents: entry.documents,
             bytes: entry.bytes,
@@ -87,14 +90,14 @@ impl Item {
         }
     }
 
-    /// In natural order, if the other side has its documents in no other: copies come in about the same order, and few documents wait for
-    /// their counterparts.
+    /// In natural order, if the other side has its documents in that: copies come in about the same order, and few documents wait for their
+    /// counterparts.
     ///
     /// # Errors
     /// When the server cannot be asked.
     pub(super) async fn like(self, other: &Self) -> Result<Self> {
         let records = match &self.place {
-            Place::Server(server, entry) if self.order == Order::Id && other.is_disordered => {
+            Place::Server(server, entry) if self.order == Order::Id && other.in_natural_order => {
                 all_records(server, entry).await?
             }
             _ => None,
@@ -130,14 +133,15 @@ impl Item {
                 [one, other] => one.upper.is_none() || one.upper > other.lower,
                 _ => false,
             };
+            let in_natural_order = parts.iter().any(|part| is_of_natural_order(part.bounds.lower.as_deref()));
             Ok(Item {
                 namespace: Namespace::parse(&collection.namespace)?,
                 kind: collection.kind,
                 options: collection.options.clone(),
                 indexes: collection.indexes.clone(),
                 order,
-                is_disordered: parts.windows(2).any(overlap)
-                    || parts.iter().any(|part| is_of_natural_order(part.bounds.lower.as_deref())),
+                is_disordered: in_natural_order || parts.windows(2).any(overlap),
+                in_natural_order,
                 records: None,
                 documents: Some(namespace.totals.documents),
                 bytes: Some(namespace.totals.bytes),

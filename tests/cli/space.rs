@@ -2,12 +2,13 @@
 
 use std::{
     fs::{File, create_dir},
+    io::Read,
     process::Stdio,
-    time::Duration,
 };
 
 use super::{
     data::{client, empty, fill_large},
+    signals::until,
     terminal::{Ran, Terminal, finish, redacted, snapshot, snapshot_text},
 };
 
@@ -25,13 +26,6 @@ async fn a_full_standard_output_says_how_far_it_came() {
     snapshot("dev-full", &[finish(dump, "transload dump URI - > /dev/full").ends_with(1)]);
 }
 
-/// Waits until there is a file of that name.
-async fn appears(terminal: &Terminal, name: &str) {
-    while !terminal.has(name) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// Somebody takes the name while the archive is written: it has all, and stays under the other one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_that_cannot_have_its_name_is_whole_without_it() {
@@ -42,7 +36,7 @@ async fn an_archive_that_cannot_have_its_name_is_whole_without_it() {
         let arguments = [&["dump", &uri, archive, "--max-rate", "4MB"], force].concat();
         let dump = terminal.command(&arguments).spawn().unwrap();
         let partial = format!("{archive}.partial");
-        appears(&terminal, &partial).await;
+        until(|| terminal.has(&partial));
         create_dir(terminal.path(archive)).unwrap();
         let ran = finish(dump, &arguments[2..].join(" ")).ends_with(1);
         let ran = ran.says(says);
@@ -60,8 +54,9 @@ async fn a_dump_that_fails_does_not_wait_for_a_pipe_that_nobody_reads() {
     let (terminal, uri) = (Terminal::new(), large("cli_still_pipe").await);
     let dump = ["dump", &uri, "-", "--max-rate", "2MB", "--parallel", "1"];
     let mut dump = terminal.command(&dump).stdout(Stdio::piped()).spawn().unwrap();
-    let pipe = dump.stdout.take().unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut pipe = dump.stdout.take().unwrap();
+    // It has begun to read when there is something.
+    pipe.read_exact(&mut [0; 100_000]).unwrap();
     client().await.database("cli_still_pipe").drop().await.unwrap();
     let ran = finish(dump, "transload dump URI - | nobody").ends_with(1);
     drop(pipe);
