@@ -12,6 +12,7 @@
 //! - What cannot be reached is waited for; what needs somebody's hand ends the process with an error, and the same command goes on.
 //! - Nothing is written to the source but the fence that the user asks for, and nothing on the target but under names that a
 //!   selected namespace maps to.
+//! - What is only tried on the target goes again, at the latest when its catalog is made like the source's.
 //! - Only a cutover whose comparison finds no difference is clean.
 
 mod anew;
@@ -37,6 +38,7 @@ mod pressure;
 mod recording;
 mod report;
 mod role;
+mod scratches;
 mod state;
 mod status;
 

@@ -32,7 +32,7 @@ pub use indexes::{IndexPlan, IndexPolicy, IndexSource, LeftIndex};
 pub use plan::{Existing, Plan, Planned};
 pub(crate) use {
     load_journal::LoadJournal,
-    moving::{LoadWatch, Moving, build_unique, load},
+    moving::{LoadWatch, Moving, Within, build_unique, load, restore_in_move},
 };
 
 use crate::{
@@ -109,12 +109,10 @@ struct Restore<'a> {
     cancel: CancellationToken,
     budget: Budget,
     footprint: Footprint,
-    /// What it is besides, as a part of a migration.
+    /// The migration that it is a part of.
+    within: Option<Within>,
+    /// What it is besides, as the load of a copy.
     moving: Option<Arc<Moving>>,
-    /// Which collections are sharded when they are created.
-    sharding: Option<Arc<Sharding>>,
-    /// What holds it back, besides.
-    brake: Option<Brake>,
 }
 
 /// Restores what the options select.
@@ -129,33 +127,15 @@ pub async fn restore(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(source, server, options, None, None, None, progress, cancel).await
+    run(source, server, options, None, None, progress, cancel).await
 }
 
-/// The same as a part of a migration: into a cluster, where collections are sharded before they are loaded; and held back by a brake.
-///
-/// # Errors
-/// As [`restore`].
-pub(crate) async fn restore_braked(
-    source: Source,
-    server: &Server,
-    options: RestoreOptions,
-    sharding: Option<Arc<Sharding>>,
-    brake: Brake,
-    progress: Arc<dyn Progress>,
-    cancel: CancellationToken,
-) -> Result<RestoreReport> {
-    run(source, server, options, None, sharding, Some(brake), progress, cancel).await
-}
-
-#[expect(clippy::too_many_arguments, reason = "one call, of all that a restore is made of")]
 async fn run(
     source: Source,
     server: &Server,
     options: RestoreOptions,
+    within: Option<Within>,
     moving: Option<Arc<Moving>>,
-    sharding: Option<Arc<Sharding>>,
-    brake: Option<Brake>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
@@ -169,10 +149,9 @@ async fn run(
         progress,
         cancel,
         budget: Budget::new(MEMORY),
-        footprint: moving.as_ref().map_or_else(Footprint::default, |moving| moving.footprint()),
+        footprint: within.as_ref().map_or_else(Footprint::default, |within| Footprint::known_by(within.number)),
+        within,
         moving,
-        sharding,
-        brake,
     };
     let name = match &source {
         Source::File(archive) => archive.name().to_owned(),
@@ -209,6 +188,16 @@ async fn run(
 }
 
 impl Restore<'_> {
+    /// Which collections are sharded when they are created.
+    fn sharding(&self) -> Option<&Sharding> {
+        self.within.as_ref()?.sharding.as_deref()
+    }
+
+    /// What holds it back.
+    fn brake(&self) -> Option<&Brake> {
+        self.within.as_ref().map(|within| &within.brake)
+    }
+
     /// Says what a failed restore leaves on the target.
     fn what_stays(&self, error: Error) -> Error {
         let left = match self.footprint.is_any() {
@@ -225,7 +214,7 @@ impl Restore<'_> {
     async fn file(&self, archive: &ArchiveFile) -> Result<Done> {
         let contents = archive.contents();
         let sidecar = indexes::sidecar(&self.options.indexes, Some(archive), contents)?;
-        let mut plan = Plan::new(self.server, contents, &sidecar, self.options, None, self.sharding.as_deref()).await?;
+        let mut plan = Plan::new(self.server, contents, &sidecar, self.options, None, self.sharding()).await?;
         let mut those = self.users_and_roles(contents)?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
@@ -247,17 +236,14 @@ impl Restore<'_> {
         }
         self.prove_indexes(&mut plan).await?;
         self.prepare(&plan).await?;
-        let sharding = self.sharding.as_deref();
+        let sharding = self.sharding();
         let early =
             early::build(self.server, &self.footprint, &plan, contents, sharding, self.options.parallel).await?;
         let (documents, bytes) = plan.sums(contents);
         self.progress.stage("restoring", Some(documents), Some(bytes));
-        let loaders = Loaders::start(self.server, &plan, &early, self.options, &self.progress, None);
+        let loaders = Loaders::start(self.server, &plan, &early, self.options, &self.progress, None, self.brake());
         for number in wanted {
             let batch = archive.batch(number, &self.budget).await?;
-            if let Some(brake) = &self.brake {
-                brake.pass().await;
-            }
             if !loaders.hand_over(batch).await {
                 break;
             }
@@ -284,7 +270,7 @@ impl Restore<'_> {
         let (mut plan, mut those) = match stream.recv().await.ok_or_else(early)?? {
             Streamed::Announced(contents) => {
                 let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
-                let (moving, sharding) = (self.moving.as_deref(), self.sharding.as_deref());
+                let (moving, sharding) = (self.moving.as_deref(), self.sharding());
                 let plan = Plan::new(self.server, &contents, &sidecar, self.options, moving, sharding).await?;
                 (plan, self.users_and_roles(&contents)?)
             }
@@ -294,12 +280,6 @@ impl Restore<'_> {
         if self.options.dry_run {
             indexes::refuse_bad(&plan, self.options.index_policy)?;
         } else {
-            if self.moving.is_some() {
-                let databases: HashSet<&str> = plan.collections().map(|planned| planned.target.database()).collect();
-                for database in databases {
-                    self.footprint.scratches.sweep_left(self.server, database).await?;
-                }
-            }
             self.prove_indexes(&mut plan).await?;
             if let Some(moving) = &self.moving {
                 plan.hold_back(self.server.version());
@@ -313,7 +293,7 @@ impl Restore<'_> {
         }
         // How many documents a collection has is known when they have come.
         let (none, moving) = (HashSet::new(), self.moving.as_ref());
-        let loaders = Loaders::start(self.server, &plan, &none, self.options, &self.progress, moving);
+        let loaders = Loaders::start(self.server, &plan, &none, self.options, &self.progress, moving, self.brake());
         loop {
             match stream.recv().await.ok_or_else(early)?? {
                 Streamed::Announced(_) => return Err(late(name)),
@@ -401,7 +381,7 @@ impl Restore<'_> {
         if !created.is_empty() {
             catalog::create_all(self.server, &self.footprint, &created, self.options.parallel).await?;
         }
-        if let Some(sharding) = &self.sharding {
+        if let Some(sharding) = self.sharding() {
             self.progress.stage("sharding collections", None, None);
             // Those as well that a load before this one has created, and perhaps not come to shard.
             for planned in planned.filter(|planned| planned.kind() == CollectionType::Collection) {

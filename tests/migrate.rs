@@ -13,6 +13,7 @@ mod old_scripts;
 mod pressure;
 mod refusals;
 mod regressions;
+mod scratches;
 mod second_cutover;
 mod sharding;
 mod stages;

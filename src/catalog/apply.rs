@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::error::ErrorKind as DriverErrorKind;
 use transload_format::{Collection, CollectionType};
 
-use super::{prove::Footprint, read::collection_type};
+use super::{read::collection_type, scratch::Footprint};
 use crate::{
     connect::{Doing, Retry, Server, command_text, retry, retry_code},
     document::{self, RawBuilder, kind},

@@ -3,147 +3,24 @@
 //! What a server takes is the server's to say, and the time to hear it is before hours of loading. Collections with
 //! the same options share a scratch collection, and equal specs are built once.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use transload_format::Collection;
 
 use super::{
-    apply::{create_for, drop, existing},
+    apply::{create_for, drop},
     build::create_indexes,
+    scratch::Scratches,
 };
 use crate::{
     connect::Server,
     document,
-    error::{Error, ErrorKind, Result},
-    namespace::Namespace,
+    error::{ErrorKind, Result},
 };
 
-/// How the names of scratch collections begin, before 16 hexadecimal digits.
-const SCRATCH: &str = "transload_scratch_";
-
-/// Whether a name is one of a scratch collection. One that is left over from a crash is not copied.
-pub(crate) fn is_scratch(name: &str) -> bool {
-    let digits = name.strip_prefix(SCRATCH);
-    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// What a restore that does not finish leaves on its target.
-#[derive(Debug, Default)]
-pub struct Footprint {
-    /// Scratch collections.
-    pub scratches: Scratches,
-    /// Commands sent that may have changed something else.
-    commands: AtomicUsize,
-}
-
-impl Footprint {
-    /// Of work that goes on after a kill: its scratch collections are known by this number.
-    pub(crate) fn known_by(number: u32) -> Self {
-        let scratches = Scratches { known_by: Some(number), ..Scratches::default() };
-        Footprint { scratches, ..Footprint::default() }
-    }
-
-    /// Whether what is found may be what the same work has left when it was killed.
-    pub(crate) fn goes_on_after_a_kill(&self) -> bool {
-        self.scratches.known_by.is_some()
-    }
-
-    /// Runs a command, and notes it before it is sent. Only one that was not permitted has certainly changed nothing.
-    ///
-    /// # Errors
-    /// Those of the command.
-    pub async fn note<T>(&self, command: impl Future<Output = Result<T>>) -> Result<T> {
-        self.commands.fetch_add(1, Ordering::Relaxed);
-        let outcome = command.await;
-        if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Authorization) {
-            self.commands.fetch_sub(1, Ordering::Relaxed);
-        }
-        outcome
-    }
-
-    /// Whether anything may have been written, scratch collections aside.
-    pub fn is_any(&self) -> bool {
-        self.commands.load(Ordering::Relaxed) > 0
-    }
-}
-
-/// The scratch collections that are there just now: whoever is interrupted drops them.
-#[derive(Debug, Default)]
-pub struct Scratches {
-    names: Mutex<Vec<Namespace>>,
-    stopped: AtomicBool,
-    /// What the first half of the digits in their names is, if those of a process that was killed are to be found.
-    known_by: Option<u32>,
-}
-
-impl Scratches {
-    /// A name that no other collection has.
-    pub(crate) fn begin(&self, database: &str) -> Result<Namespace> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(Error::interrupted());
-        }
-        let scratch = match self.known_by {
-            None => scratch(database)?,
-            Some(number) => scratch_of(database, (u64::from(number) << 32) | (random()? >> 32))?,
-        };
-        self.names().push(scratch.clone());
-        Ok(scratch)
-    }
-
-    /// Drops those that the same work has left in a database when it was killed.
-    ///
-    /// # Errors
-    /// What the server says.
-    pub(crate) async fn sweep_left(&self, server: &Server, database: &str) -> Result<()> {
-        let Some(number) = self.known_by else { return Ok(()) };
-        let beginning = format!("{SCRATCH}{number:08x}");
-        for name in existing(server, database).await?.into_keys() {
-            if is_scratch(&name) && name.starts_with(&beginning) {
-                drop(server, &Namespace::new(database, name)?).await?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn ended(&self, scratch: &Namespace) {
-        self.names().retain(|other| other != scratch);
-    }
-
-    /// Lets no more of them begin, and waits for those that there are. While this is awaited, what uses them must be
-    /// polled: a command that is given up could make a collection again after it was dropped.
-    pub async fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        while !self.names().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Drops what is left, as far as the server answers soon.
-    pub async fn sweep(&self, server: &Server) {
-        let left = std::mem::take(&mut *self.names());
-        let all = stream::iter(left).for_each_concurrent(None, async |scratch| {
-            // What stays is named as such by the next dump.
-            let _ = drop(server, &scratch).await;
-        });
-        let _ = tokio::time::timeout(SWEEP, all).await;
-    }
-
-    fn names(&self) -> MutexGuard<'_, Vec<Namespace>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 /// Indexes of a scratch collection; a server takes 64 with the one on `_id`.
 const INDEXES: usize = 60;
-/// How long an interrupted restore waits for them to be dropped.
-const SWEEP: Duration = Duration::from_secs(3);
 /// Scratch collections that are looked at for room.
 const ROUNDS_SEARCHED: usize = 64;
 
@@ -241,22 +118,6 @@ fn same_key(one: &[u8], other: &[u8]) -> bool {
         document::elements(key).map_while(Result::ok).map(|key| key.name.to_vec()).collect::<Vec<_>>()
     };
     names(one) == names(other)
-}
-
-/// A name that no other collection has.
-pub(crate) fn scratch(database: &str) -> Result<Namespace> {
-    scratch_of(database, random()?)
-}
-
-fn scratch_of(database: &str, number: u64) -> Result<Namespace> {
-    Namespace::new(database, format!("{SCRATCH}{number:016x}"))
-}
-
-fn random() -> Result<u64> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("no random bytes for the name of a collection: {error}")))?;
-    Ok(u64::from_le_bytes(random))
 }
 
 async fn on_scratch(

@@ -6,7 +6,7 @@ use transload_format::{Collection, CollectionType};
 
 use super::{
     kept::kept_of_many,
-    prove::is_scratch,
+    scratch::is_scratch,
     size::size,
     truth::{index_specs, not_unhidden, unhidden},
 };

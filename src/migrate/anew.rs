@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
     report::RestoreReport,
-    restore::{Existing, RestoreOptions, Source, restore_braked},
+    restore::{Existing, RestoreOptions, restore_in_move},
     scan::{PART_BYTES, ReadOrder},
     selection::Selection,
 };
@@ -71,7 +71,7 @@ impl Migration {
     async fn takes(&self, entry: &Entry) -> Result<bool> {
         let selection = Selection::new(&self.selection)?;
         let Some(target) = selection.target(&entry.namespace)? else { return Ok(false) };
-        let scratch = catalog::scratch(target.database())?;
+        let scratch = self.scratches().begin(target.database())?;
         let made = catalog::create(&self.target, &scratch, &entry.collection).await;
         catalog::drop(&self.target, &scratch).await?;
         match made {
@@ -130,9 +130,8 @@ impl Migration {
             let archive = ArchiveFile::open_whole(&path)?;
             let archived = archive.contents().namespaces().iter();
             let archived: Vec<_> = archived.map(|one| (one.collection.namespace.clone(), one.totals)).collect();
-            let archive = Source::File(archive);
-            let (sharding, brake, cancel) = (self.sharding.clone(), self.brakes.target.clone(), self.cancel.clone());
-            reports.push(restore_braked(archive, &self.target, options, sharding, brake, progress, cancel).await?);
+            let (within, cancel) = (self.within(), self.cancel.clone());
+            reports.push(restore_in_move(archive, &self.target, options, within, progress, cancel).await?);
             for (name, totals) in archived {
                 let namespace = Namespace::parse(&name)?;
                 self.board.copied_anew(&namespace, totals.documents, totals.bytes);

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Listener, MigrateOptions,
     directory::Paths,
+    scratches::sweep,
     state::{EventsTo, Pair, State},
 };
 use crate::{
@@ -59,6 +60,7 @@ impl Beginning<'_> {
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
         if is_known {
+            self.sweep_scratches(progress).await;
             self.paths.give_up()?;
             match drop_events(self.paths.directory(), self.target).await {
                 // What is given up need not be understood.
@@ -68,13 +70,23 @@ impl Beginning<'_> {
             self.paths.clear()?;
         }
         let mut state =
-            State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default());
+            State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default())?;
         (state.shard_keys, state.sharding) = (self.options.shard_keys.clone(), sharding);
         state.write(&self.paths.state())?;
         if is_known {
             remove(&self.paths.given_up())?;
         }
         Ok(state)
+    }
+
+    /// Drops what the one that is given up was trying on this target when it was killed, as far as it is understood.
+    async fn sweep_scratches(&self, progress: &Arc<dyn Progress>) {
+        let Ok(Some(given_up)) = State::read(&self.paths.state()) else { return };
+        if given_up.is_to(&self.pair.target)
+            && let Err(error) = sweep(&given_up, self.paths, self.target).await
+        {
+            progress.warn(&format!("a scratch collection may be left on the target: {error}"));
+        }
     }
 
     /// Refuses a directory in which there is something of another kind, and `--restart` where there is nothing.

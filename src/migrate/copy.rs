@@ -29,7 +29,9 @@ use crate::{
     progress::News,
     replace::replace,
     report::RestoreReport,
-    restore::{Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, load},
+    restore::{
+        Existing, IndexPolicy, IndexSource, LoadJournal, LoadWatch, Moving, RestoreOptions, Source, Within, load,
+    },
     scan::{PART_BYTES, ReadOrder},
     selection::Selection,
     timing::Timing,
@@ -82,14 +84,15 @@ impl Migration {
         };
         let parts = Parts::read(&self.paths.parts())?.ok_or_else(|| lost(&self.paths.parts()))?;
         self.board.copying(&parts);
+        self.sweep_scratches().await?;
         let journal = LoadJournal::open(&self.paths.loaded(), id.to_string(), end)?;
         let options = self.restore_options(self.existing(&journal, &parts).await?);
         let watch: Arc<dyn LoadWatch> = self.board.clone();
-        let moving = Moving::new(journal, watch, self.brakes.target.clone());
-        let input = Box::new(GrowingFile::open(&path, growth.clone())?);
+        let moving = Moving::new(journal, watch);
+        let growing = Source::Stream(NAME, Box::new(GrowingFile::open(&path, growth.clone())?));
         let loading = async {
-            let (sharding, progress) = (self.sharding.clone(), self.board.of_loading());
-            let loaded = load(NAME, input, &self.target, options, moving, sharding, progress, stop.clone()).await;
+            let (within, progress) = (self.within(), self.board.of_loading());
+            let loaded = load(growing, &self.target, options, within, moving, progress, stop.clone()).await;
             if loaded.is_err() {
                 stop.cancel();
             }
@@ -235,6 +238,12 @@ impl Migration {
         Err(Error::new(ErrorKind::AlreadyExists, message)
             .with_hint("drop these collections, or begin anew with --restart --drop")
             .at(self.target.place()))
+    }
+
+    /// What is the same for all that is loaded.
+    pub(super) fn within(&self) -> Within {
+        let (number, sharding) = (self.state().number, self.sharding.clone());
+        Within { number, sharding, brake: self.brakes.target.clone() }
     }
 
     /// How the archive is loaded.

@@ -115,6 +115,7 @@ impl Migration {
         let mut known: Vec<Namespace> = known.collect::<Result<_>>()?;
         // What an earlier cutover has made may have gone since.
         known.extend(self.made()?.into_keys());
+        self.sweep_scratches().await?;
         self.board.of_cutover().stage("comparing the catalogs", None, None);
         let (parallel, progress) = (self.options.parallel, self.board.of_cutover());
         let sharding = self.sharding.as_deref();

@@ -86,7 +86,7 @@ impl Migration {
         let contents = archive.contents();
         let journal = LoadJournal::open(&self.paths.loaded(), contents.header().id.to_string(), contents.sequence())?;
         let watch: Arc<dyn LoadWatch> = self.board.clone();
-        let moving = Moving::new(journal, watch, self.brakes.target.clone());
+        let moving = Moving::new(journal, watch);
         let options = self.restore_options(Existing::Append);
         let progress = self.board.of_loading();
         let failed = tokio::select! {

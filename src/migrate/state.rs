@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CutoverRequest, MigrateOptions, MigrationReport, directory::read_json};
 use crate::{
-    catalog::sharding::ShardKeyOf,
+    catalog::{self, sharding::ShardKeyOf},
     changes::capture::SourceId,
     error::{Error, ErrorKind, Result},
     replace::replace,
@@ -51,6 +51,9 @@ pub(crate) struct State {
     /// any more: by all replays that have come to their end.
     #[serde(default)]
     pub(crate) refetched: (u64, u64),
+    /// What its scratch collections on the target are known by.
+    #[serde(default)]
+    pub(crate) number: u32,
     /// When it was begun, as RFC 3339.
     pub(crate) begun: String,
     /// How far it is.
@@ -147,15 +150,18 @@ pub(crate) struct Pair {
 
 impl State {
     /// Of a migration that begins.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes for its number.
     pub(crate) fn beginning(
         pair: Pair,
         selection: SelectionOptions,
         replaced: Vec<String>,
         events_to: EventsTo,
-    ) -> Self {
+    ) -> Result<Self> {
         let begun = bson::DateTime::now().try_to_rfc3339_string().unwrap_or_default();
         let Pair { source, target, target_database } = pair;
-        State {
+        Ok(State {
             version: VERSION,
             source,
             target,
@@ -168,10 +174,11 @@ impl State {
             made: BTreeMap::new(),
             expires: false,
             refetched: (0, 0),
+            number: catalog::new_number()?,
             begun,
             stage: Stage::Copying,
             copied: None,
-        }
+        })
     }
 
     /// The state in `path`; none if there is none.
@@ -199,6 +206,11 @@ impl State {
         replace(path, &text)
     }
 
+    /// Whether it moves something to this deployment.
+    pub(crate) fn is_to(&self, target: &SourceId) -> bool {
+        self.target.is(target)
+    }
+
     /// Refuses to go on with other servers, or with something else to move.
     ///
     /// # Errors
@@ -212,7 +224,7 @@ impl State {
         if !self.source.is(&pair.source) {
             return refuse("source", self.source.shown(), servers);
         }
-        if !self.target.is(&pair.target) {
+        if !self.is_to(&pair.target) {
             return refuse("target", self.target.shown(), servers);
         }
         if self.target_database != pair.target_database {
@@ -272,7 +284,7 @@ mod tests {
         let path = folder.path().join("migration.json");
         assert_eq!(State::read(&path).unwrap(), None);
         let pair = Pair { source: id("a"), target: id("b"), target_database: None };
-        let mut state = State::beginning(pair, SelectionOptions::default(), Vec::new(), EventsTo::Target);
+        let mut state = State::beginning(pair, SelectionOptions::default(), Vec::new(), EventsTo::Target).unwrap();
         state.stage = Stage::CuttingOver { request: CutoverRequest::default() };
         state.shard_keys = vec!["shop.orders=customer,_id:hashed".parse().unwrap()];
         state.sharding = state.shard_keys.clone();

@@ -106,11 +106,6 @@ impl LoadJournal {
         Ok(LoadJournal { path: path.to_owned(), archive, state: Mutex::new(state) })
     }
 
-    /// A number that the archive is known by.
-    pub(crate) fn number(&self) -> u32 {
-        self.archive.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
-    }
-
     /// Whether the collections were made: from then on what stands under their names is this load's own.
     pub(crate) fn has_begun(&self) -> bool {
         self.state().file.is_some()

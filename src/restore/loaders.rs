@@ -13,6 +13,7 @@ use tokio::{
 use super::{Moving, Plan, RestoreOptions, first_error};
 use crate::{
     archive::PendingBatch,
+    brake::Brake,
     connect::Server,
     error::Result,
     load::{Loaded, Target},
@@ -38,10 +39,11 @@ pub(super) struct Loaders {
     tasks: JoinSet<Result<()>>,
     loaded: Arc<Mutex<Vec<Loaded>>>,
     moving: Option<Arc<Moving>>,
+    brake: Option<Brake>,
 }
 
 impl Loaders {
-    /// Starts them; `early` are the ids of the collections that have indexes already.
+    /// Starts them; `early` are the ids of the collections that have indexes already, and `brake` holds them back.
     pub(super) fn start(
         server: &Server,
         plan: &Plan,
@@ -49,14 +51,15 @@ impl Loaders {
         options: &RestoreOptions,
         progress: &Arc<dyn Progress>,
         moving: Option<&Arc<Moving>>,
+        brake: Option<&Brake>,
     ) -> Self {
         let parallel = options.parallel.max(1);
         let limit = options.max_rate.map(|rate| Arc::new(RateLimit::new(rate, parallel)));
         let (shared, works) = mpsc::channel(parallel * AHEAD);
         let works = Arc::new(AsyncMutex::new(works));
         let loaded = Arc::new(Mutex::new(vec![Loaded::default(); plan.collections().count()]));
-        let (lanes, targets, moving) = (HashMap::new(), HashMap::new(), moving.cloned());
-        let mut loaders = Loaders { shared, lanes, targets, tasks: JoinSet::new(), loaded, moving };
+        let (lanes, targets, moving, brake) = (HashMap::new(), HashMap::new(), moving.cloned(), brake.cloned());
+        let mut loaders = Loaders { shared, lanes, targets, tasks: JoinSet::new(), loaded, moving, brake };
         for _ in 0..parallel {
             loaders.spawn(Arc::clone(&works), progress);
         }
@@ -80,12 +83,13 @@ impl Loaders {
     }
 
     fn spawn(&mut self, works: Arc<AsyncMutex<mpsc::Receiver<Work>>>, progress: &Arc<dyn Progress>) {
-        let (progress, loaded, moving) = (Arc::clone(progress), Arc::clone(&self.loaded), self.moving.clone());
+        let (progress, loaded) = (Arc::clone(progress), Arc::clone(&self.loaded));
+        let (moving, brake) = (self.moving.clone(), self.brake.clone());
         let one = async move |work: Work| {
             let bytes = u64::from(work.batch.len);
             let (namespace, block) = (work.batch.namespace, work.batch.block);
-            if let Some(moving) = &moving {
-                moving.may_load().await;
+            if let Some(brake) = &brake {
+                brake.pass().await;
             }
             let batch = work.batch.wait().await?;
             let done = work.target.load(&batch.documents).await?;

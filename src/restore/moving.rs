@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    io::Read,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,7 +13,7 @@ use crate::{
     archive::ArchiveFile,
     brake::Brake,
     catalog::{
-        self, Footprint, IndexFailure,
+        self, IndexFailure,
         sharding::Sharding,
         sidecar::{index_name, spec_value},
     },
@@ -23,6 +22,17 @@ use crate::{
     progress::Progress,
     report::RestoreReport,
 };
+
+/// What all restores of a migration have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Within {
+    /// What their scratch collections are known by.
+    pub(crate) number: u32,
+    /// Which collections are sharded when they are created.
+    pub(crate) sharding: Option<Arc<Sharding>>,
+    /// What holds them back.
+    pub(crate) brake: Brake,
+}
 
 /// Is told how far each namespace of the archive is, by its id.
 pub(crate) trait LoadWatch: std::fmt::Debug + Send + Sync {
@@ -41,8 +51,6 @@ pub(crate) struct Moving {
     /// Whether the collections were made by a load before this one.
     goes_on: bool,
     watch: Arc<dyn LoadWatch>,
-    /// What holds it back.
-    brake: Brake,
     /// How many blocks each namespace has of which no more come.
     expected: Mutex<HashMap<u32, u64>>,
     /// How many blocks of each namespace hold documents that the target does not take.
@@ -51,19 +59,9 @@ pub(crate) struct Moving {
 
 impl Moving {
     /// A load that goes on where `journal` ends.
-    pub(crate) fn new(journal: LoadJournal, watch: Arc<dyn LoadWatch>, brake: Brake) -> Self {
+    pub(crate) fn new(journal: LoadJournal, watch: Arc<dyn LoadWatch>) -> Self {
         let goes_on = journal.has_begun();
-        Moving { journal, goes_on, watch, brake, expected: Mutex::default(), refused: Mutex::default() }
-    }
-
-    /// Waits until something may be loaded.
-    pub(super) async fn may_load(&self) {
-        self.brake.pass().await;
-    }
-
-    /// What a load of this archive leaves is known by the archive, so that the next one finds it.
-    pub(super) fn footprint(&self) -> Footprint {
-        Footprint::known_by(self.journal.number())
+        Moving { journal, goes_on, watch, expected: Mutex::default(), refused: Mutex::default() }
     }
 
     pub(super) fn goes_on(&self) -> bool {
@@ -146,22 +144,35 @@ async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<
     tokio::task::spawn_blocking(work).await.unwrap_or_else(died)
 }
 
-/// Loads an archive as it comes out of `input`; `name` is what messages call it.
+/// Restores an archive that is whole.
 ///
 /// # Errors
 /// As [`restore`](super::restore).
-#[expect(clippy::too_many_arguments, reason = "one call, of all that a load is made of")]
-pub(crate) async fn load(
-    name: &'static str,
-    input: Box<dyn Read + Send>,
+pub(crate) async fn restore_in_move(
+    archive: ArchiveFile,
     server: &Server,
     options: RestoreOptions,
-    moving: Moving,
-    sharding: Option<Arc<Sharding>>,
+    within: Within,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
-    run(Source::Stream(name, input), server, options, Some(Arc::new(moving)), sharding, None, progress, cancel).await
+    run(Source::File(archive), server, options, Some(within), None, progress, cancel).await
+}
+
+/// Loads an archive as it grows.
+///
+/// # Errors
+/// As [`restore`](super::restore).
+pub(crate) async fn load(
+    growing: Source,
+    server: &Server,
+    options: RestoreOptions,
+    within: Within,
+    moving: Moving,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<RestoreReport> {
+    run(growing, server, options, Some(within), Some(Arc::new(moving)), progress, cancel).await
 }
 
 /// Builds the unique indexes that a load has left for later, of collections that are there still. Gives back which of them

@@ -175,7 +175,7 @@ fn at_cutover(status: &Status, step: &str) -> bool {
 }
 
 /// Holds some commands of all clients, or none any more.
-async fn hold(set: &ReplicaSet, commands: &[&str]) {
+pub(super) async fn hold(set: &ReplicaSet, commands: &[&str]) {
     let data = doc! { "failCommands": commands, "blockConnection": true, "blockTimeMS": HELD };
     let command = match commands.is_empty() {
         true => doc! { "configureFailPoint": "failCommand", "mode": "off" },
