@@ -1,5 +1,6 @@
 //! Connects to a deployment, and knows of it what the rest must ask before it acts: its version, what it supports.
 
+mod as_of;
 mod failure;
 mod member;
 mod reads;
@@ -24,8 +25,9 @@ use mongodb::{
     options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
+pub(crate) use as_of::{AsOf, NO_MAJORITY_READS};
 pub use failure::{Doing, Patience, Retry, failure, retry};
-pub(crate) use failure::{command_text, is_out_of_space, retry_code};
+pub(crate) use failure::{command_text, is_out_of_space, kind_of, retry_code};
 pub(crate) use member::Member;
 pub use reads::Reads;
 pub use reply::batch_documents;

@@ -22,7 +22,7 @@ use bson::{Bson, Document, RawDocumentBuf};
 use transload_format::Documents;
 
 use crate::{
-    connect::{Doing, Patience, Retry, Server, command_text, retry, retry_code},
+    connect::{Doing, Patience, Retry, Server, command_text, kind_of, retry, retry_code},
     document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     extjson,
@@ -312,8 +312,8 @@ impl Target {
             return Ok(None);
         }
         let text = command_text(code, if concern { "WriteConcernFailed" } else { "" }, "");
-        let kind = if wait == Retry::Stop { ErrorKind::Server } else { ErrorKind::Unreachable };
-        Err(Error::new(kind, format!("failed to {doing} as the write concern wants it: {text}")).at(server.place()))
+        Err(Error::new(kind_of(code), format!("failed to {doing} as the write concern wants it: {text}"))
+            .at(server.place()))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use transload::cli::Cli;
 
@@ -59,30 +61,83 @@ fn keep_few_heaps() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_few_heaps() {}
 
-/// The first signal asks the verb to stop cleanly; the second does not wait for it.
+/// Ctrl-C and SIGTERM ask the verb to stop cleanly; the second of them does not wait for it. A hang-up asks, and no more: it comes
+/// from the terminal and from the shell, and often with a SIGTERM.
 async fn listen(cancel: CancellationToken) {
-    for _ in 0..2 {
-        if signal().await.is_err() {
-            return;
-        }
-        if cancel.is_cancelled() {
+    let Ok(mut signals) = Signals::new() else { return };
+    let mut has_asked = false;
+    loop {
+        let is_hang_up = signals.next().await;
+        if has_asked && !is_hang_up {
             std::process::exit(i32::from(INTERRUPTED));
         }
+        has_asked |= !is_hang_up;
         cancel.cancel();
     }
 }
 
+/// The signals that end a verb. Heard from the first to the last, so that none is lost between two.
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// None where it is to be ignored, as under `nohup`.
+    hang_up: Option<Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let hang_up = (!is_ignored(libc::SIGHUP)).then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up,
+        })
+    }
+
+    /// Waits for one of them; whether it is a hang-up.
+    async fn next(&mut self) -> bool {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => false,
+            _ = hang_up => true,
+        }
     }
 }
 
+/// Whether who started this process has it ignore a signal.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "the C library has no other way to be asked")]
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all of `action` is writable, and zeros are an action; the call changes nothing else.
+    let action = unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
 #[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> bool {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        false
+    }
 }

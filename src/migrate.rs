@@ -68,7 +68,10 @@ use self::{
 };
 use crate::{
     brake::Brake,
-    catalog::sharding::{ShardKeyOf, Sharding},
+    catalog::{
+        self,
+        sharding::{ShardKeyOf, Sharding},
+    },
     changes::capture::SourceId,
     connect::{Reads, Server},
     dump::Cursors,
@@ -84,7 +87,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// What is said where a cutover ends before the source may be written to again.
 const FENCED: &str =
-    "; the source may still refuse writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
+    "the source may still refuse writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
 
 /// Is told what a migration finds, when it finds it.
 pub trait Listener: Send + Sync {
@@ -191,6 +194,7 @@ pub async fn migrate(
     target.check_acknowledged()?;
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
+    paths.clear_halves()?;
     answer::refuse_requests(&paths)?;
     // What it says is of the one that is given up, if it is.
     let told = options.restart.then(|| Told::put_away(&paths)).transpose()?;
@@ -205,8 +209,12 @@ pub async fn migrate(
         known => known?,
     };
     let state = match known {
-        Some(state) if !options.restart => {
+        Some(mut state) if !options.restart => {
             state.check(&pair, &options, &paths.state())?;
+            if state.number == 0 {
+                state.number = catalog::new_number()?;
+                state.write(&paths.state())?;
+            }
             state
         }
         _ => {
@@ -350,10 +358,13 @@ impl Migration {
     /// A cutover that was under way when the process before this one ended is asked for anew, or not: whoever asked for it may
     /// have lifted the fence since, or let the application write again.
     fn give_up_cutover(&self) -> Result<()> {
-        let Stage::CuttingOver { request } = self.state().stage else { return Ok(()) };
-        let fenced = if request.fence_source { FENCED } else { "" };
-        self.board.warn(&format!("the cutover that was under way is given up: ask for it once more{fenced}"));
-        self.answer(&request, &Err(&answer::given_up()))?;
+        let state = self.state();
+        if state.fenced {
+            self.board.warn(&format!("a cutover was not brought to its end: {FENCED}"));
+        }
+        let Stage::CuttingOver { request } = state.stage else { return Ok(()) };
+        self.board.warn("the cutover that was under way is given up: ask for it once more");
+        self.answer(&request, &Err(&self.with_fence(answer::given_up())))?;
         self.change_state(|state| state.stage = Stage::Following)
     }
 

@@ -10,6 +10,9 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{Error, Result};
 
+/// How the name of a file begins that is not whole yet. What a kill leaves of it says whose it is.
+pub(crate) const HALF: &str = ".transload-";
+
 /// Puts `bytes` into the file at `path`, which need not be there. What a symbolic link points to is written anew, and
 /// the link stays. The mode of the file stays; a new one can be read by everyone.
 ///
@@ -65,8 +68,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// A file beside `target` with these bytes, which are on the disk.
 fn staged(target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    // What a kill leaves of it says whose it is.
-    let mut file = Builder::new().prefix(".transload-").tempfile_in(folder(target))?;
+    let mut file = Builder::new().prefix(HALF).tempfile_in(folder(target))?;
     // A temporary file is for its owner alone.
     #[cfg(unix)]
     {

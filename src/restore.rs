@@ -202,7 +202,7 @@ impl Restore<'_> {
     fn what_stays(&self, error: Error) -> Error {
         let left = match self.footprint.is_any() {
             // What the target had before is no matter of ours to drop.
-            _ if self.moving.is_some() => return error,
+            _ if self.within.is_some() => return error,
             true if self.options.existing == Existing::Append => "what was loaded stays on the target",
             true => "what was loaded stays on the target; 'restore --drop' begins anew",
             false => "nothing was written to the target",

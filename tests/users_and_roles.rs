@@ -106,6 +106,25 @@ async fn users_and_roles_of_6_0_move_to_6_0() {
     move_all(Release::V6_0_5).await;
 }
 
+/// They may hold hashes of passwords, and only a restore that is at work needs them.
+#[tokio::test]
+async fn what_an_interrupted_restore_has_left_on_the_target_is_named() {
+    let target = own(Release::V6_0_5).await;
+    fill(&target, &["one"]).await;
+    let archive = Archive::new();
+    dump(&target, None, &archive, true).await;
+    let client = target.client().await.unwrap();
+    for database in ["admin", "one"] {
+        client.database(database).create_collection("transload_scratch_0123456789abcdef").await.unwrap();
+    }
+    let restored = load(&archive, &target, true, false).await;
+    let mut named: Vec<&String> = restored.warnings.iter().filter(|warning| warning.contains("scratch")).collect();
+    named.sort();
+    let [of_admin, of_one] = named[..] else { panic!("{named:?}") };
+    assert!(of_admin.starts_with("admin.transload_scratch_0123456789abcdef: left over"), "{of_admin}");
+    assert!(of_one.starts_with("one.transload_scratch_0123456789abcdef: left over"), "{of_one}");
+}
+
 #[tokio::test]
 async fn of_one_database_its_own_users_and_roles_come_along() {
     let (source, target) = (own(Release::V6_0_5).await, own(Release::V6_0_5).await);

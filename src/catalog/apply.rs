@@ -9,7 +9,7 @@ use transload_format::{Collection, CollectionType};
 
 use super::{read::collection_type, scratch::Footprint};
 use crate::{
-    connect::{Doing, Retry, Server, command_text, retry, retry_code},
+    connect::{Doing, Retry, Server, command_text, kind_of, retry, retry_code},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -195,9 +195,9 @@ async fn ddl_from(
             Ok(reply) => match write_concern_error(&reply) {
                 None => return Ok(()),
                 Some((code, _)) if patience.wait(retry_code(code)).await => retried = true,
-                Some((_, text)) => {
+                Some((code, text)) => {
                     let message = format!("failed to {doing} as the write concern wants it: {text}");
-                    return Err(Error::new(ErrorKind::Server, message).at(server.place()));
+                    return Err(Error::new(kind_of(code), message).at(server.place()));
                 }
             },
             Err(error) => match error.kind.as_ref() {

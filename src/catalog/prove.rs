@@ -129,7 +129,10 @@ async fn on_scratch(
 ) -> Result<Vec<Option<String>>> {
     let scratch = scratches.begin(&database)?;
     // Who may not drop it must not make it.
-    drop(server, &scratch).await?;
+    if let Err(error) = drop(server, &scratch).await {
+        scratches.ended(&scratch);
+        return Err(error.at(collection.namespace));
+    }
     let doing = format!("prove index specs on a scratch collection of {}", scratch.database());
     let proven = match create_for(server, &scratch, &collection, doing, &server.write_concern()).await {
         Ok(()) => create_indexes(server, &scratch, &specs, 0).await,

@@ -140,12 +140,12 @@ pub(crate) async fn sweep_left(server: &Server, number: u32, databases: &BTreeSe
     Ok(())
 }
 
-/// A number for work that goes on after a kill.
+/// A number for work that goes on after a kill; never 0.
 ///
 /// # Errors
 /// When the operating system has no random bytes.
 pub(crate) fn new_number() -> Result<u32> {
-    Ok((random()? >> 32) as u32)
+    Ok(((random()? >> 32) as u32).max(1))
 }
 
 /// A name that no other collection has.

@@ -49,7 +49,7 @@ use self::{
     dead_letter::DeadLetters, dispatch::Dispatch, lag::Lag, lost::Lost, reading::Memory, report::Counts,
     shared::Shared, windows::Windows, work::Work,
 };
-use super::token;
+use super::{capture::Manifest, token};
 use crate::{
     archive::ArchiveFile,
     catalog::{
@@ -121,10 +121,8 @@ pub async fn replay(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<ReplayReport> {
-    let begun = Instant::now();
     let capture = work::capture_in(&options.directory)?;
-    // At a moment that is past, a document may have been another one than when it was looked up.
-    let tells_documents = capture.options.full_documents && source.is_none() && options.until.is_none();
+    let tells_documents = tells_documents(&capture, source, &options);
     if options.archive.is_none() && source.is_none() && !tells_documents && capture.way_back.is_none() {
         let message = "needs the archive that was restored, or the source, or both";
         return Err(Error::new(ErrorKind::Usage, message).with_hint(
@@ -145,6 +143,39 @@ pub async fn replay(
         return Err(Error::new(ErrorKind::Usage, message).with_hint("leave it out").at("--rename"));
     }
     let mut work = Work::open(&options.directory, &capture, target, archive_id, tells_documents).await?;
+    let known = Known { capture, windows, back };
+    let replayed = replay_from(&mut work, target, source, known, options, progress, cancel).await;
+    // However it has ended: the lock that whoever comes next waits for is given back with the rest.
+    work.journal.close().await;
+    replayed
+}
+
+/// Whether the events alone tell what documents are. At a moment that is past, one may have been another than when it was looked up.
+fn tells_documents(capture: &Manifest, source: Option<&Server>, options: &ReplayOptions) -> bool {
+    capture.options.full_documents && source.is_none() && options.until.is_none()
+}
+
+/// What a replay knows before it begins.
+struct Known {
+    capture: Manifest,
+    /// Which changes the copy has, if there is one.
+    windows: Option<Windows>,
+    /// What the changes lead back to.
+    back: Option<Selection>,
+}
+
+async fn replay_from(
+    work: &mut Work,
+    target: &Server,
+    source: Option<&Server>,
+    known: Known,
+    options: ReplayOptions,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<ReplayReport> {
+    let begun = Instant::now();
+    let Known { capture, windows, back } = known;
+    let tells_documents = tells_documents(&capture, source, &options);
     // A migration wants everything up to its time, and may have more.
     if options.until.is_some_and(|until| !options.until_cutover && work.is_beyond(until)) {
         let message = "the target has later changes than that already";
@@ -200,12 +231,12 @@ pub async fn replay(
     let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
     if options.retry_dead_letters {
         // A run that was under way when a replay was killed comes first.
-        run(&shared, &mut work, false, options.keep_log).await?;
-        retry_all(&shared, &mut work).await?;
+        run(&shared, work, false, options.keep_log).await?;
+        retry_all(&shared, work).await?;
     }
-    let ends = run(&shared, &mut work, options.follow, options.keep_log).await?;
+    let ends = run(&shared, work, options.follow, options.keep_log).await?;
     // What stood in a document's way may have gone since: with a later run, or because it was fetched as of a later time.
-    retry_all(&shared, &mut work).await?;
+    retry_all(&shared, work).await?;
     for namespace in work.owing() {
         let (log, record) = work.lane(&namespace);
         let record = retry::pay(&shared, log, &namespace, record).await?;

@@ -7,8 +7,8 @@ use bson::RawDocumentBuf;
 
 use super::key::Key;
 use crate::{
-    connect::{Doing, Server},
-    document::{self, RawBuilder, kind},
+    connect::{AsOf, Doing, NO_MAJORITY_READS, Server},
+    document::{self, RawBuilder},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -46,41 +46,40 @@ impl Shelf<'_> {
         self.found(keys, None).await
     }
 
-    /// The documents, and the time that they are of: one cluster time where the server can (5.0+), else the times before and
-    /// after the read.
+    /// The documents as a majority of the members has them, and the time that they are of: one cluster time where the server can
+    /// (5.0+), else the times before and after the read.
     ///
     /// # Errors
     /// What the server says.
     pub(crate) async fn documents_and_time(&self, keys: &[&[u8]]) -> Result<(Documents, Span)> {
         let low = self.server.operation_time().await?;
         if low != 0 && self.server.version().reads_as_of_a_time() {
-            match self.found(keys, Some(low)).await {
+            match self.found(keys, Some(AsOf::Time(low))).await {
                 Ok(documents) => return Ok((documents, Span { low, high: low })),
                 // The collection may have changed since, or the server may not read so: then as of no one time.
                 Err(error) if error.kind() == ErrorKind::Server => {}
                 Err(error) => return Err(error),
             }
         }
-        let documents = self.found(keys, None).await?;
+        let documents = match low {
+            0 => self.found(keys, None).await?,
+            _ => self.found(keys, Some(AsOf::After(low))).await?,
+        };
         Ok((documents, Span { low, high: self.server.cluster_time().await? }))
     }
 
-    async fn found(&self, keys: &[&[u8]], at: Option<u64>) -> Result<Documents> {
-        let server = self.server.reading_primary();
-        let doing = Doing::new(format!("read from {}", self.namespace), "find", self.namespace.database());
+    async fn found(&self, keys: &[&[u8]], at: Option<AsOf>) -> Result<Documents> {
         let mut found = Documents::with_capacity(keys.len());
         if self.has_collation {
             for key in keys {
-                let command = self.find(std::slice::from_ref(key), at)?;
-                let mut documents = server.documents(self.namespace.database(), command, &doing).await?;
-                if let (Some(document), Some(id)) = (documents.pop(), document::id(key)) {
+                let document = self.read(std::slice::from_ref(key), at).await?.pop();
+                if let (Some(document), Some(id)) = (document, document::id(key)) {
                     found.insert(Key::of(&id).as_bytes().to_vec(), document);
                 }
             }
             return Ok(found);
         }
-        let command = self.find(keys, at)?;
-        for document in server.documents(self.namespace.database(), command, &doing).await? {
+        for document in self.read(keys, at).await? {
             if let Some(id) = document::id(&document) {
                 found.insert(Key::of(&id).as_bytes().to_vec(), document);
             }
@@ -88,7 +87,17 @@ impl Shelf<'_> {
         Ok(found)
     }
 
-    fn find(&self, keys: &[&[u8]], at: Option<u64>) -> Result<RawDocumentBuf> {
+    async fn read(&self, keys: &[&[u8]], at: Option<AsOf>) -> Result<Vec<Vec<u8>>> {
+        let (server, database) = (self.server.reading_primary(), self.namespace.database());
+        let doing = Doing::new(format!("read from {}", self.namespace), "find", database);
+        let expected = |code: i32| (code == NO_MAJORITY_READS).then_some(());
+        match server.documents_or(database, self.find(keys, at)?, &doing, expected).await? {
+            Ok(documents) => Ok(documents),
+            Err(()) => server.documents(database, self.find(keys, at.map(AsOf::of_one_member))?, &doing).await,
+        }
+    }
+
+    fn find(&self, keys: &[&[u8]], at: Option<AsOf>) -> Result<RawDocumentBuf> {
         let mut find = RawBuilder::new();
         find.string("find", self.namespace.collection());
         find.embed("filter", |filter| {
@@ -100,11 +109,8 @@ impl Shelf<'_> {
                 });
             });
         });
-        if let Some(time) = at {
-            find.embed("readConcern", |concern| {
-                concern.string("level", "snapshot");
-                concern.append_element(kind::TIMESTAMP, "atClusterTime", &time.to_le_bytes());
-            });
+        if let Some(at) = at {
+            at.append_to(&mut find);
         }
         RawDocumentBuf::from_bytes(find.finish())
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()).at(self.namespace.to_string()))

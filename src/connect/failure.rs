@@ -186,7 +186,13 @@ fn command_failure(command: &CommandError, doing: &Doing) -> Error {
         return Error::new(ErrorKind::NoSpace, format!("failed to {doing}: {text}"))
             .with_hint("make room on the server, or give it more");
     }
-    Error::new(ErrorKind::Server, format!("failed to {doing}: {text}"))
+    Error::new(kind_of(command.code), format!("failed to {doing}: {text}"))
+}
+
+/// What an error is that a server has answered with until nobody wanted to wait any longer: that it is not there, as far as what was
+/// asked goes, if it may answer otherwise later.
+pub(crate) fn kind_of(code: i32) -> ErrorKind {
+    if retry_code(code) == Retry::Stop { ErrorKind::Server } else { ErrorKind::Unreachable }
 }
 
 /// Whether a server says that its disk, or what a user may fill of it on a hosted one, is full.

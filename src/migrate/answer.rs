@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Migration, MigrationReport,
+    FENCED, Migration, MigrationReport,
     control::{CutoverRequest, LOOK, Wish, wish},
     directory::{Paths, read_json},
     state::{Stage, State},
@@ -57,17 +57,20 @@ pub async fn answer(directory: &Path, id: u64) -> Result<MigrationReport> {
                 }
             };
         }
-        let stage = State::read(&paths.state())?.map(|state| state.stage);
+        let state = State::read(&paths.state())?;
+        let is_fenced = state.as_ref().is_some_and(|state| state.fenced);
+        let stage = state.map(|state| state.stage);
         // It may have ended between the last word and the answer, or because of another request.
         if let Some(Stage::Done { report }) = stage {
             return Ok(*report);
         }
         if !alive {
-            return Err(Error::new(ErrorKind::Server, "the migration has stopped before the cutover was over")
+            let error = Error::new(ErrorKind::Server, "the migration has stopped before the cutover was over")
                 .with_hint(
                     "start it again with the same 'transload migrate' command, and ask for the cutover once more",
                 )
-                .at(directory.display().to_string()));
+                .at(directory.display().to_string());
+            return Err(if is_fenced { still_fenced(error) } else { error });
         }
         if paths.request().exists() || matches!(stage, Some(Stage::CuttingOver { .. })) {
             lost = None;
@@ -99,6 +102,12 @@ pub(super) fn refuse_requests(paths: &Paths) -> Result<()> {
     let Some(request) = asked else { return Ok(()) };
     tell(paths, &request, &Err(&given_up()), false)?;
     remove(&paths.request())
+}
+
+/// Adds that the source was told to refuse writes.
+pub(super) fn still_fenced(error: Error) -> Error {
+    let hint = error.hint().unwrap_or("ask for the cutover once more").to_owned();
+    error.with_hint(format!("{hint}; {FENCED}"))
 }
 
 /// What becomes of a cutover when the process ends that was to do it.

@@ -5,9 +5,9 @@ use std::{fs, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Listener, MigrateOptions,
+    FENCED, Listener, MigrateOptions,
     directory::Paths,
-    scratches::sweep,
+    scratches::{may_be_left, sweep},
     state::{EventsTo, Pair, State},
 };
 use crate::{
@@ -41,7 +41,8 @@ impl Beginning<'_> {
     /// is begun.
     ///
     /// # Errors
-    /// When it cannot, or when the directory holds something else. Nothing was written then, and nothing given up.
+    /// When it cannot, or when the directory holds something else: nothing was written then, and nothing given up. And when giving up
+    /// fails on its way, which the same command goes on with.
     pub(super) async fn begin(
         self,
         is_known: bool,
@@ -59,8 +60,9 @@ impl Beginning<'_> {
             checked = self.check(&selection, listener) => checked?,
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
+        let mut number = None;
         if is_known {
-            self.sweep_scratches(progress).await;
+            number = self.look_what_is_left(progress).await;
             self.paths.give_up()?;
             match drop_events(self.paths.directory(), self.target).await {
                 // What is given up need not be understood.
@@ -71,6 +73,8 @@ impl Beginning<'_> {
         }
         let mut state =
             State::beginning(self.pair, selection, report.taken, self.options.events_to.unwrap_or_default())?;
+        // A command that its last process has left to the target may come late: what it makes then is found.
+        state.number = number.unwrap_or(state.number);
         (state.shard_keys, state.sharding) = (self.options.shard_keys.clone(), sharding);
         state.write(&self.paths.state())?;
         if is_known {
@@ -79,14 +83,22 @@ impl Beginning<'_> {
         Ok(state)
     }
 
-    /// Drops what the one that is given up was trying on this target when it was killed, as far as it is understood.
-    async fn sweep_scratches(&self, progress: &Arc<dyn Progress>) {
-        let Ok(Some(given_up)) = State::read(&self.paths.state()) else { return };
-        if given_up.is_to(&self.pair.target)
-            && let Err(error) = sweep(&given_up, self.paths, self.target).await
-        {
-            progress.warn(&format!("a scratch collection may be left on the target: {error}"));
+    /// Drops what the one that is given up was only trying on this target when it was killed, and says what it leaves on another.
+    /// Gives what its scratch collections are known by. What it was need not be understood.
+    async fn look_what_is_left(&self, progress: &Arc<dyn Progress>) -> Option<u32> {
+        let known = State::read(&self.paths.state()).ok().flatten();
+        let given_up = known.or_else(|| State::read(&self.paths.given_up()).ok().flatten())?;
+        if given_up.fenced {
+            progress.warn(&format!("a cutover was not brought to its end: {FENCED}"));
         }
+        if let Some(other) = given_up.other_target(&self.pair.target) {
+            progress.warn(&format!("what the migration that is given up has made on {other} stays there"));
+            return None;
+        }
+        if let Err(error) = sweep(&given_up, self.paths, &self.target.reading_primary()).await {
+            progress.warn(&may_be_left(&error));
+        }
+        (given_up.number != 0).then_some(given_up.number)
     }
 
     /// Refuses a directory in which there is something of another kind, and `--restart` where there is nothing.

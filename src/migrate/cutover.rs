@@ -100,6 +100,8 @@ impl Migration {
         let source = self.source.reading_primary();
         if request.fence_source {
             check_fence(&source).await?;
+            // Whatever becomes of this process, the next one knows.
+            self.change_state(|state| state.fenced = true)?;
             let doing = Doing::new("make the source refuse writes", "setUserWriteBlockMode", "admin");
             source.run("admin", rawdoc! { "setUserWriteBlockMode": 1, "global": true }, &doing).await?;
             self.board.log(None, "the source refuses writes");

@@ -31,10 +31,12 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    archive::partial_name,
+    catalog::sidecar::sidecar_path,
     changes::capture::{Manifest, NotFollowed},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
-    replace::sync_folder,
+    replace::{HALF, sync_folder},
 };
 
 /// How often a lock is tried that somebody may hold for a look.
@@ -42,8 +44,8 @@ const TRIES: usize = 20;
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// How the names of files begin that are not whole yet.
-const HALF: &str = ".transload-";
+/// How old a file is that is not whole, and that nobody is still writing: a request is put there in no time.
+const LEFT: Duration = Duration::from_secs(60);
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -185,6 +187,23 @@ impl Paths {
         Err(Error::new(ErrorKind::AlreadyExists, "another migration is at work in it")
             .with_hint("'transload status' tells where it stands; stop it first, or name another --dir")
             .at(self.0.display().to_string()))
+    }
+
+    /// Takes away what processes that were killed have left of files that were not whole, and of what they were copying anew.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn clear_halves(&self) -> Result<()> {
+        let again = [self.again(), partial_name(&self.again()), sidecar_path(&self.again())];
+        for entry in fs::read_dir(&self.0).map_err(|error| Error::io(&self.0, error))? {
+            let entry = entry.map_err(|error| Error::io(&self.0, error))?;
+            let is_half = entry.file_name().to_string_lossy().starts_with(HALF);
+            let age = entry.metadata().and_then(|about| about.modified()).ok().and_then(|then| then.elapsed().ok());
+            if is_half && age.is_some_and(|age| age > LEFT) || again.contains(&entry.path()) {
+                fs::remove_file(entry.path()).map_err(|error| Error::io(entry.path(), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Something in it that a migration would take for its own, and is not known to be.

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Ended, FENCED, Migration, MigrationReport,
+    Ended, Migration, MigrationReport,
+    answer::still_fenced,
     control::{CutoverRequest, Wish, another_wish, wish},
     report::Outcome,
     state::Stage,
@@ -14,7 +15,6 @@ use crate::{
     archive::ArchiveFile,
     changes::replay::{ReplayOptions, ReplayReport, replay},
     error::{Error, ErrorKind, Result},
-    preflight::FENCES,
     replace::remove,
     restore::{Existing, LoadJournal, LoadWatch, Moving, build_unique},
     selection::Selection,
@@ -146,14 +146,12 @@ impl Migration {
                     // After one that is not clean, whoever has asked for it may put things right, and ask again.
                     Ok(ended) if ended.report.outcome != Outcome::Clean && !automatic => {}
                     Ok(ended) => return Ok(ended),
-                    Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => return Err(self.with_fence(error)),
                     Err(error) => {
                         if matches!(self.state().stage, Stage::Done { .. }) {
                             return Err(error);
                         }
-                        // A source that knows no fence has none.
-                        let is_fenced = request.fence_source && self.source.version() >= FENCES;
-                        let error = if is_fenced { still_fenced(error) } else { error };
+                        let error = self.with_fence(error);
                         // Whoever hears of it may ask again at once.
                         self.change_state(|state| state.stage = Stage::Following)?;
                         self.answer(&request, &Err(&error))?;
@@ -181,6 +179,11 @@ impl Migration {
                 }
             }
         }
+    }
+
+    /// Says of a cutover that was not brought to its end what it has left behind.
+    pub(super) fn with_fence(&self, error: Error) -> Error {
+        if self.state().fenced { still_fenced(error) } else { error }
     }
 
     /// Tells what a cutover has come to. A clean one is the end; after another, the same migration may go on.
@@ -248,12 +251,6 @@ impl Migration {
             }
         }
     }
-}
-
-/// Says of a failed cutover what it has left behind.
-fn still_fenced(error: Error) -> Error {
-    let hint = error.hint().unwrap_or("ask for the cutover once more").to_owned();
-    error.with_hint(format!("{hint}{FENCED}"))
 }
 
 /// Removes a folder, if it is there.

@@ -7,7 +7,7 @@ use super::{Migration, directory::Paths, parts::Parts, state::State};
 use crate::{
     catalog::{self, Scratches},
     connect::Server,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     namespace::Namespace,
     selection::Selection,
 };
@@ -18,10 +18,22 @@ impl Migration {
         Scratches::known_by(self.state().number)
     }
 
-    /// Drops those that were left. Nothing else may be trying anything on the target meanwhile.
+    /// Drops those that were left. Nothing else may be trying anything on the target meanwhile. What the target does not let go is
+    /// of no consequence to the move.
     pub(super) async fn sweep_scratches(&self) -> Result<()> {
-        sweep(&self.state(), &self.paths, &self.target).await
+        match sweep(&self.state(), &self.paths, &self.target).await {
+            Err(error) if error.kind() != ErrorKind::Unreachable => {
+                self.board.warn(&may_be_left(&error));
+                Ok(())
+            }
+            swept => swept,
+        }
     }
+}
+
+/// What is said where they could not be dropped.
+pub(super) fn may_be_left(error: &Error) -> String {
+    format!("a scratch collection of an interrupted run may be left on the target: {error}")
 }
 
 /// Drops the scratch collections that a migration has left in the databases to which it moves something.

@@ -51,7 +51,10 @@ pub(crate) struct State {
     /// any more: by all replays that have come to their end.
     #[serde(default)]
     pub(crate) refetched: (u64, u64),
-    /// What its scratch collections on the target are known by.
+    /// Whether a cutover has had the source refuse writes. Nobody but the user has it take them again.
+    #[serde(default)]
+    pub(crate) fenced: bool,
+    /// What its scratch collections on the target are known by; 0 if it was begun by a version that knew none.
     #[serde(default)]
     pub(crate) number: u32,
     /// When it was begun, as RFC 3339.
@@ -174,6 +177,7 @@ impl State {
             made: BTreeMap::new(),
             expires: false,
             refetched: (0, 0),
+            fenced: false,
             number: catalog::new_number()?,
             begun,
             stage: Stage::Copying,
@@ -206,9 +210,9 @@ impl State {
         replace(path, &text)
     }
 
-    /// Whether it moves something to this deployment.
-    pub(crate) fn is_to(&self, target: &SourceId) -> bool {
-        self.target.is(target)
+    /// Where it moves something to, in words, if that is another deployment than this one.
+    pub(crate) fn other_target(&self, target: &SourceId) -> Option<String> {
+        (!self.target.is(target)).then(|| self.target.shown())
     }
 
     /// Refuses to go on with other servers, or with something else to move.
@@ -224,8 +228,8 @@ impl State {
         if !self.source.is(&pair.source) {
             return refuse("source", self.source.shown(), servers);
         }
-        if !self.is_to(&pair.target) {
-            return refuse("target", self.target.shown(), servers);
+        if let Some(other) = self.other_target(&pair.target) {
+            return refuse("target", other, servers);
         }
         if self.target_database != pair.target_database {
             let known = self.target_database.clone().unwrap_or_else(|| "none".to_owned());

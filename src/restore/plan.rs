@@ -13,8 +13,13 @@ use crate::{
     selection::{Selection, SelectionOptions},
 };
 
+/// The database that users and roles are in.
+const ADMIN: &str = "admin";
 /// Why users and roles stay in the archive.
 const UNASKED: &str = "users and roles: --users-and-roles restores them";
+/// What a scratch collection is that the target has before anything is written to it.
+const SCRATCH: &str =
+    "left over from an interrupted restore, or of another one that is at work: once none is, it can be dropped";
 
 /// What to do with collections that the target has already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -165,6 +170,17 @@ impl Plan {
             });
         }
         plan.keep_database(server)?;
+        // Hashes of passwords may be in those of a merge of users. Who may not look hears nothing of it.
+        if options.users_and_roles
+            && let Ok(names) = catalog::existing(server, ADMIN).await
+        {
+            existing.insert(ADMIN.to_owned(), names);
+        }
+        for (database, names) in &existing {
+            for name in names.keys().filter(|name| catalog::is_scratch(name)) {
+                plan.warnings.push(format!("{database}.{name}: {SCRATCH}"));
+            }
+        }
         if !goes_on {
             plan.refuse_existing(server, options.existing)?;
         }

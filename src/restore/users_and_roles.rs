@@ -98,7 +98,8 @@ impl UsersAndRoles {
         // Hashes of passwords must not stay there, whatever has failed.
         let mut dropped = Ok(());
         for scratch in of_users.iter().chain(&of_roles) {
-            dropped = dropped.and(catalog::drop(server, scratch).await);
+            let hint = format!("drop {scratch}: it may hold hashes of passwords");
+            dropped = dropped.and(catalog::drop(server, scratch).await.map_err(|error| error.with_hint(hint)));
             scratches.ended(scratch);
         }
         merged.and_then(|counts| dropped.map(|()| counts))

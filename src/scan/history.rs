@@ -8,8 +8,8 @@
 use crate::{
     catalog::{Entry, Order},
     changes::token::{in_words, seconds_behind},
-    connect::{Doing, Server, command},
-    document::{RawBuilder, kind},
+    connect::{AsOf, Doing, Server, command},
+    document::RawBuilder,
     error::{Error, ErrorKind, Result},
 };
 
@@ -17,17 +17,6 @@ use crate::{
 const SNAPSHOT_TOO_OLD: i32 = 239;
 /// The collection cannot be read as of that time: it is capped, or was not there by this name.
 const SNAPSHOT_UNAVAILABLE: i32 = 246;
-
-/// The read concern of a find: all as of `time`, or as of that time or later.
-pub(super) fn read_concern(find: &mut RawBuilder, time: u64, at_one_time: bool) {
-    let (level, name) = match at_one_time {
-        true => ("snapshot", "atClusterTime"),
-        false => ("local", "afterClusterTime"),
-    };
-    find.embed("readConcern", |concern| {
-        concern.string("level", level).append_element(kind::TIMESTAMP, name, &time.to_le_bytes());
-    });
-}
 
 /// Whether a collection can be read as it was at `time`: a document of it is asked for, or the lack of any. A member
 /// that is behind waits until it has come that far, and until a majority has.
@@ -43,7 +32,7 @@ pub(crate) async fn is_readable_at(server: &Server, entry: &Entry, time: u64) ->
     find.embed("hint", |hint| {
         hint.int32(if entry.order == Order::Id { "_id" } else { "$natural" }, 1);
     });
-    read_concern(&mut find, time, true);
+    AsOf::Time(time).append_to(&mut find);
     let doing = Doing::new(format!("read {} as of one time", entry.data), "find", entry.data.database());
     let expected = |code: i32| [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE].contains(&code).then_some(code);
     match server.documents_or(entry.data.database(), command(find.finish())?, &doing, expected).await? {

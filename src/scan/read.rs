@@ -11,12 +11,12 @@ use mongodb::{
 
 use super::{
     Bounds,
-    history::{past, read_concern},
+    history::past,
     records::{Place, Records},
 };
 use crate::{
     catalog::{Entry, Order, uuid_of},
-    connect::{Doing, Patience, Retry, Server, batch_documents, command, retry},
+    connect::{AsOf, Doing, NO_MAJORITY_READS, Patience, Retry, Server, batch_documents, command, retry},
     document::{self, RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     rate::Amount,
@@ -32,6 +32,14 @@ const DOCUMENT_BYTES: u64 = 4 * 1024;
 const REPLY_DOCUMENTS: u64 = 100_000;
 /// Documents of a reply of which the `_id`s alone are wanted.
 const IDS_OF_A_REPLY: i32 = 20_000;
+
+/// The number of an error that the server has answered with.
+fn code(error: &mongodb::error::Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        DriverErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}
 
 /// What ends a cursor.
 #[derive(Debug)]
@@ -64,6 +72,8 @@ pub struct PartScan<'a> {
     low: u64,
     /// Whether the part is read as it was at `low`, so that it is of that one time, however long it takes.
     at_one_time: bool,
+    /// Whether the server tells what a majority has.
+    knows_majority: bool,
     /// Whether to fail rather than to read what is not of that one time.
     or_fail: bool,
     /// Bytes that a document has, in the mean.
@@ -137,6 +147,7 @@ impl<'a> PartScan<'a> {
             bounds,
             low,
             at_one_time: low != 0 && entry.order == Order::Id && server.version().reads_as_of_a_time(),
+            knows_majority: true,
             or_fail: false,
             average,
             batch_size: documents_of(REPLY_BYTES / average),
@@ -230,6 +241,10 @@ impl<'a> PartScan<'a> {
                         // The server keeps no history that old any more (239 SnapshotTooOld), or the catalog has changed
                         // since (246 SnapshotUnavailable), or it never had one. If it is another trouble, it comes again.
                         self.at_one_time = false;
+                        continue;
+                    }
+                    if self.knows_majority && code(&error) == Some(NO_MAJORITY_READS) {
+                        self.knows_majority = false;
                         continue;
                     }
                     if !self.patience.wait(retry(&error)).await {
@@ -331,7 +346,12 @@ impl<'a> PartScan<'a> {
         let mut find = RawBuilder::new();
         find.string("find", self.entry.data.collection());
         if self.low != 0 {
-            read_concern(&mut find, self.low, self.at_one_time);
+            let as_of = match (self.at_one_time, self.knows_majority) {
+                (true, _) => AsOf::Time(self.low),
+                (false, true) => AsOf::After(self.low),
+                (false, false) => AsOf::AfterOfOne(self.low),
+            };
+            as_of.append_to(&mut find);
         }
         find
     }

@@ -16,13 +16,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use super::{
     counts::Counts,
     line::{Comparison, Difference, Line, Parts},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    replace::HALF,
+};
 
 /// Differences of one part that are looked at at once.
 const AT_ONCE: usize = 20_000;
@@ -188,7 +191,10 @@ impl Findings {
     /// What the operating system says.
     pub(super) fn anew(&self) -> Result<Anew> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| self.fail(error))?;
+        let file = Builder::new()
+            .prefix(HALF)
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|error| self.fail(error))?;
         let mut anew = Anew { file: BufWriter::new(file), path: self.path.clone() };
         anew.line(&Line::Verify(self.comparison.clone()))?;
         Ok(anew)

@@ -129,11 +129,20 @@ impl Mending<'_> {
             return Ok(());
         }
         let target = Target::open(server.clone(), entry.data.clone()).await?;
+        // Whoever is interrupted has not deleted what it was to insert.
+        let anew = |document: &&Document| !deletes && document.is_put_anew(&target);
+        let anew: Vec<&Document> = documents.iter().filter(anew).collect();
+        let whole: Vec<Vec<u8>> = anew.iter().filter_map(|document| document.left.clone()).collect();
+        let not_anew = target.put_anew(&whole).await?;
+        let put = |document: &Document| {
+            let place = anew.iter().position(|one| std::ptr::eq(*one, document));
+            place.is_some_and(|place| !not_anew.contains(&place))
+        };
         let known = documents.iter().filter(|document| !document.key.is_empty());
         let written: Vec<(&Document, Write<'_>)> = known
             .filter(|document| match deletes {
                 true => document.left.is_none() && document.difference.difference == ONLY_RIGHT,
-                false => document.left.is_some(),
+                false => document.left.is_some() && !put(document),
             })
             .flat_map(|document| document.writes(&target).map(move |write| (document, write)))
             .collect();
@@ -202,14 +211,19 @@ impl Document {
         finding.map(|finding| Difference::new(place, (&self.key, true), &finding)).transpose()
     }
 
+    /// Whether no update makes the right side what the left one is: the bytes of an `_id` stay as they are.
+    fn is_put_anew(&self, target: &Target) -> bool {
+        matches!((&self.left, &self.right), (Some(left), Some(right))
+            if document::id(left) != document::id(right) || target.must_insert(left))
+    }
+
     /// What makes the right side what the left one is.
     fn writes(&self, target: &Target) -> impl Iterator<Item = Write<'_>> + use<'_> {
         let (delete, put) = match (&self.left, &self.right) {
             (None, None) => (None, None),
             (None, Some(right)) => (Some(Write::Delete(Cow::Borrowed(right))), None),
             (Some(left), None) => (None, Some(Write::Insert(Cow::Borrowed(left)))),
-            // The bytes of an `_id` change by no update.
-            (Some(left), Some(right)) if document::id(left) != document::id(right) || target.must_insert(left) => {
+            (Some(left), Some(right)) if self.is_put_anew(target) => {
                 (Some(Write::Delete(Cow::Borrowed(right))), Some(Write::Insert(Cow::Borrowed(left))))
             }
             (Some(left), Some(_)) => (None, Some(Write::Put(Cow::Borrowed(left)))),

@@ -59,6 +59,35 @@ async fn a_signal_in_a_dump_ends_in_130_and_says_what_stays() {
     snapshot("interrupted-dump", &runs);
 }
 
+/// A hang-up comes from the terminal, from the shell, and with a SIGTERM; what is under way is ended cleanly all the same.
+#[tokio::test]
+async fn a_terminal_that_hangs_up_ends_a_dump_cleanly_unless_that_is_ignored() {
+    let (terminal, (_turn, set)) = (Terminal::new(), faulty().await);
+    let uri = shop_on(set, "cli_hangup").await;
+    let slow = async |name: &str| {
+        let data = doc! { "failCommands": ["find"], "blockConnection": true, "blockTimeMS": 3000 };
+        fail_point(set, name, doc! { "skip": 1 }, data).await;
+        format!("{uri}&appName={name}")
+    };
+    let dump = async |option: &str, name: &str| {
+        terminal.command_by_env(option, &["dump", &slow(name).await, name, "--parallel", "1"]).spawn().unwrap()
+    };
+    let hears = dump("--default-signal=HUP", "hup.tlz").await;
+    until(|| terminal.has("hup.tlz.partial"));
+    for signal in [Signal::HUP, Signal::HUP, Signal::TERM] {
+        send(&hears, signal);
+        sleep(Duration::from_millis(5));
+    }
+    finish(hears, "transload dump URI hup.tlz").ends_with(130).says("hup.tlz.partial");
+    assert!(terminal.has("hup.tlz.partial") && !terminal.has("hup.tlz"));
+    // As nohup does it.
+    let ignores = dump("--ignore-signal=HUP", "nohup.tlz").await;
+    until(|| terminal.has("nohup.tlz.partial"));
+    send(&ignores, Signal::HUP);
+    finish(ignores, "transload dump URI nohup.tlz").ends_with(0);
+    assert!(terminal.has("nohup.tlz"));
+}
+
 #[tokio::test]
 async fn the_second_signal_does_not_wait() {
     let (terminal, uri) = (Terminal::new(), empty("cli_second").await);

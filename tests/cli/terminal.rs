@@ -59,6 +59,13 @@ impl Terminal {
         command
     }
 
+    /// The same, started by `env` with this option.
+    pub(crate) fn command_by_env(&self, option: &str, arguments: &[&str]) -> Command {
+        let mut command = bare("env", self.directory.path());
+        command.args([option, env!("CARGO_BIN_EXE_transload")]).args(arguments);
+        command
+    }
+
     /// A shell with `$T` for the program.
     pub(crate) fn shell(&self, script: &str) -> Ran {
         let mut command = bare("sh", self.directory.path());

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hex::{from_hex, hex},
     namespace::Namespace,
+    replace::sync_folder,
 };
 
 /// Why an event is not applied that is of no kind that is known.
@@ -181,10 +182,15 @@ impl DeadLetters {
         }
         let mut state = self.state();
         if state.file.is_none() {
-            state.file = Some(OpenOptions::new().create(true).append(true).open(&self.path).map_err(fail)?);
+            // What a full disk has cut short, the next one must not join; others may still have something to add.
+            cut_tail(&self.path)?;
+            let file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(fail)?;
+            sync_folder(&self.path).map_err(fail)?;
+            state.file = Some(file);
         }
-        if let Some(file) = &mut state.file {
+        if let Some(mut file) = state.file.take() {
             file.write_all(&lines).and_then(|()| file.sync_all()).map_err(fail)?;
+            state.file = Some(file);
         }
         for letter in letters {
             let document = (letter.namespace, from_hex(&letter.id));

@@ -47,10 +47,12 @@ pub(super) struct Journal {
     failure: Failure,
 }
 
-/// A record to write, and who waits for it to be durable.
-struct Entry {
-    record: Vec<u8>,
-    durable: Option<oneshot::Sender<Result<()>>>,
+/// What the thread that writes is given.
+enum Entry {
+    /// A record to write, and who waits for it to be durable.
+    Record { record: Vec<u8>, durable: Option<oneshot::Sender<Result<()>>> },
+    /// Nothing more comes; who waits hears when the file is closed.
+    Close(oneshot::Sender<()>),
 }
 
 /// Records that wait for the thread that writes.
@@ -92,7 +94,7 @@ impl Journal {
     /// # Errors
     /// When the journal can no longer be written.
     pub(super) async fn note_lane(&self, log: u32, namespace: &str, record: &LaneRecord) -> Result<()> {
-        self.put(Entry { record: record.encode(log, namespace), durable: None }).await
+        self.put(Entry::Record { record: record.encode(log, namespace), durable: None }).await
     }
 
     /// Writes down where a log is; durable when this returns.
@@ -103,9 +105,18 @@ impl Journal {
         self.durably(record.encode(log)).await
     }
 
+    /// Writes what has come, and closes the file: whoever opens it next has it alone. No clone may write any more.
+    pub(super) async fn close(&self) {
+        let (sender, closed) = oneshot::channel();
+        // A journal that has failed is closed.
+        if self.put(Entry::Close(sender)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
     async fn durably(&self, record: Vec<u8>) -> Result<()> {
         let (sender, durable) = oneshot::channel();
-        self.put(Entry { record, durable: Some(sender) }).await?;
+        self.put(Entry::Record { record, durable: Some(sender) }).await?;
         durable.await.unwrap_or_else(|_| Err(self.dead()))
     }
 
@@ -137,14 +148,22 @@ type Failure = Arc<OnceLock<(ErrorKind, String)>>;
 /// Writes what comes, all that waits with one sync. The first failure ends the journal: everyone behind it hears of it.
 fn write(mut file: JournalFile, entries: &mpsc::Receiver<Entry>, ended: &Failure) {
     while let Ok(first) = entries.recv() {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut closing) = (Vec::new(), None);
         let mut written = Ok(());
         let mut next = Some(first);
         while let Some(entry) = next {
-            if written.is_ok() {
-                written = file.append(&entry.record);
+            match entry {
+                Entry::Record { record, durable } => {
+                    if written.is_ok() {
+                        written = file.append(&record);
+                    }
+                    waiting.extend(durable);
+                }
+                Entry::Close(sender) => {
+                    closing = Some(sender);
+                    break;
+                }
             }
-            waiting.extend(entry.durable);
             next = entries.try_recv().ok();
         }
         let durable = written.and_then(|()| if waiting.is_empty() { Ok(()) } else { file.sync() });
@@ -158,7 +177,10 @@ fn write(mut file: JournalFile, entries: &mpsc::Receiver<Entry>, ended: &Failure
             // Who no longer waits was stopped.
             let _ = sender.send(outcome);
         }
-        if failure.is_some() {
+        if failure.is_some() || closing.is_some() {
+            drop(file);
+            // Who no longer waits was stopped.
+            closing.map(|sender| sender.send(()));
             return;
         }
     }

@@ -12,7 +12,7 @@ use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    connect::{Doing, Retry, Server, command_text, retry, retry_code},
+    connect::{Doing, Retry, Server, command_text, kind_of, retry, retry_code},
     document::{RawBuilder, kind},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
@@ -110,7 +110,7 @@ impl Collection {
                     Some((_, _, wait)) if patience.wait(wait).await => continue,
                     Some((code, text, _)) => {
                         let message = format!("failed to {doing}: {}", command_text(code, "", &text));
-                        return Err(Error::new(ErrorKind::Server, message).at(self.server.place()));
+                        return Err(Error::new(kind_of(code), message).at(self.server.place()));
                     }
                 },
                 Err(error) => error,

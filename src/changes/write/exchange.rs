@@ -11,8 +11,8 @@ use mongodb::ClientSession;
 
 use super::{DUPLICATE_KEY, Target, Write, command::Verb};
 use crate::{
-    connect::{Doing, Retry, retry, retry_code},
-    error::{Error, ErrorKind, Result},
+    connect::{Doing, Retry, kind_of, retry, retry_code},
+    error::{Error, Result},
 };
 
 /// What became of a transaction.
@@ -45,10 +45,19 @@ impl Target {
     /// # Errors
     /// When the server cannot be reached.
     pub(crate) async fn exchange(&self, documents: &[Vec<u8>]) -> Result<Vec<usize>> {
+        // One alone is in its own way in no case.
+        if let [_] = documents { Ok(vec![0]) } else { self.put_anew(documents).await }
+    }
+
+    /// Deletes documents and inserts them as they are here, which changes what no update does: the bytes of an `_id`. Gives back the
+    /// places of those for which that cannot be done in a transaction; these stay as they are.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub(crate) async fn put_anew(&self, documents: &[Vec<u8>]) -> Result<Vec<usize>> {
         let mut places: Vec<usize> = (0..documents.len()).collect();
         let mut refused = Vec::new();
-        // One alone is in its own way in no case.
-        while places.len() > 1 {
+        while !places.is_empty() {
             let some: Vec<&[u8]> = places.iter().filter_map(|place| documents.get(*place)).map(Vec::as_slice).collect();
             match self.until_known(&some).await? {
                 Attempt::Done => {
@@ -131,7 +140,7 @@ fn refusal(verb: Verb, from: usize, reply: &Document) -> Option<Trouble> {
             Trouble::Attempt(Attempt::Refused(from + index))
         }
         _ if retry_code(code) != Retry::Stop => {
-            Trouble::Passing(Error::new(ErrorKind::Server, format!("a transaction was given up: error {code}")))
+            Trouble::Passing(Error::new(kind_of(code), format!("a transaction was given up: error {code}")))
         }
         _ => Trouble::Attempt(Attempt::Impossible),
     })

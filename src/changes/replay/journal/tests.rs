@@ -89,3 +89,19 @@ async fn a_journal_that_has_grown_is_written_anew_and_says_the_same() {
     assert_eq!(recorded.lanes[&(1, "shop.orders".to_owned())], large);
     assert_eq!(recorded.lanes[&(1, "shop.first".to_owned())], lane(1));
 }
+
+#[tokio::test]
+async fn a_journal_that_is_closed_has_all_and_is_written_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (journal, _) = Journal::open(&path).unwrap();
+    for ordinal in 0..100 {
+        journal.note_lane(1, "shop.orders", &lane(ordinal)).await.unwrap();
+    }
+    journal.close().await;
+    let (_, recorded) = Journal::open(&path).unwrap();
+    assert_eq!(recorded.lanes[&(1, "shop.orders".to_owned())], lane(99));
+    assert!(journal.note_lane(1, "shop.orders", &lane(100)).await.is_err());
+    // Nor does it matter that it is closed already.
+    journal.close().await;
+}
