@@ -61,6 +61,7 @@ pub mod indexes;
 pub mod inspect;
 pub mod interop;
 mod load;
+mod lock;
 pub mod migrate;
 pub mod namespace;
 mod plain_json;

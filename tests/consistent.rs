@@ -172,7 +172,7 @@ async fn a_consistent_dump_goes_on_with_another_member_as_of_the_same_time() {
     let set = three_members().await;
     let side = Side::new(&set, "consistent_other_member");
     dump_faults::fill(&side, "many").await;
-    let reads = HeldReads::new(&set, side.database, 1000, Hold::For(Duration::from_secs(2))).await;
+    let reads = HeldReads::new(&set, side.database, 1000, Hold::For(Duration::from_secs(4))).await;
     let archive = Archive::new();
     let mut options = archive.options();
     options.consistent = true;

@@ -71,6 +71,12 @@ impl<'a> Side<'a> {
         self.set.fail_point(command).await.unwrap();
     }
 
+    /// Waits until the first command has come that a server was told to let fail or wait, ever.
+    pub(crate) async fn failing(&self) {
+        let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": 1, "maxTimeMS": 60_000 };
+        self.set.fail_point(wait).await.unwrap();
+    }
+
     /// Ends what [`fail`](Side::fail) began.
     pub(crate) async fn fail_no_more(&self) {
         self.set.fail_point(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();

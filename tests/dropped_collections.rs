@@ -58,7 +58,7 @@ async fn a_collection_dropped_between_two_of_its_parts_is_no_short_copy() {
         let mut options = archive.options();
         options.part_bytes = parts;
         let (dumped, ()) = tokio::join!(archive.dump_as(&source, options), async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            source.failing().await;
             source.run(doc! { "drop": "many" }).await;
         });
         let error = dumped.unwrap_err();
@@ -78,7 +78,7 @@ async fn a_time_series_collection_made_anew_before_it_is_read_is_no_short_copy()
     source.fail(&["find"], doc! { "times": 1 }, doc! { "blockConnection": true, "blockTimeMS": 1500 }).await;
     let archive = Archive::new();
     let (dumped, ()) = tokio::join!(archive.dump(&source), async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        source.failing().await;
         source.run(doc! { "drop": "series" }).await;
         source.run(create).await;
     });

@@ -45,7 +45,7 @@ async fn a_dump_goes_on_with_another_member_when_one_steps_down() {
     fill(&source, "many").await;
     let first = set.primary().await.unwrap();
     // An election takes its time: six reads last longer.
-    let reads = HeldReads::new(&set, source.database, 1000, Hold::For(Duration::from_secs(2))).await;
+    let reads = HeldReads::new(&set, source.database, 1000, Hold::For(Duration::from_secs(4))).await;
     let archive = Archive::new();
     let (dumped, ()) = tokio::join!(archive.dump(&source), async {
         reads.begun(1).await;

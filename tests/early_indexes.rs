@@ -99,8 +99,7 @@ async fn an_early_index_that_is_lost_meanwhile_is_there_at_the_end() {
     let target = Side::new(&set, "lost_early");
     target.fail(&["insert"], doc! { "times": 100 }, doc! { "blockConnection": true, "blockTimeMS": 1000 }).await;
     let (restored, ()) = tokio::join!(archive.restore(&target), async {
-        let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": 1, "maxTimeMS": 30_000 };
-        Side::new(&set, "admin").run(wait).await;
+        target.failing().await;
         assert_eq!(names(&target, "orders").await, ["_id_", "a_1"]);
         target.run(doc! { "dropIndexes": "orders", "index": "a_1" }).await;
     });
@@ -123,8 +122,7 @@ async fn what_is_unique_or_deletes_is_not_there_before_the_documents() {
     let target = Side::new(&set, "late_ones");
     target.fail(&["insert"], doc! { "times": 100 }, doc! { "blockConnection": true, "blockTimeMS": 1000 }).await;
     let (restored, ()) = tokio::join!(archive.restore(&target), async {
-        let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": 1, "maxTimeMS": 30_000 };
-        Side::new(&set, "admin").run(wait).await;
+        target.failing().await;
         for collection in ["orders", "sessions"] {
             assert_eq!(names(&target, collection).await, ["_id_"]);
         }

@@ -18,6 +18,7 @@ mod dropped_collections;
 mod dump_failovers;
 mod dump_faults;
 mod early_indexes;
+mod eventually;
 mod fidelity;
 mod held_reads;
 mod hostile;

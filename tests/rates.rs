@@ -12,6 +12,7 @@ use bson::doc;
 use transload::{
     dump::Cursors,
     rate::Rate,
+    restore::Existing,
     sandbox::{Release, ReplicaSet},
 };
 
@@ -44,8 +45,22 @@ async fn fill(side: &Side<'_>) -> u64 {
     documents.iter().map(|document| document.len() as u64).sum()
 }
 
-/// Does the work, and holds a count of the server's against the rate.
-async fn held_to_rate<T>(set: &ReplicaSet, count: &'static str, work: impl Future<Output = T>) -> T {
+/// A machine that is busy with something else may hold anything up, but not three times.
+const TRIES: usize = 3;
+
+/// Does the work until it was within a tenth of the rate, which it must not have been above.
+async fn held_to_rate<T>(set: &ReplicaSet, count: &'static str, work: impl AsyncFn() -> T) {
+    for left in (0..TRIES).rev() {
+        let took = done_within_rate(set, count, &work).await;
+        if took < SECONDS * 1.1 {
+            return;
+        }
+        assert!(left > 0, "{took} s");
+    }
+}
+
+/// Does the work, and holds a count of the server's against the rate. Gives the seconds that it took.
+async fn done_within_rate<T>(set: &ReplicaSet, count: &'static str, work: &impl AsyncFn() -> T) -> f64 {
     let (stop, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
     let admin = set.client().await.unwrap().database("admin");
     let watch = tokio::spawn({
@@ -62,13 +77,13 @@ async fn held_to_rate<T>(set: &ReplicaSet, count: &'static str, work: impl Futur
         }
     });
     let begun = Instant::now();
-    let done = work.await;
+    work().await;
     let took = begun.elapsed().as_secs_f64();
     tokio::time::sleep(Duration::from_millis(200)).await;
     stop.store(true, Ordering::Relaxed);
     let samples = watch.await.unwrap();
 
-    assert!((SECONDS * 0.98..SECONDS * 1.1).contains(&took), "{took} s");
+    assert!(took > SECONDS * 0.98, "{took} s");
     // Whatever was counted before, as the `_id`s of a sample, is not counted.
     let before = samples.last().unwrap().1 - f64::from(DOCUMENTS);
     let a_second = f64::from(DOCUMENTS) / SECONDS;
@@ -84,7 +99,7 @@ async fn held_to_rate<T>(set: &ReplicaSet, count: &'static str, work: impl Futur
         assert!(count - last <= at_once, "{} documents between {at_last} s and {at} s", count - last);
         (at_last, last) = (at, count);
     }
-    done
+    took
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,12 +108,15 @@ async fn a_dump_is_held_to_its_rate() {
     let side = Side::new(&set, "rate_of_dump");
     let bytes = fill(&side).await;
     for rate in rates(bytes) {
-        let archive = Archive::new();
-        let mut options = archive.options();
-        (options.max_rate, options.cursors, options.part_bytes) = (Some(rate), Cursors::Adapting, bytes / 6);
-        let dumped = held_to_rate(&set, "returned", archive.dump_as(&side, options)).await.unwrap();
-        assert_eq!((dumped.documents, dumped.bytes), (DOCUMENTS.into(), bytes), "{rate:?}");
-        assert!(dumped.namespaces[0].parts >= PARALLEL, "{rate:?}");
+        let dump = async || {
+            let archive = Archive::new();
+            let mut options = archive.options();
+            (options.max_rate, options.cursors, options.part_bytes) = (Some(rate), Cursors::Adapting, bytes / 6);
+            let dumped = archive.dump_as(&side, options).await.unwrap();
+            assert_eq!((dumped.documents, dumped.bytes), (DOCUMENTS.into(), bytes), "{rate:?}");
+            assert!(dumped.namespaces[0].parts >= PARALLEL, "{rate:?}");
+        };
+        held_to_rate(&set, "returned", dump).await;
     }
 }
 
@@ -110,11 +128,13 @@ async fn a_restore_is_held_to_its_rate() {
     let archive = Archive::new();
     archive.dump(&side).await.unwrap();
     for rate in rates(bytes) {
-        side.run(doc! { "dropDatabase": 1 }).await;
-        let mut options = archive.restore_options(&side);
-        (options.max_rate, options.parallel) = (Some(rate), PARALLEL);
-        let restored = held_to_rate(&set, "inserted", archive.restore_as(&side, options)).await.unwrap();
-        assert_whole(&restored);
-        assert_eq!(restored.inserted, u64::from(DOCUMENTS), "{rate:?}");
+        let restore = async || {
+            let mut options = archive.restore_options(&side);
+            (options.max_rate, options.parallel, options.existing) = (Some(rate), PARALLEL, Existing::Drop);
+            let restored = archive.restore_as(&side, options).await.unwrap();
+            assert_whole(&restored);
+            assert_eq!(restored.inserted, u64::from(DOCUMENTS), "{rate:?}");
+        };
+        held_to_rate(&set, "inserted", restore).await;
     }
 }

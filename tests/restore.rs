@@ -256,7 +256,7 @@ async fn a_cancelled_restore_is_interrupted() {
     let (_, archive) = archive("cancelled_restore").await;
     let set = own(Release::V6_0_5).await;
     let target = Side::new(&set, "cancelled_restore");
-    let block = doc! { "blockConnection": true, "blockTimeMS": 3000 };
+    let block = doc! { "blockConnection": true, "blockTimeMS": 10_000 };
     target.fail(&["insert"], doc! { "times": 100 }, block).await;
     let (server, cancel) = (target.server().await, CancellationToken::new());
     let begun = std::time::Instant::now();
@@ -264,12 +264,12 @@ async fn a_cancelled_restore_is_interrupted() {
     let (restored, ()) = tokio::join!(
         restore(source, &server, archive.restore_options(&target), Arc::new(Silent), cancel.clone()),
         async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            target.failing().await;
             cancel.cancel();
         }
     );
     assert_eq!(restored.unwrap_err().kind(), ErrorKind::Interrupted);
-    assert!(begun.elapsed() < Duration::from_millis(2500));
+    assert!(begun.elapsed() < Duration::from_secs(8));
 }
 
 /// The connection string of a target may send reads to secondaries; what a restore looks up must not go there.

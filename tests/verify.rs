@@ -463,7 +463,7 @@ async fn a_right_side_that_catches_up_is_looked_at_again() {
     let mut bench = Bench::new();
     bench.options.recheck = Some(Duration::from_secs(20));
     let catch_up = async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         let items = right.open().await.collection::<Document>("items");
         items.update_many(some(50), change).await.unwrap();
         items.delete_one(doc! { "_id": 100 }).await.unwrap();

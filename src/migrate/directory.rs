@@ -39,11 +39,6 @@ use crate::{
     replace::{HALF, sync_folder},
 };
 
-/// How often a lock is tried that somebody may hold for a look.
-const TRIES: usize = 20;
-/// The pause between two tries.
-const PAUSE: Duration = Duration::from_millis(25);
-
 /// How old a file is that is not whole, and that nobody is still writing: a request is put there in no time.
 const LEFT: Duration = Duration::from_secs(60);
 
@@ -176,17 +171,15 @@ impl Paths {
         fs::create_dir_all(self.logs()).map_err(|error| Error::io(&self.0, error))?;
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(self.lock());
         let lock = opened.map_err(|error| Error::io(self.lock(), error))?;
-        for _ in 0..TRIES {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Lock(lock)),
-                // Whoever looks whether it is alive has it for a moment.
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-                Err(TryLockError::Error(error)) => return Err(Error::io(self.lock(), error)),
+        match crate::lock::lock(&lock) {
+            Ok(()) => Ok(Lock(lock)),
+            Err(TryLockError::Error(error)) => Err(Error::io(self.lock(), error)),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(ErrorKind::AlreadyExists, "another migration is at work in it")
+                    .with_hint("'transload status' tells where it stands; stop it first, or name another --dir")
+                    .at(self.0.display().to_string()))
             }
         }
-        Err(Error::new(ErrorKind::AlreadyExists, "another migration is at work in it")
-            .with_hint("'transload status' tells where it stands; stop it first, or name another --dir")
-            .at(self.0.display().to_string()))
     }
 
     /// Takes away what processes that were killed have left of files that were not whole, and of what they were copying anew.

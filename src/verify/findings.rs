@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    lock::lock,
     replace::HALF,
 };
 
@@ -207,7 +208,7 @@ impl Findings {
     pub(super) fn put(&self, anew: Anew) -> Result<()> {
         let file = anew.file.into_inner().map_err(|error| self.fail(error.into_error()))?;
         // Nobody else has it yet.
-        file.as_file().try_lock().map_err(|error| self.fail(error.into()))?;
+        lock(file.as_file()).map_err(|error| self.fail(error.into()))?;
         let file = file.persist(&self.path).map_err(|failed| self.fail(failed.error))?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         Ok(())
@@ -280,7 +281,7 @@ fn locked(path: &Path) -> Result<File> {
         return Err(Error::new(ErrorKind::Usage, "is no file").at(path.display().to_string()));
     }
     let file = OpenOptions::new().create(true).append(true).open(path).map_err(fail)?;
-    if file.try_lock().is_err() {
+    if lock(&file).is_err() {
         return written();
     }
     // Whoever has written it anew meanwhile holds the lock of the new one.

@@ -13,6 +13,7 @@ use transload::{
 use super::{Capture, assert_recorded, now, privileges::Warnings};
 use crate::{
     copy::Side,
+    eventually::eventually,
     held_reads::{HeldReads, Hold},
     servers::{own, three_members},
 };
@@ -82,9 +83,8 @@ async fn a_capture_goes_on_with_another_primary() {
         reads.begun(1).await;
         set.step_down().await.unwrap();
         reads.release().await;
-        while reads.kill_cursors(side.database, "$cmd.aggregate").await == 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let is_killed = async || reads.kill_cursors(side.database, "$cmd.aggregate").await > 0;
+        eventually("a cursor is killed", is_killed).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let second = set.primary().await.unwrap();
         assert_ne!(first, second);
@@ -122,7 +122,7 @@ async fn a_capture_that_stands_still_for_want_of_a_majority_says_so_and_goes_on_
         }
     };
     let warnings = Arc::new(Warnings::default());
-    let options = CaptureOptions { duration: Some(Duration::from_secs(60)), ..capture_into.options(&side) };
+    let (options, stop) = (capture_into.options(&side), CancellationToken::new());
     let server = side.server().await;
     let stall = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -133,8 +133,11 @@ async fn a_capture_that_stands_still_for_want_of_a_majority_says_so_and_goes_on_
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         hold("off").await;
+        let recorded = async || capture_into.recorded(1).lanes.get("capture_stalls.orders").map_or(0, Vec::len) >= 45;
+        eventually("all is recorded", recorded).await;
+        stop.cancel();
     };
-    let captured = capture(&server, options, Arc::clone(&warnings) as _, CancellationToken::new());
+    let captured = capture(&server, options, Arc::clone(&warnings) as _, stop.clone());
     let (report, ()) = tokio::join!(captured, stall);
     let warnings = warnings.0.lock().unwrap().clone();
     assert_eq!(warnings.len(), 1, "{warnings:?}");

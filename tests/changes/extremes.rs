@@ -1,8 +1,6 @@
 //! What is large, short-lived, or many: documents of 15 MB and events over 16 MB, documents that expire on both sides, and
 //! thousands of collections.
 
-use std::time::Duration;
-
 use bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
 use tokio_util::sync::CancellationToken;
 use transload::{
@@ -13,6 +11,7 @@ use transload::{
 use super::moving::Move;
 use crate::{
     copy::Side,
+    eventually::eventually,
     servers::{binary, shared},
 };
 
@@ -94,16 +93,17 @@ async fn a_document_that_expires_on_the_target_first_is_fetched() {
     let items = source.open().await.collection::<Document>("items");
     let moved = Move::new(source, target);
     let capture = moved.capture().await;
-    items.insert_many((0..40).map(|id| doc! { "_id": id, "at": DateTime::now() })).await.unwrap();
+    // All of them are there until they are copied, and given a longer life.
+    let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 8000);
+    items.insert_many((0..40).map(|id| doc! { "_id": id, "at": soon })).await.unwrap();
     moved.copy().await;
     let later = DateTime::from_millis(DateTime::now().timestamp_millis() + 3_600_000);
     let longer = doc! { "$set": { "at": later } };
     items.update_many(doc! { "_id": { "$lt": 20 } }, longer).await.unwrap();
     let copied = moved.target.open().await.collection::<Document>("items");
     for items in [&items, &copied] {
-        while items.count_documents(doc! { "_id": { "$gte": 20 } }).await.unwrap() > 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let gone = async || items.count_documents(doc! { "_id": { "$gte": 20 } }).await.unwrap() == 0;
+        eventually("they have expired", gone).await;
     }
     assert_eq!(copied.count_documents(doc! {}).await.unwrap(), 0);
     let report = replay(&moved, true).await;

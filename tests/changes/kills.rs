@@ -14,7 +14,7 @@ use super::{
     moving::Move,
     workload::{Allowed, Catalog, Random, Workload},
 };
-use crate::{copy::Side, servers::shared};
+use crate::{copy::Side, eventually::eventually, servers::shared};
 
 /// A number that a long run sets.
 pub(crate) fn set_by(variable: &str, otherwise: u64) -> u64 {
@@ -71,9 +71,8 @@ async fn killed_again_and_again(from: Release, seed: u64, kills: u64, through_ta
 
     let mut capturing = Program::start(&capture);
     let manifest = moved.directory().join("capture.json");
-    while !std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains("\"begun\"")) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let has_begun = async || std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains("\"begun\""));
+    eventually("changes are recorded", has_begun).await;
     let ((), ()) = tokio::join!(workload.steps(100), moved.copy());
     let mut replaying = Program::start(&[&replay[..], &["--follow"]].concat());
     let mut random = Random::new(seed);

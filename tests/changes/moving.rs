@@ -21,7 +21,10 @@ use transload::{
     selection::{Selection, SelectionOptions},
 };
 
-use crate::copy::{Archive, Side};
+use crate::{
+    copy::{Archive, Side},
+    eventually::eventually,
+};
 
 /// A move, with its work directory and its archive.
 pub(crate) struct Move<'a> {
@@ -207,9 +210,7 @@ impl<'a> Move<'a> {
     /// The source's present time, when the log has everything up to it.
     pub(crate) async fn recorded_now(&self) -> u64 {
         let now = self.now().await;
-        while self.recorded().await < now {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("everything up to now is recorded", async || self.recorded().await >= now).await;
         now
     }
 }

@@ -1,6 +1,6 @@
 //! What stands where an archive should go.
 
-use std::{fs, os::unix::fs::PermissionsExt, thread::sleep, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use mongodb::bson::doc;
 
@@ -50,8 +50,7 @@ async fn what_another_dump_is_writing_is_not_overwritten_even_by_force() {
     let uri = shop_on(set, "cli_locked").await;
     let slow = super::signals::slow(set, &uri, "cli_locked_slow", "find", 5000).await;
     let running = terminal.command(&["dump", &slow, "a.tlz"]).spawn().unwrap();
-    super::signals::until(|| terminal.has("a.tlz.partial"));
-    sleep(Duration::from_millis(100));
+    super::signals::until(|| terminal.has("a.tlz.partial") && !terminal.read("a.tlz.partial").is_empty());
     let size = terminal.read("a.tlz.partial").len();
     let refused = terminal.run(&["dump", &uri, "a.tlz", "--force"]).ends_with(1);
     assert!(terminal.read("a.tlz.partial").len() >= size && size > 0);

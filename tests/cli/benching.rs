@@ -10,7 +10,7 @@ use transload::sandbox::Release;
 use super::{
     data::{client, shop, shop_on},
     json::schema,
-    signals::send,
+    signals::{send, until_it_listens},
     terminal::{PASSWORD, Ran, Terminal, finish, snapshot, snapshot_text},
 };
 use crate::servers::{guarded, shared};
@@ -279,6 +279,7 @@ async fn a_signal_ends_it_and_leaves_nothing_behind() {
     for milliseconds in [300, 8000] {
         let mut command = terminal.command(&arguments);
         let bench = command.env("TMPDIR", terminal.path("tmp")).spawn().unwrap();
+        until_it_listens(&bench);
         sleep(Duration::from_millis(milliseconds));
         send(&bench, Signal::INT);
         let ran = finish(bench, "transload bench").ends_with(130);

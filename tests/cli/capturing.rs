@@ -2,7 +2,6 @@
 
 use std::{
     path::Path,
-    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use transload::{
 
 use super::{
     data::{empty, fill_large},
-    signals::{send, until},
+    signals::{send, until, until_it_listens},
     space::was_mounted,
     terminal::{Terminal, finish, snapshot},
 };
@@ -88,10 +87,13 @@ async fn a_signal_is_the_ordinary_end_and_says_where_it_is() {
     for (round, signal) in [(0, Signal::INT), (1, Signal::TERM)] {
         let capture = terminal.command(&["capture", &uri, "changes"]).spawn().unwrap();
         until(|| has_begun(&terminal.path("changes")));
-        sleep(Duration::from_millis(500));
+        until_it_listens(&capture);
         let orders = side.open().await.collection::<Document>("orders");
         orders.insert_many((0..3).map(|id| doc! { "_id": round * 3 + id })).await.unwrap();
-        sleep(Duration::from_millis(1500));
+        let recorded =
+            || Recorded::read(&terminal.path("changes/log/1")).lanes.get("cli_capture_int.orders").map_or(0, Vec::len);
+        // With the one that tells that the collection came into being.
+        until(|| recorded() == usize::try_from(1 + 3 * (round + 1)).unwrap());
         send(&capture, signal);
         let ran = finish(capture, "transload capture URI changes").ends_with(0);
         assert!(ran.took < Duration::from_secs(3), "{ran}");
@@ -136,8 +138,9 @@ async fn a_capture_waits_for_room_on_a_full_disk_and_loses_nothing() {
     let with = |unshare: &str| {
         terminal.shell(&format!(
             "{unshare} sh -c 'mount -t tmpfs -o size=2m tmpfs disk || exit 99; \
-             \"$T\" capture \"$1\" disk/changes --since {since} --until {end} & capture=$!; sleep 4; \
-             mount -o remount,size=64m disk; wait $capture; code=$?; cp -r disk/changes out; exit $code' sh '{uri}'"
+             \"$T\" capture \"$1\" disk/changes --since {since} --until {end} 2> said & capture=$!; tries=0; \
+             until grep -q \"No space left\" said || [ $tries -gt 300 ]; do sleep 0.1; tries=$((tries+1)); done; sleep 2; \
+             mount -o remount,size=64m disk; wait $capture; code=$?; cat said >&2; cp -r disk/changes out; exit $code' sh '{uri}'"
         ))
     };
     let begun = Instant::now();
@@ -147,7 +150,7 @@ async fn a_capture_waits_for_room_on_a_full_disk_and_loses_nothing() {
     }
     assert!(was_mounted(&ran), "no file system can be mounted; TRANSLOAD_TEST_NO_MOUNT=1 leaves this test out\n{ran}");
     let ran = ran.ends_with(0).says("No space left on device: nothing more is recorded until there is room");
-    assert!(begun.elapsed() > Duration::from_secs(4), "{ran}");
+    assert!(begun.elapsed() > Duration::from_secs(2), "{ran}");
     assert_log(&terminal.path("out/log/1"), &side, begin).await;
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// For what a test does in the middle of a dump, on a loaded machine.
-const PAUSE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(8);
 const CURSOR_NOT_FOUND: i32 = 43;
 
 /// Documents of 3 MB: each is a reply of its own, and no more than three of them fit into the capped collection.

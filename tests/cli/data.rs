@@ -1,7 +1,7 @@
 //! Small data to copy, each test's in a database of its own on the shared server.
 
 use mongodb::{
-    Client, IndexModel,
+    Client, Database, IndexModel,
     bson::{Binary, Document, doc, spec::BinarySubtype},
 };
 use transload::sandbox::{Release, ReplicaSet};
@@ -79,8 +79,27 @@ pub(crate) async fn collections(database: &str) -> Vec<String> {
     names
 }
 
+/// Commands that wait, or fail.
+pub(crate) struct FailPoint {
+    admin: Database,
+    /// How many commands it had met when it was set.
+    before: i64,
+}
+
+impl FailPoint {
+    /// Waits until it has met a command.
+    pub(crate) async fn begun(&self) {
+        let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": self.before + 1, "maxTimeMS": 60_000 };
+        self.admin.run_command(wait).await.unwrap();
+    }
+}
+
 /// Makes commands of clients that call themselves `name` wait, or fail.
-pub(crate) async fn fail_point(set: &ReplicaSet, name: &str, mode: Document, mut data: Document) {
+pub(crate) async fn fail_point(set: &ReplicaSet, name: &str, mode: Document, mut data: Document) -> FailPoint {
     data.insert("appName", name);
-    set.fail_point(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await.unwrap();
+    let admin = set.member_client(set.primary().await.unwrap()).await.unwrap().database("admin");
+    let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    let before = admin.run_command(command).await.unwrap();
+    let before = before.get_i64("count").or_else(|_| before.get_i32("count").map(i64::from)).unwrap();
+    FailPoint { admin, before }
 }

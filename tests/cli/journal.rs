@@ -8,11 +8,12 @@ use rustix::process::Signal;
 use transload::sandbox::{Release, ReplicaSet};
 
 use super::{
-    signals::send,
+    signals::{send, until_it_listens},
     terminal::{Ran, Terminal, finish, snapshot},
 };
 use crate::{
     copy::Side,
+    eventually::eventually,
     indexes::{fill, lenient, plain_b, set, unique_a},
 };
 
@@ -139,9 +140,7 @@ async fn what_specs_were_tried_on_is_dropped_by_the_same_command_too() {
     hold(&side, 1).await;
     let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
     let collections = async || side.open().await.list_collection_names().await.unwrap();
-    while collections().await.len() < 3 {
-        sleep(Duration::from_millis(10));
-    }
+    eventually("a spec is tried", async || collections().await.len() >= 3).await;
     send(&repair, Signal::KILL);
     finish(repair, "transload indexes repair URI --yes").ends_with(1009);
     side.fail_no_more().await;
@@ -401,14 +400,11 @@ async fn a_build_that_goes_on_after_the_kill_is_waited_for() {
         // The server stops in the build of the clean index, but not in those before it.
         hold(&side, 2).await;
         let repair = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
-        while names(&side).await != ["_id_", "transload_guard_a_1"] {
-            sleep(Duration::from_millis(10));
-        }
+        let is_guarded = async || names(&side).await == ["_id_", "transload_guard_a_1"];
+        eventually("the index is guarded", is_guarded).await;
         set.fail_point(hang("alwaysOn")).await.unwrap();
         side.fail_no_more().await;
-        while !names(&side).await.contains(&"a_1".to_owned()) {
-            sleep(Duration::from_millis(10));
-        }
+        eventually("it is being built", async || names(&side).await.contains(&"a_1".to_owned())).await;
         send(&repair, Signal::KILL);
         finish(repair, "transload indexes repair URI --yes").ends_with(1009);
         let says = "cli_cut_build.orders a_1 is being built still: a repair waits for it";
@@ -418,6 +414,7 @@ async fn a_build_that_goes_on_after_the_kill_is_waited_for() {
         assert!(again.try_wait().unwrap().is_none(), "{release}");
         assert_eq!(names(&side).await, ["_id_", "a_1", "transload_guard_a_1"], "{release}");
         let mut stopped = terminal.command(&["indexes", "repair", &uri, "--yes"]).spawn().unwrap();
+        until_it_listens(&stopped);
         sleep(Duration::from_millis(500));
         assert!(stopped.try_wait().unwrap().is_none(), "{release}");
         send(&stopped, Signal::INT);

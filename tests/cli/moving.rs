@@ -41,10 +41,11 @@ async fn a_status_that_is_watched_on_a_terminal_fits_it() {
     let (terminal, uri) = (Terminal::new(), shop("cli_watched").await);
     let long = "long.".repeat(20) + "name";
     client().await.database("cli_watched").collection(&long).insert_one(doc! { "_id": 1 }).await.unwrap();
-    fill_large(&client().await, "cli_watched", 40).await;
+    fill_large(&client().await, "cli_watched", 100).await;
     let move_it = migrate(&uri, "cli_watched", "4MB");
     let seen = terminal.shell(&format!(
-        "({move_it} --quiet --cutover when-caught-up) & sleep 1; \
+        "({move_it} --quiet --cutover when-caught-up) & \
+         until \"$T\" status move 2>/dev/null | grep -q MiB/s; do sleep 0.05; done; \
          timeout 2 script -qec '\"$T\" status move --watch --watch-interval 100ms' /dev/null; wait; \"$T\" status move"
     ));
     let seen = seen.ends_with(0);

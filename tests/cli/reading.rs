@@ -51,7 +51,7 @@ async fn a_dump_and_a_restore_go_at_the_rate_that_one_says() {
         let dumped = terminal.run(&["dump", &uri, &archive, "--max-rate", rate]).ends_with(0);
         let restore = ["restore", &archive, &set.uri(), "--max-rate", rate, "--rename", &renamed];
         for ran in [dumped, terminal.run(&restore).ends_with(0)] {
-            assert!((1.8..4.0).contains(&ran.took.as_secs_f64()), "{ran}");
+            assert!((1.8..10.0).contains(&ran.took.as_secs_f64()), "{ran}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Ctrl-C and its kin, in the middle of the work.
 
 use std::{
+    io::Read,
     process::{Child, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -14,10 +15,21 @@ use super::{
     data::{self, archive, client, empty, fail_point, fill_large, shop_on},
     terminal::{Terminal, finish, snapshot},
 };
-use crate::servers::faulty;
+use crate::{eventually::eventually, servers::faulty};
 
 pub(super) fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
+/// Waits until a program hears signals: before that they end it.
+pub(super) fn until_it_listens(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    until(|| {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        // The last of them that it asks for.
+        u64::from_str_radix(caught.trim(), 16).unwrap() >> (Signal::TERM.as_raw() - 1) & 1 == 1
+    });
 }
 
 /// Waits for what must become true.
@@ -44,11 +56,11 @@ async fn a_signal_in_a_dump_ends_in_130_and_says_what_stays() {
     for (signal, archive) in [(Signal::INT, "int.tlz"), (Signal::TERM, "term.tlz")] {
         // The second collection waits, so the first is in the archive.
         let data = doc! { "failCommands": ["find"], "blockConnection": true, "blockTimeMS": 5000 };
-        fail_point(set, archive, doc! { "skip": 1 }, data).await;
+        let held = fail_point(set, archive, doc! { "skip": 1 }, data).await;
         let slow = format!("{uri}&appName={archive}");
         let dump = terminal.command(&["dump", &slow, archive, "--parallel", "1"]).spawn().unwrap();
         let partial = format!("{archive}.partial");
-        until(|| terminal.has(&partial));
+        held.begun().await;
         sleep(Duration::from_millis(200));
         send(&dump, signal);
         let ran = finish(dump, &format!("transload dump URI {archive}")).ends_with(130);
@@ -73,6 +85,7 @@ async fn a_terminal_that_hangs_up_ends_a_dump_cleanly_unless_that_is_ignored() {
         terminal.command_by_env(option, &["dump", &slow(name).await, name, "--parallel", "1"]).spawn().unwrap()
     };
     let hears = dump("--default-signal=HUP", "hup.tlz").await;
+    until_it_listens(&hears);
     until(|| terminal.has("hup.tlz.partial"));
     for signal in [Signal::HUP, Signal::HUP, Signal::TERM] {
         send(&hears, signal);
@@ -94,8 +107,10 @@ async fn the_second_signal_does_not_wait() {
     fill_large(&client().await, "cli_second", 10).await;
     // Nobody reads the pipe, so the writer cannot stop.
     let mut dump = terminal.command(&["dump", &uri, "-", "--codec", "none"]).spawn().unwrap();
-    let pipe = dump.stdout.take().unwrap();
-    sleep(Duration::from_millis(700));
+    let mut pipe = dump.stdout.take().unwrap();
+    // Behind what is read here there is more than a pipe holds.
+    pipe.read_exact(&mut [0; 100_000]).unwrap();
+    sleep(Duration::from_millis(300));
     send(&dump, Signal::INT);
     sleep(Duration::from_millis(300));
     assert!(dump.try_wait().unwrap().is_none(), "it does not wait for the pipe, so this test shows nothing");
@@ -112,7 +127,8 @@ async fn a_signal_while_connecting_does_not_wait_for_the_server() {
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("mongodb://{}/?directConnection=true", mute.local_addr().unwrap());
     let dump = terminal.command(&["dump", &uri, "a.tlz"]).spawn().unwrap();
-    sleep(Duration::from_millis(300));
+    until_it_listens(&dump);
+    let _asked = mute.accept().unwrap();
     send(&dump, Signal::INT);
     let ran = finish(dump, "transload dump URI a.tlz").ends_with(130);
     assert!(ran.took < Duration::from_secs(2), "{ran}");
@@ -127,9 +143,7 @@ async fn a_signal_in_a_restore_says_what_stays() {
     let uri = slow(set, &data::uri(set, "cli_int_restore"), "cli_int_restore", "insert", 5000).await;
     let database = set.client().await.unwrap().database("cli_int_restore");
     let restore = terminal.command(&["restore", "a.tlz", &uri, "--parallel", "1"]).spawn().unwrap();
-    while database.list_collection_names().await.unwrap().len() < 2 {
-        sleep(Duration::from_millis(20));
-    }
+    eventually("two collections are there", async || database.list_collection_names().await.unwrap().len() >= 2).await;
     sleep(Duration::from_millis(200));
     send(&restore, Signal::INT);
     let ran = finish(restore, "transload restore a.tlz URI").ends_with(130);
@@ -143,6 +157,7 @@ async fn a_restore_does_not_wait_for_an_idle_standard_input() {
     let mut command = terminal.command(&["restore", "-", &uri]);
     let mut restore = command.stdin(Stdio::piped()).spawn().unwrap();
     let pipe = restore.stdin.take().unwrap();
+    until_it_listens(&restore);
     sleep(Duration::from_millis(500));
     send(&restore, Signal::INT);
     let ran = finish(restore, "transload restore - URI").ends_with(130).says("nothing was written");
@@ -159,9 +174,7 @@ async fn a_signal_while_specs_are_proven_leaves_nothing_behind() {
     database.drop().await.unwrap();
     let slow = slow(set, &uri, "cli_int_proof", "createIndexes", 2000).await;
     let restore = terminal.command(&["restore", "a.tlz", &slow]).spawn().unwrap();
-    while database.list_collection_names().await.unwrap().is_empty() {
-        sleep(Duration::from_millis(10));
-    }
+    eventually("a spec is proven", async || !database.list_collection_names().await.unwrap().is_empty()).await;
     send(&restore, Signal::INT);
     let ran = finish(restore, "transload restore a.tlz URI").ends_with(130).says("nothing was written to the target");
     assert!(ran.took < Duration::from_secs(4), "{ran}");

@@ -100,7 +100,7 @@ async fn a_collection_that_comes_before_the_one_time_is_in_it() {
     side.fail(&["ping"], doc! { "times": 1 }, doc! { "blockConnection": true, "blockTimeMS": 1500 }).await;
     let archive = Archive::new();
     let (dumped, ()) = tokio::join!(dump(&side, &archive), async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        side.failing().await;
         side.insert("late", &[numbered(1, |_| {}), numbered(2, |_| {})]).await;
     });
     let dumped = dumped.unwrap();

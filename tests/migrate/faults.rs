@@ -216,8 +216,9 @@ async fn a_full_disk_is_waited_for() {
     source.open().await.collection("large").insert_many(some).await.unwrap();
     let migration = Migration::new(source, Side::new(set, "no_room_moved"));
     std::fs::create_dir(migration.directory()).unwrap();
-    let small = "mount -t tmpfs -o size=6m tmpfs \"$1\" || exit 99; shift; \"$@\" & program=$!; sleep 4; \
-        mount -o remount,size=64m \"$0\"; wait $program";
+    let small = "mount -t tmpfs -o size=6m tmpfs \"$1\" || exit 99; shift; \"$@\" 2> \"$0.said\" & program=$!; tries=0; \
+        until grep -qE 'No space left|more room' \"$0.said\" || [ $tries -gt 300 ]; do sleep 0.1; tries=$((tries+1)); done; \
+        mount -o remount,size=64m \"$0\"; wait $program; code=$?; cat \"$0.said\" >&2; exit $code";
     let directory = migration.directory().display().to_string();
     let plain = migration.command(&["--cutover", "when-caught-up"]);
     let mut outside = None;

@@ -65,7 +65,7 @@ async fn a_fenced_source_takes_no_writes_and_the_cutover_takes_seconds() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("refuses writes"), "{said}");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(25), "{:?}", begun.elapsed());
     assert_eq!(migration.end().await, 0);
     let orders = migration.source.open().await.collection("orders");
     orders.insert_one(doc! { "_id": "later" }).await.unwrap_err();

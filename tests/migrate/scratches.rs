@@ -1,10 +1,15 @@
 //! What a cutover only tries on the target, and leaves there when it is killed, is dropped by whoever goes on.
 
+use std::time::Duration;
+
 use bson::doc;
 use transload::sandbox::Release;
 
-use super::{Migration, PATIENCE, stages::hold};
-use crate::{copy::Side, servers::own};
+use super::{Migration, stages::hold_for};
+use crate::{copy::Side, eventually::eventually, servers::own};
+
+/// How long each build is held, in milliseconds.
+const HELD: i32 = 2000;
 
 /// The scratch collections that the target has.
 async fn scratches(target: &Side<'_>) -> Vec<String> {
@@ -24,20 +29,15 @@ async fn killed_while_it_proves_an_index(migration: &mut Migration<'_>) {
     let rename = doc! { "renameCollection": format!("{name}.hidden"), "to": format!("{name}.shown") };
     migration.source.set.client().await.unwrap().database("admin").run_command(rename).await.unwrap();
     migration.until_following().await;
-    hold(migration.target.set, &["createIndexes"]).await;
+    hold_for(migration.target.set, &["createIndexes"], HELD).await;
     let mut command = migration.about_command("cutover", &["--yes"]);
     let asked = tokio::task::spawn_blocking(move || command.output().unwrap());
-    let tried = async {
-        while scratches(&migration.target).await.is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, tried).await.expect("an index is proven");
+    eventually("an index is proven", async || !scratches(&migration.target).await.is_empty()).await;
     migration.kill();
     assert_eq!(asked.await.unwrap().status.code(), Some(1));
-    hold(migration.target.set, &[]).await;
+    hold_for(migration.target.set, &[], HELD).await;
     // The index that the dead process has asked for last is built before it goes on.
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(u64::try_from(HELD).unwrap() + 1000)).await;
     assert_eq!(scratches(&migration.target).await.len(), 1);
 }
 

@@ -33,7 +33,7 @@ impl WorkDirectory {
         let path = directory.join("capture.lock");
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(|error| Error::io(&path, error))?;
-        match lock.try_lock() {
+        match crate::lock::lock(&lock) {
             Ok(()) => Ok(WorkDirectory { directory: directory.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::AlreadyExists, "another capture uses it")
                 .with_hint(

@@ -104,7 +104,7 @@ impl Work {
         let path = directory.join("replay.lock");
         let opened = OpenOptions::new().create(true).append(true).open(&path);
         let lock = opened.map_err(|error| Error::io(&path, error))?;
-        if lock.try_lock().is_err() {
+        if crate::lock::lock(&lock).is_err() {
             let message = "another replay is at work in it";
             return Err(Error::new(ErrorKind::AlreadyExists, message).with_hint("stop that one first").at(place()));
         }
