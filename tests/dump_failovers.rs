@@ -9,7 +9,7 @@ use crate::{
     copy::{Archive, Side, assert_equal, assert_whole},
     dump_faults::{MANY, fill},
     held_reads::{HeldReads, Hold},
-    servers::{own, shared, three_members},
+    servers::{own, shared, three_members, three_members_of},
 };
 
 /// Restores elsewhere, and compares.
@@ -87,4 +87,35 @@ async fn a_dump_goes_on_after_its_sessions_were_killed() {
     let dumped = dumped.unwrap();
     assert!(dumped.retries > 0);
     assert_eq!(dumped.documents, MANY as u64);
+}
+
+/// A write that goes with its primary was never there: no change stream tells of it, nor that it is gone.
+#[tokio::test]
+async fn what_a_primary_alone_has_is_not_read() {
+    for release in [Release::V4_2_6, Release::V6_0_5] {
+        let set = three_members_of(release).await;
+        let source = Side::new(&set, "rolled_back");
+        fill(&source, "many").await;
+        let first = set.primary().await.unwrap();
+        let others = (0..set.members()).filter(|member| *member != first);
+        let hold = async |mode: &str| {
+            for member in others.clone() {
+                let admin = set.member_client(member).await.unwrap().database("admin");
+                admin.run_command(doc! { "configureFailPoint": "stopReplProducer", "mode": mode }).await.unwrap();
+            }
+        };
+        hold("alwaysOn").await;
+        let alone = doc! { "insert": "many", "documents": [{ "_id": "alone" }], "writeConcern": { "w": 1 } };
+        source.run(alone).await;
+        let archive = Archive::new();
+        let (dumped, ()) = tokio::join!(archive.dump(&source), async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert!(!archive.path().exists(), "{release}: it was read");
+            set.kill(first).unwrap();
+            hold("off").await;
+        });
+        assert_eq!(dumped.unwrap().documents, u64::try_from(MANY).unwrap(), "{release}");
+        set.restart(first).await.unwrap();
+        assert_restores_equal(&archive, &source).await;
+    }
 }

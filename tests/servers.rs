@@ -20,7 +20,12 @@ pub(crate) async fn own(release: Release) -> ReplicaSet {
 
 /// A set with three members, for this test alone.
 pub(crate) async fn three_members() -> ReplicaSet {
-    let mut options = ReplicaSetOptions::new(binary(Release::V6_0_5).await);
+    three_members_of(Release::V6_0_5).await
+}
+
+/// The same of another release.
+pub(crate) async fn three_members_of(release: Release) -> ReplicaSet {
+    let mut options = ReplicaSetOptions::new(binary(release).await);
     options.members = 3;
     ReplicaSet::start(&options).await.expect("a set of three starts")
 }

@@ -1,4 +1,5 @@
-//! Sources that cannot be told to refuse writes: who is connected is named, and a person asked, where there is one.
+//! Sources that refuse writes for a cutover, which is never left unsaid; and those that cannot be told to: who is connected is named,
+//! and a person asked, where there is one.
 
 use std::process::{Command, Output, Stdio};
 
@@ -6,8 +7,11 @@ use bson::doc;
 use mongodb::{Client, options::ClientOptions};
 use transload::sandbox::Release;
 
-use super::Migration;
+use super::{Migration, stages::hold_for};
 use crate::{copy::Side, servers::own};
+
+const MAY_REFUSE: &str =
+    "the source may still refuse writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
 
 /// A command on a terminal of its own, and what is typed there.
 async fn on_a_terminal(command: Command, typed: &str) -> Output {
@@ -80,4 +84,42 @@ async fn a_move_of_a_source_at_rest_goes_on_without_a_fence_when_a_person_says_s
     assert_eq!(agreed.status.code(), Some(0), "{shown}");
     assert!(shown.contains("EQUAL"), "{shown}");
     migration.assert_equal().await;
+}
+
+/// Whoever waits hears of it, and so does whoever starts it again, until it is over, or begun anew.
+#[tokio::test]
+async fn a_fence_that_a_killed_cutover_has_left_is_told() {
+    let (source, target) = tokio::join!(own(Release::V6_0_5), own(Release::V6_0_5));
+    let (source, target) = (Side::new(&source, "fence_left"), Side::new(&target, "fence_left"));
+    let orders = source.open().await.collection("orders");
+    orders.insert_many((0..100).map(|id| doc! { "_id": id })).await.unwrap();
+    let mut migration = Migration::new(source, target);
+    migration.start(&[]);
+    migration.until_following().await;
+    hold_for(migration.target.set, &["listCollections", "listIndexes"], 2000).await;
+    let mut command = migration.about_command("cutover", &["--fence-source"]);
+    let asked = tokio::task::spawn_blocking(move || command.output().unwrap());
+    migration.until("comparing", |status| status["step"] == "comparing the catalogs").await;
+    migration.kill();
+    let output = asked.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains(MAY_REFUSE), "{said}");
+    hold_for(migration.target.set, &[], 2000).await;
+    orders.insert_one(doc! { "_id": "refused" }).await.unwrap_err();
+    // Also of one that nobody has asked for since.
+    for _ in 0..2 {
+        let before = migration.said().matches(MAY_REFUSE).count();
+        migration.start(&[]);
+        migration.until("following", |status| status["stage"] == "following").await;
+        assert_eq!(migration.said().matches(MAY_REFUSE).count(), before + 1, "{}", migration.said());
+        migration.kill();
+    }
+    let before = migration.said().matches(MAY_REFUSE).count();
+    let admin = migration.source.set.client().await.unwrap().database("admin");
+    admin.run_command(doc! { "setUserWriteBlockMode": 1, "global": false }).await.unwrap();
+    migration.start(&["--restart", "--drop", "--yes"]);
+    migration.until("begun anew", |status| status["stage"] == "following").await;
+    assert_eq!(migration.said().matches(MAY_REFUSE).count(), before + 1, "{}", migration.said());
+    migration.arrives().await;
+    assert_eq!(migration.said().matches(MAY_REFUSE).count(), before + 1, "{}", migration.said());
 }
