@@ -33,7 +33,7 @@ pub(crate) use {
     held::{is_unique, never_expiring, without_expiry},
     meaning::{MeantIndex, is_same, meant_indexes, meant_options},
     mend::{hold_expiry, mend_sharded},
-    read::{databases, described, has_id_index, is_copied, is_untold, order, read_those},
+    read::{INTERNAL_DATABASES, databases, described, has_id_index, is_copied, is_untold, order, read_those},
     scratch::{is_scratch, new_number, scratch, sweep_left},
     users_and_roles::{ROLES, USERS, is_of_users_or_roles, merge_users_and_roles, users_and_roles},
 };

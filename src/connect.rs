@@ -3,6 +3,7 @@
 mod as_of;
 mod failure;
 mod member;
+mod operations;
 mod reads;
 mod reply;
 mod selection;
@@ -29,6 +30,7 @@ pub(crate) use as_of::{AsOf, NO_MAJORITY_READS};
 pub use failure::{Doing, Patience, Retry, failure, retry};
 pub(crate) use failure::{command_text, is_out_of_space, kind_of, retry_code};
 pub(crate) use member::Member;
+pub(crate) use operations::is_writing;
 pub use reads::Reads;
 pub use reply::batch_documents;
 pub(crate) use reply::command;

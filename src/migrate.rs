@@ -12,6 +12,7 @@
 //! - What cannot be reached is waited for; what needs somebody's hand ends the process with an error, and the same command goes on.
 //! - Nothing is written to the source but the fence that the user asks for, and nothing on the target but under names that a
 //!   selected namespace maps to.
+//! - Nothing is written to the target before what a process that was killed has left to it is over.
 //! - What is only tried on the target goes again, at the latest when its catalog is made like the source's.
 //! - Only a cutover whose comparison finds no difference is clean.
 
@@ -34,11 +35,11 @@ mod made;
 mod memory;
 mod meter;
 mod parts;
+mod predecessor;
 mod pressure;
 mod recording;
 mod report;
 mod role;
-mod scratches;
 mod state;
 mod status;
 
@@ -336,6 +337,7 @@ impl Migration {
 
     async fn work(&self) -> Result<Ended<'_>> {
         self.give_up_cutover()?;
+        self.patiently(|| self.late_writes_end()).await?;
         if self.state().stage == Stage::Copying {
             self.board.stage("copying");
             let copied = self.patiently(|| self.copy()).await?;

@@ -23,7 +23,7 @@ use crate::{
 /// Commands about several collections in flight at once.
 pub(super) const CONCURRENCY: usize = 8;
 /// Databases of the server itself.
-const INTERNAL_DATABASES: [&str; 3] = ["admin", "config", "local"];
+pub(crate) const INTERNAL_DATABASES: [&str; 3] = ["admin", "config", "local"];
 /// How many names an error lists.
 const NAMES_SHOWN: usize = 10;
 

@@ -67,6 +67,8 @@ pub(crate) use barrier::taken;
 pub use dead_letter::{DeadLetter, read as dead_letters};
 pub use report::ReplayReport;
 
+/// What is said when the end of what a replay before has left to the target takes its time.
+const LATE: &str = "the target is still at writes that were under way when this began: their end is waited for";
 /// Bytes of events that may be in memory between the log and the target.
 pub(crate) const MEMORY: usize = 96 * 1024 * 1024;
 /// The same where a cutover will do so.
@@ -213,6 +215,15 @@ async fn replay_from(
         progress,
         cancel,
     });
+    if !shared.until_cutover {
+        // Of a replay that was killed; a migration has waited for what was before it.
+        let (is_meant, tell) =
+            (|database: &str| !catalog::INTERNAL_DATABASES.contains(&database), || shared.progress.warn(LATE));
+        tokio::select! {
+            ended = target.writes_end(is_meant, tell) => ended?,
+            () = shared.cancel.cancelled() => return Err(Error::interrupted()),
+        }
+    }
     shared.progress.stage("replaying", None, None);
     for namespace in shared.windows.iter().flat_map(Windows::untold) {
         shared.is_untold(namespace).await?;

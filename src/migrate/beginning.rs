@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     FENCED, Listener, MigrateOptions,
     directory::Paths,
-    scratches::{may_be_left, sweep},
+    predecessor::{LATE, databases, may_be_left, sweep},
     state::{EventsTo, Pair, State},
 };
 use crate::{
@@ -62,7 +62,10 @@ impl Beginning<'_> {
         };
         let mut number = None;
         if is_known {
-            number = self.look_what_is_left(progress).await;
+            number = tokio::select! {
+                number = self.look_what_is_left(progress) => number?,
+                () = cancel.cancelled() => return Err(Error::interrupted()),
+            };
             self.paths.give_up()?;
             match drop_events(self.paths.directory(), self.target).await {
                 // What is given up need not be understood.
@@ -83,22 +86,26 @@ impl Beginning<'_> {
         Ok(state)
     }
 
-    /// Drops what the one that is given up was only trying on this target when it was killed, and says what it leaves on another.
-    /// Gives what its scratch collections are known by. What it was need not be understood.
-    async fn look_what_is_left(&self, progress: &Arc<dyn Progress>) -> Option<u32> {
+    /// Waits for what the one that is given up has under way on this target, drops what it was only trying there, and says what it
+    /// leaves on another. Gives what its scratch collections are known by. What it was need not be understood.
+    async fn look_what_is_left(&self, progress: &Arc<dyn Progress>) -> Result<Option<u32>> {
         let known = State::read(&self.paths.state()).ok().flatten();
-        let given_up = known.or_else(|| State::read(&self.paths.given_up()).ok().flatten())?;
+        let given_up = known.or_else(|| State::read(&self.paths.given_up()).ok().flatten());
+        let Some(given_up) = given_up else { return Ok(None) };
         if given_up.fenced {
             progress.warn(&format!("a cutover was not brought to its end: {FENCED}"));
         }
         if let Some(other) = given_up.other_target(&self.pair.target) {
             progress.warn(&format!("what the migration that is given up has made on {other} stays there"));
-            return None;
+            return Ok(None);
+        }
+        if let Ok(databases) = databases(&given_up, self.paths) {
+            self.target.writes_end(|database| databases.contains(database), || progress.warn(LATE)).await?;
         }
         if let Err(error) = sweep(&given_up, self.paths, &self.target.reading_primary()).await {
             progress.warn(&may_be_left(&error));
         }
-        (given_up.number != 0).then_some(given_up.number)
+        Ok((given_up.number != 0).then_some(given_up.number))
     }
 
     /// Refuses a directory in which there is something of another kind, and `--restart` where there is nothing.

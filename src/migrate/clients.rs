@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bson::{Document, rawdoc};
 
 use crate::{
-    connect::{Doing, Server},
+    connect::{Doing, Server, is_writing},
     error::ErrorKind,
     preflight::FENCES,
 };
@@ -15,10 +15,6 @@ const NAMED: usize = 10;
 /// What members of a set call themselves where they speak with each other, and this program.
 const NOT_MEANT: [&str; 5] =
     ["transload", "NetworkInterfaceTL", "MongoDB Internal Client", "OplogFetcher", "MongoDB Automation"];
-/// Operations that write.
-const WRITES: [&str; 3] = ["insert", "update", "remove"];
-/// Commands that do.
-const COMMANDS: [&str; 5] = ["insert", "update", "delete", "findAndModify", "findandmodify"];
 
 /// How often a client is there.
 #[derive(Default)]
@@ -68,17 +64,9 @@ fn clients(operations: &[Document]) -> BTreeMap<String, Connections> {
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         let known = clients.entry(format!("{name} on {host}")).or_default();
         known.all += 1;
-        known.writing += u64::from(writes(operation));
+        known.writing += u64::from(is_writing(operation));
     }
     clients
-}
-
-/// Whether a connection is writing at this moment.
-fn writes(operation: &Document) -> bool {
-    let is_one = operation.get_str("op").is_ok_and(|op| WRITES.contains(&op));
-    let command = operation.get_document("command").ok().and_then(|command| command.keys().next());
-    operation.get_bool("active").unwrap_or(false)
-        && (is_one || command.is_some_and(|it| COMMANDS.contains(&it.as_str())))
 }
 
 fn in_words(clients: &BTreeMap<String, Connections>) -> String {

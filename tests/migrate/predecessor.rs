@@ -1,8 +1,8 @@
-//! What a cutover only tries on the target, and leaves there when it is killed, is dropped by whoever goes on.
+//! What a migration leaves on the target when it is killed: whoever goes on waits for what is under way, and drops what was only tried.
 
 use std::time::Duration;
 
-use bson::doc;
+use bson::{Document, doc};
 use transload::sandbox::Release;
 
 use super::{Migration, stages::hold_for};
@@ -59,4 +59,38 @@ async fn what_a_killed_cutover_has_tried_goes_with_a_restart() {
     migration.start(&["--restart", "--drop", "--yes"]);
     migration.arrives().await;
     assert_eq!(scratches(&migration.target).await, [""; 0]);
+}
+
+/// A write that the target comes to late is older than those of whoever goes on.
+#[tokio::test]
+async fn the_end_of_what_a_killed_process_has_under_way_is_waited_for() {
+    for restarts in [false, true] {
+        let (source, target) = tokio::join!(own(Release::V6_0_5), own(Release::V6_0_5));
+        let (source, target) = (Side::new(&source, "late"), Side::new(&target, "late"));
+        let orders = source.open().await.collection::<Document>("orders");
+        orders.insert_many((0..10).map(|id| doc! { "_id": id, "n": 0 })).await.unwrap();
+        let mut migration = Migration::new(source, target);
+        migration.target_uri = Some(format!("{}&appName=first", migration.target.set.uri().replace("/?", "/late?")));
+        migration.start(&[]);
+        migration.until_following().await;
+        let data =
+            doc! { "failCommands": ["update"], "appName": "first", "blockConnection": true, "blockTimeMS": 6000 };
+        let command = doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data };
+        migration.target.set.fail_point(command).await.unwrap();
+        orders.update_one(doc! { "_id": 1 }, doc! { "$set": { "n": 1 } }).await.unwrap();
+        migration.target.failing().await;
+        migration.kill();
+        orders.update_one(doc! { "_id": 1 }, doc! { "$set": { "n": 2 } }).await.unwrap();
+        migration.target_uri = None;
+        migration.start(if restarts { &["--restart", "--drop", "--yes"] } else { &[] });
+        migration.arrives().await;
+        let said = migration.said();
+        assert!(
+            said.contains("the target is still at writes that the process before this one has left to it"),
+            "{said}"
+        );
+        // However late it is.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        migration.assert_equal().await;
+    }
 }
