@@ -49,6 +49,9 @@ const OF_A_CONNECTION: [&str; 2] = ["topologyVersion", "compression"];
 /// Under this name an answer has a command that the server is given first: what a real router does by itself.
 pub(crate) const FIRST: &str = "first";
 
+/// An answer with this name is none: the command is passed on, and the connection ends.
+pub(crate) const CUT: &str = "cut";
+
 /// What is answered in the place of the server: none where it is asked itself.
 type Answer = dyn Fn(&Document) -> Option<Document> + Send + Sync;
 
@@ -163,6 +166,9 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         });
         let reply = match answer {
             Some(mut answer) => {
+                if answer.contains_key(CUT) {
+                    return member.write_all(&request).await;
+                }
                 if let Some(first) = answer.remove(FIRST) {
                     member.write_all(&answered(&request, first.as_document().unwrap())).await?;
                     let done: Document =

@@ -206,7 +206,10 @@ async fn ddl_from(
                 {
                     return Ok(());
                 }
-                _ if patience.wait(retry(&error)).await => retried = true,
+                _ if patience.wait(retry(&error)).await => {
+                    server.lost_write_ends(&error, namespace.database()).await?;
+                    retried = true;
+                }
                 _ => return Err(server.failure(error, doing)),
             },
         }

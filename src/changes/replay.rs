@@ -215,15 +215,10 @@ async fn replay_from(
         progress,
         cancel,
     });
-    if !shared.until_cutover {
-        // Of a replay that was killed; a migration has waited for what was before it.
-        let (is_meant, tell) =
-            (|database: &str| !catalog::INTERNAL_DATABASES.contains(&database), || shared.progress.warn(LATE));
-        tokio::select! {
-            ended = target.writes_end(is_meant, tell) => ended?,
-            () = shared.cancel.cancelled() => return Err(Error::interrupted()),
-        }
-    }
+    // One that was killed, or stopped in the middle of something, has left writes to the target. Whoever stops this one waits for
+    // them, too: even then something may be written.
+    let is_meant = |database: &str| !catalog::INTERNAL_DATABASES.contains(&database);
+    target.writes_end(is_meant, || shared.progress.warn(LATE)).await?;
     shared.progress.stage("replaying", None, None);
     for namespace in shared.windows.iter().flat_map(Windows::untold) {
         shared.is_untold(namespace).await?;

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bson::{Document, rawdoc};
+use mongodb::error::{Error as DriverError, ErrorKind as DriverErrorKind};
 
 use super::{Doing, Server};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,18 @@ fn is_one_of(operation: &Document, commands: &[&str]) -> bool {
 }
 
 impl Server {
+    /// Waits until the writes to a database have come to an end, if one of them was sent and nobody knows what became of it: what is
+    /// sent in its place, and what follows, must not be overtaken by it.
+    ///
+    /// # Errors
+    /// As [`writes_end`](Self::writes_end).
+    pub(crate) async fn lost_write_ends(&self, error: &DriverError, database: &str) -> Result<()> {
+        match error.kind.as_ref() {
+            DriverErrorKind::Command(_) => Ok(()),
+            _ => self.writes_end(|other| other == database, || ()).await,
+        }
+    }
+
     /// Waits until the writes have come to an end that clients of this user had under way when it was called, in databases that are
     /// meant. `tell` is called if that takes long. Of a server that does not show them, nothing is waited for.
     ///

@@ -1,12 +1,23 @@
 //! What a migration leaves on the target when it is killed: whoever goes on waits for what is under way, and drops what was only tried.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bson::{Document, doc};
 use transload::sandbox::Release;
 
 use super::{Migration, stages::hold_for};
-use crate::{copy::Side, eventually::eventually, servers::own};
+use crate::{
+    copy::Side,
+    eventually::eventually,
+    router::{CUT, Router},
+    servers::own,
+};
 
 /// How long each build is held, in milliseconds.
 const HELD: i32 = 2000;
@@ -93,4 +104,36 @@ async fn the_end_of_what_a_killed_process_has_under_way_is_waited_for() {
         tokio::time::sleep(Duration::from_secs(7)).await;
         migration.assert_equal().await;
     }
+}
+
+/// The same process sends it again, when it has lost the connection, and what follows after it.
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_overtakes_none_of_those_after_it() {
+    let (source, target) = tokio::join!(own(Release::V6_0_5), own(Release::V6_0_5));
+    let (source, target) = (Side::new(&source, "lost_answer"), Side::new(&target, "lost_answer"));
+    let orders = source.open().await.collection::<Document>("orders");
+    orders.insert_many((0..10).map(|id| doc! { "_id": id, "n": 0 })).await.unwrap();
+    let cuts = Arc::new(AtomicBool::new(false));
+    let cuts_once = Arc::clone(&cuts);
+    let member = Router::as_the_member(target.set, move |command| {
+        let is_update = command.keys().next().is_some_and(|name| name == "update");
+        (is_update && cuts_once.swap(false, Ordering::Relaxed)).then(|| doc! { CUT: true })
+    })
+    .await;
+    let mut migration = Migration::new(source, target);
+    migration.target_uri = Some(format!("{}?directConnection=true&appName=first", member.uri("lost_answer")));
+    migration.start(&[]);
+    migration.until_following().await;
+    let data = doc! { "failCommands": ["update"], "appName": "first", "blockConnection": true, "blockTimeMS": 6000 };
+    let command = doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": data };
+    migration.target.set.fail_point(command).await.unwrap();
+    cuts.store(true, Ordering::Relaxed);
+    orders.update_one(doc! { "_id": 1 }, doc! { "$set": { "n": 1 } }).await.unwrap();
+    migration.target.failing().await;
+    orders.update_one(doc! { "_id": 1 }, doc! { "$set": { "n": 2 } }).await.unwrap();
+    migration.until_following().await;
+    assert!(!cuts.load(Ordering::Relaxed));
+    // However late it is.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    migration.arrives().await;
 }

@@ -117,6 +117,7 @@ impl Collection {
             };
             let wait = retry(&error);
             if wait != Retry::Stop && patience.wait(wait).await {
+                self.server.lost_write_ends(&error, self.namespace.database()).await?;
                 continue;
             }
             let error = self.server.failure(error, &doing);
