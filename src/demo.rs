@@ -18,7 +18,7 @@ use crate::{
     connect::{Server, Uri, connect},
     error::{Error, ErrorKind, Result},
     migrate::{CutoverRequest, MigrationReport, Verify},
-    sandbox::{Release, ReplicaSet, ReplicaSetOptions, ServerBinary},
+    sandbox::{Directory, Release, ReplicaSet, ReplicaSetOptions, ServerBinary},
     selection::{Selection, SelectionOptions},
     shop::{self, Shop},
 };
@@ -105,7 +105,7 @@ async fn show(options: DemoOptions, tell: Narrator) -> Result<DemoReport> {
     let application = Application::start(&source, DATABASE);
     tell("An application writes to it all the while, and does not know what is going on.");
 
-    let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;
+    let folder = Directory::create(&std::env::temp_dir(), "transload-demo-").await?;
     let directory = folder.path().join("move");
     let mut mover = Mover::new(&source_set.uri(), &target_set.uri(), DATABASE, &directory, options.parallel, RATE)?;
     tell("$ transload migrate OLD/shop NEW --dir move/      (held to 30 MB/s, so that there is something to see)");

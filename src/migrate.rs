@@ -87,8 +87,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What is said where a cutover ends before the source may be written to again.
-const FENCED: &str =
-    "the source may still refuse writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
+const FENCED: &str = "it may still refuse them, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
 
 /// Is told what a migration finds, when it finds it.
 pub trait Listener: Send + Sync {
@@ -195,7 +194,6 @@ pub async fn migrate(
     target.check_acknowledged()?;
     let paths = Paths::of(&options.directory);
     let lock = paths.take()?;
-    paths.clear_halves()?;
     answer::refuse_requests(&paths)?;
     // What it says is of the one that is given up, if it is.
     let told = options.restart.then(|| Told::put_away(&paths)).transpose()?;
@@ -212,6 +210,7 @@ pub async fn migrate(
     let state = match known {
         Some(mut state) if !options.restart => {
             state.check(&pair, &options, &paths.state())?;
+            paths.clear_halves()?;
             if state.number == 0 {
                 state.number = catalog::new_number()?;
                 state.write(&paths.state())?;
@@ -275,9 +274,14 @@ impl Migration {
     }
 
     async fn run(self) -> Result<MigrationReport> {
+        // Whoever sees it at work may ask for another one.
+        let given_up = self.give_up_cutover();
         self.board.write_down();
         let kept_up = self.board.keep_up(self.source.clone(), self.options.progress_interval);
-        let ended = self.stages().await;
+        let ended = match given_up {
+            Ok(()) => self.stages().await,
+            Err(error) => Err(error),
+        };
         drop(kept_up);
         if let Err(error) = &ended {
             self.board.stopped(error);
@@ -336,11 +340,15 @@ impl Migration {
     }
 
     async fn work(&self) -> Result<Ended<'_>> {
-        self.give_up_cutover()?;
         self.patiently(|| self.late_writes_end()).await?;
         if self.state().stage == Stage::Copying {
             self.board.stage("copying");
-            let copied = self.patiently(|| self.copy()).await?;
+            let copy = async || {
+                // Of the last attempt, too.
+                self.late_writes_end().await?;
+                self.copy().await
+            };
+            let copied = self.patiently(copy).await?;
             if self.options.pause_after_copy {
                 pause(self.paths.directory())?;
             }
@@ -362,7 +370,7 @@ impl Migration {
     fn give_up_cutover(&self) -> Result<()> {
         let state = self.state();
         if state.fenced {
-            self.board.warn(&format!("a cutover was not brought to its end: {FENCED}"));
+            self.board.warn(&format!("a cutover has had the source refuse writes: {FENCED}"));
         }
         let Stage::CuttingOver { request } = state.stage else { return Ok(()) };
         self.board.warn("the cutover that was under way is given up: ask for it once more");

@@ -56,6 +56,8 @@ use users_and_roles::UsersAndRoles;
 /// Bytes of batches that may be in memory between the archive and the server.
 pub(crate) const MEMORY: usize = 32 * 1024 * 1024;
 
+/// What is said when that takes its time.
+const LATE: &str = "the target is at writes to the same databases: the end of those that are under way is waited for";
 /// How long an interrupted restore waits for the proofs of index specs that are under way.
 const LAST_PROOFS: Duration = Duration::from_secs(5);
 /// Blocks that are proven at once.
@@ -149,7 +151,9 @@ async fn run(
         progress,
         cancel,
         budget: Budget::new(MEMORY),
-        footprint: within.as_ref().map_or_else(Footprint::default, |within| Footprint::known_by(within.number)),
+        footprint: within
+            .as_ref()
+            .map_or_else(Footprint::default, |within| Footprint::known_by(within.number, moving.is_some())),
         within,
         moving,
     };
@@ -234,6 +238,7 @@ impl Restore<'_> {
             let all: Vec<usize> = records.map(|(number, _)| number).chain(wanted.iter().copied()).collect();
             self.check(archive, &all).await?;
         }
+        self.late_writes_end(&plan).await?;
         self.prove_indexes(&mut plan).await?;
         self.prepare(&plan).await?;
         let sharding = self.sharding();
@@ -280,6 +285,7 @@ impl Restore<'_> {
         if self.options.dry_run {
             indexes::refuse_bad(&plan, self.options.index_policy)?;
         } else {
+            self.late_writes_end(&plan).await?;
             self.prove_indexes(&mut plan).await?;
             if let Some(moving) = &self.moving {
                 plan.hold_back(self.server.version());
@@ -344,6 +350,16 @@ impl Restore<'_> {
             Ok(())
         };
         stream::iter(wanted.iter().copied()).map(Ok).try_for_each_concurrent(CHECKED_AT_ONCE, one).await
+    }
+
+    /// Waits for the end of what a restore before this one has left to the target when it was killed: it may drop what this one
+    /// makes. A migration has done so.
+    async fn late_writes_end(&self, plan: &Plan) -> Result<()> {
+        if self.within.is_some() {
+            return Ok(());
+        }
+        let databases: HashSet<&str> = plan.collections().map(|planned| planned.target.database()).collect();
+        self.server.writes_end(|database| databases.contains(database), || self.progress.warn(LATE)).await
     }
 
     /// Finds out which indexes the target takes, while there is nothing to lose.

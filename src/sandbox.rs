@@ -20,6 +20,7 @@ mod wheel;
 pub(crate) use directory::Directory;
 pub use distance::Distance;
 pub use options::{ReplicaSetOptions, RootUser};
+pub(crate) use process::tied;
 pub use release::Release;
 pub use replica_set::ReplicaSet;
 pub use server_binary::ServerBinary;

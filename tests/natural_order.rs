@@ -182,7 +182,7 @@ async fn a_replay_onto_parts_of_several_times_is_exact() {
     let options = DumpOptions { max_rate: Some(Rate::Bytes(500_000)), ..options(&moved.archive, 30_000) };
     let dumped = moved.archive.dump_as(&moved.source, options).await.unwrap();
     stop.store(true, Ordering::Relaxed);
-    assert!(writer.await.unwrap() > 50, "too few writes to have shown anything");
+    assert!(writer.await.unwrap() > 200, "too few writes to have shown anything");
     assert!(dumped.natural_order.len() == 1 && dumped.namespaces[0].parts > 40, "{dumped:?}");
     let archive = moved.archive.open();
     let windows = archive.contents().namespaces()[0].parts.iter();

@@ -121,8 +121,8 @@ async fn what_an_interrupted_restore_has_left_on_the_target_is_named() {
     let mut named: Vec<&String> = restored.warnings.iter().filter(|warning| warning.contains("scratch")).collect();
     named.sort();
     let [of_admin, of_one] = named[..] else { panic!("{named:?}") };
-    assert!(of_admin.starts_with("admin.transload_scratch_0123456789abcdef: left over"), "{of_admin}");
-    assert!(of_one.starts_with("one.transload_scratch_0123456789abcdef: left over"), "{of_one}");
+    assert!(of_admin.starts_with("admin.transload_scratch_0123456789abcdef: a scratch collection"), "{of_admin}");
+    assert!(of_one.starts_with("one.transload_scratch_0123456789abcdef: a scratch collection"), "{of_one}");
 }
 
 #[tokio::test]

@@ -207,7 +207,7 @@ async fn ddl_from(
                     return Ok(());
                 }
                 _ if patience.wait(retry(&error)).await => {
-                    server.lost_write_ends(&error, namespace.database()).await?;
+                    server.lost_write_ends(Some(&error), namespace.database()).await?;
                     retried = true;
                 }
                 _ => return Err(server.failure(error, doing)),

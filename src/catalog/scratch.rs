@@ -37,17 +37,19 @@ pub struct Footprint {
     pub scratches: Scratches,
     /// Commands sent that may have changed something else.
     commands: AtomicUsize,
+    /// Whether what is found may be what the same work has left when it was killed.
+    goes_on: bool,
 }
 
 impl Footprint {
-    /// Of work that goes on after a kill: its scratch collections are known by this number.
-    pub(crate) fn known_by(number: u32) -> Self {
-        Footprint { scratches: Scratches::known_by(number), ..Footprint::default() }
+    /// The same of work whose scratch collections are known by a number; `goes_on` says whether it takes what it finds for its own.
+    pub(crate) fn known_by(number: u32, goes_on: bool) -> Self {
+        Footprint { scratches: Scratches::known_by(number), goes_on, ..Footprint::default() }
     }
 
     /// Whether what is found may be what the same work has left when it was killed.
     pub(crate) fn goes_on_after_a_kill(&self) -> bool {
-        self.scratches.known_by.is_some()
+        self.goes_on
     }
 
     /// Runs a command, and notes it before it is sent. Only one that was not permitted has certainly changed nothing.

@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 use super::log::LogPlace;
 use crate::{
     catalog,
-    connect::{Doing, Server, command_text, is_out_of_space, retry_code},
+    connect::{Doing, Server, command_text, is_out_of_space, kind_of, retry_code},
     error::{Error, ErrorKind, Result},
     namespace::Namespace,
 };
@@ -191,7 +191,7 @@ impl Cdc {
                 continue;
             }
             let said = error.get_str("errmsg").unwrap_or_default();
-            let kind = if is_out_of_space(code, said) { ErrorKind::NoSpace } else { ErrorKind::Server };
+            let kind = if is_out_of_space(code, said) { ErrorKind::NoSpace } else { kind_of(code) };
             let text = command_text(code, "", said);
             return Err(Error::new(kind, format!("failed to {doing}: {text}")).at(self.server.place()));
         }

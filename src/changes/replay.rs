@@ -33,7 +33,7 @@ mod windows;
 mod work;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -215,10 +215,6 @@ async fn replay_from(
         progress,
         cancel,
     });
-    // One that was killed, or stopped in the middle of something, has left writes to the target. Whoever stops this one waits for
-    // them, too: even then something may be written.
-    let is_meant = |database: &str| !catalog::INTERNAL_DATABASES.contains(&database);
-    target.writes_end(is_meant, || shared.progress.warn(LATE)).await?;
     shared.progress.stage("replaying", None, None);
     for namespace in shared.windows.iter().flat_map(Windows::untold) {
         shared.is_untold(namespace).await?;
@@ -235,19 +231,14 @@ async fn replay_from(
     }
     shared.heed(&capture).await?;
     let watch = AbortOnDropHandle::new(tokio::spawn(lag::watch(Arc::clone(&shared))));
-    if options.retry_dead_letters {
-        // A run that was under way when a replay was killed comes first.
-        run(&shared, work, false, options.keep_log).await?;
-        retry_all(&shared, work).await?;
-    }
-    let ends = run(&shared, work, options.follow, options.keep_log).await?;
-    // What stood in a document's way may have gone since: with a later run, or because it was fetched as of a later time.
-    retry_all(&shared, work).await?;
-    for namespace in work.owing() {
-        let (log, record) = work.lane(&namespace);
-        let record = retry::pay(&shared, log, &namespace, record).await?;
-        work.put_lane(log, &namespace.to_string(), record);
-    }
+    let way =
+        Way { follow: options.follow, keep_log: options.keep_log, retry_dead_letters: options.retry_dead_letters };
+    let ends = match late_writes_end(&shared, work).await? {
+        true => replay_all(&shared, work, way).await?,
+        // It has not begun: for one that follows that is its end.
+        false if options.follow => Ends { applied: 0, reached: false },
+        false => return Err(Error::interrupted()),
+    };
     drop(watch);
     let Ends { applied, reached: reached_end } = ends;
     if let Some(until) = options.until.filter(|_| !reached_end && !options.until_cutover) {
@@ -288,6 +279,49 @@ async fn replay_from(
         seconds: begun.elapsed().as_secs_f64(),
         warnings,
     })
+}
+
+/// Waits for the end of what one before has left to the target: it was killed, or stopped in the middle of something. False if this
+/// one is stopped meanwhile.
+async fn late_writes_end(shared: &Shared, work: &Work) -> Result<bool> {
+    let mut databases = BTreeSet::new();
+    for told_of in work.lanes() {
+        if let Some(target) = shared.target_of(&told_of)? {
+            databases.insert(target.database().to_owned());
+        }
+    }
+    if databases.is_empty() {
+        return Ok(true);
+    }
+    tokio::select! {
+        ended = shared.target.writes_end(|at| databases.contains(at), || shared.progress.warn(LATE)) => ended.map(|()| true),
+        () = shared.cancel.cancelled() => Ok(false),
+    }
+}
+
+/// How it goes on through the logs, as the options say.
+struct Way {
+    follow: bool,
+    keep_log: bool,
+    retry_dead_letters: bool,
+}
+
+/// Applies everything, and in the end what could not be applied before.
+async fn replay_all(shared: &Arc<Shared>, work: &mut Work, way: Way) -> Result<Ends> {
+    if way.retry_dead_letters {
+        // A run that was under way when a replay was killed comes first.
+        run(shared, work, false, way.keep_log).await?;
+        retry_all(shared, work).await?;
+    }
+    let ends = run(shared, work, way.follow, way.keep_log).await?;
+    // What stood in a document's way may have gone since: with a later run, or because it was fetched as of a later time.
+    retry_all(shared, work).await?;
+    for namespace in work.owing() {
+        let (log, record) = work.lane(&namespace);
+        let record = retry::pay(shared, log, &namespace, record).await?;
+        work.put_lane(log, &namespace.to_string(), record);
+    }
+    Ok(ends)
 }
 
 /// Notes that a collection has to be copied anew, because of `reason`.

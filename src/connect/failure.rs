@@ -192,7 +192,7 @@ fn command_failure(command: &CommandError, doing: &Doing) -> Error {
 /// What an error is that a server has answered with until nobody wanted to wait any longer: that it is not there, as far as what was
 /// asked goes, if it may answer otherwise later.
 pub(crate) fn kind_of(code: i32) -> ErrorKind {
-    if retry_code(code) == Retry::Stop { ErrorKind::Server } else { ErrorKind::Unreachable }
+    if retry_code(code) == Retry::BackOff { ErrorKind::Unreachable } else { ErrorKind::Server }
 }
 
 /// Whether a server says that its disk, or what a user may fill of it on a hosted one, is full.

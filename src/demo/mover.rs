@@ -12,6 +12,7 @@ use super::{program, with_database};
 use crate::{
     error::{Error, ErrorKind, Result},
     migrate::{CutoverRequest, MigrationReport, Status, answer, request_cutover, status},
+    sandbox::tied,
 };
 
 /// How often it is looked where the migration stands.
@@ -52,9 +53,10 @@ impl Mover {
         })
     }
 
-    /// Starts the process.
+    /// Starts the process, which ends with the thread that this is called in.
     pub(super) fn start(&mut self) -> Result<()> {
-        let mut command = Command::new(&self.program);
+        // It would go on for ever with servers that are gone.
+        let mut command = Command::from(tied(&self.program));
         command.args(["--quiet", "migrate", &format!("env:{SOURCE}"), &format!("env:{TARGET}"), "--dir"]);
         command.arg(&self.directory).args(["--max-rate", &self.rate.to_string()]);
         command.args(["--parallel", &self.parallel.to_string(), "--progress-interval", "50ms"]);

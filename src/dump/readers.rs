@@ -4,9 +4,9 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::task::JoinSet;
@@ -28,10 +28,12 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::{News, Progress},
     rate::Amount,
-    scan::{LARGEST_REPLY, REPLY_BYTES, Range, check_identity},
+    scan::{Delivered, LARGEST_REPLY, PartScan, REPLY_BYTES, Range, check_identity},
     timing::{Stage, Watch},
 };
 
+/// How long a read may take before that is told.
+const LONG: Duration = Duration::from_secs(30);
 /// Bytes at which a block is closed. A block is one insert command when it is restored, and servers take commands of
 /// this size fastest.
 const BLOCK_BYTES: usize = 1024 * 1024;
@@ -85,6 +87,8 @@ struct Shared {
     /// Bytes of the largest replies of each namespace of late.
     largest: Vec<AtomicU64>,
     turns: Turns,
+    /// Whether it was told that a read takes long.
+    is_told: AtomicBool,
 }
 
 impl Readers {
@@ -107,6 +111,7 @@ impl Readers {
             replies: Budget::new(REPLIES),
             largest: self.entries.iter().map(|_| AtomicU64::new(0)).collect(),
             turns: Turns::new(cursors),
+            is_told: AtomicBool::new(false),
             readers: self,
         });
         for (id, open) in (1..).zip(&shared.open_parts) {
@@ -265,6 +270,23 @@ impl Shared {
         }
     }
 
+    /// The next documents. That a server keeps it waiting is told once: without a majority it does so for ever.
+    async fn next(&self, scan: &mut PartScan<'_>, entry: &Entry) -> Result<Option<Delivered>> {
+        let mut next = std::pin::pin!(scan.next());
+        if let Ok(delivered) = tokio::time::timeout(LONG, &mut next).await {
+            return delivered;
+        }
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            let seconds = LONG.as_secs();
+            self.readers.progress.warn(&format!(
+                "nothing of {} was read for {seconds} s: a server that answers otherwise waits until a majority of its members has what is to be \
+                 read; see to it that most of them are up, and not behind",
+                entry.namespace
+            ));
+        }
+        next.await
+    }
+
     /// Follows a cursor through a part; whether all of it was as of `low`. A collection that is lost is not found.
     async fn follow(&self, job: &Job, entry: &Entry, id: u32, part: u32, low: u64) -> Result<bool> {
         let readers = &self.readers;
@@ -287,7 +309,7 @@ impl Shared {
             let asked = Instant::now();
             // Not before the last reply is copied: compression and all that follows go on meanwhile, but to ask while it is copied was
             // measured, and is no faster with one cursor or four, for twice the memory of replies.
-            let delivered = match scan.next().await {
+            let delivered = match self.next(&mut scan, entry).await {
                 Ok(delivered) => delivered,
                 Err(error) if scan.is_lost() => return Err(error.of_kind(ErrorKind::NotFound)),
                 Err(error) => return Err(self.lost(entry).await?.unwrap_or(error)),

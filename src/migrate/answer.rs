@@ -107,7 +107,7 @@ pub(super) fn refuse_requests(paths: &Paths) -> Result<()> {
 /// Adds that the source was told to refuse writes.
 pub(super) fn still_fenced(error: Error) -> Error {
     let hint = error.hint().unwrap_or("ask for the cutover once more").to_owned();
-    error.with_hint(format!("{hint}; {FENCED}"))
+    error.with_hint(format!("{hint}; the source was told to refuse writes: {FENCED}"))
 }
 
 /// What becomes of a cutover when the process ends that was to do it.

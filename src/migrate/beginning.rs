@@ -7,11 +7,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     FENCED, Listener, MigrateOptions,
     directory::Paths,
-    predecessor::{LATE, databases, may_be_left, sweep},
+    predecessor::{LATE, may_be_left, sweep},
     state::{EventsTo, Pair, State},
 };
 use crate::{
-    catalog::sharding::{ShardKeyOf, wanted_keys},
+    catalog::{
+        INTERNAL_DATABASES,
+        sharding::{ShardKeyOf, wanted_keys},
+    },
     changes::capture::drop_events,
     connect::Server,
     error::{Error, ErrorKind, Result},
@@ -93,15 +96,13 @@ impl Beginning<'_> {
         let given_up = known.or_else(|| State::read(&self.paths.given_up()).ok().flatten());
         let Some(given_up) = given_up else { return Ok(None) };
         if given_up.fenced {
-            progress.warn(&format!("a cutover was not brought to its end: {FENCED}"));
+            progress.warn(&format!("a cutover has had the source refuse writes: {FENCED}"));
         }
         if let Some(other) = given_up.other_target(&self.pair.target) {
             progress.warn(&format!("what the migration that is given up has made on {other} stays there"));
             return Ok(None);
         }
-        if let Ok(databases) = databases(&given_up, self.paths) {
-            self.target.writes_end(|database| databases.contains(database), || progress.warn(LATE)).await?;
-        }
+        self.target.writes_end(|database| !INTERNAL_DATABASES.contains(&database), || progress.warn(LATE)).await?;
         if let Err(error) = sweep(&given_up, self.paths, &self.target.reading_primary()).await {
             progress.warn(&may_be_left(&error));
         }

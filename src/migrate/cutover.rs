@@ -198,7 +198,7 @@ impl Migration {
             bytes: copied.bytes,
             copy_seconds: copied.seconds,
             point_in_time: pair(end),
-            fenced: request.fence_source,
+            fenced: state.fenced,
             repaired: copied.repaired,
             dead_letters: letters.len() as u64,
             left_out: copied.left_out,

@@ -193,7 +193,12 @@ impl Paths {
             let is_half = entry.file_name().to_string_lossy().starts_with(HALF);
             let age = entry.metadata().and_then(|about| about.modified()).ok().and_then(|then| then.elapsed().ok());
             if is_half && age.is_some_and(|age| age > LEFT) || again.contains(&entry.path()) {
-                fs::remove_file(entry.path()).map_err(|error| Error::io(entry.path(), error))?;
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::io(entry.path(), error));
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())

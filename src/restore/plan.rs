@@ -1,6 +1,6 @@
 //! What a restore is going to do, decided before anything is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use transload_format::{Collection, CollectionType, Contents};
 
@@ -19,7 +19,7 @@ const ADMIN: &str = "admin";
 const UNASKED: &str = "users and roles: --users-and-roles restores them";
 /// What a scratch collection is that the target has before anything is written to it.
 const SCRATCH: &str =
-    "left over from an interrupted restore, or of another one that is at work: once none is, it can be dropped";
+    "a scratch collection of a restore or a repair: if none is running, it was left over, and can be dropped";
 
 /// What to do with collections that the target has already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -170,17 +170,18 @@ impl Plan {
             });
         }
         plan.keep_database(server)?;
-        // Hashes of passwords may be in those of a merge of users. Who may not look hears nothing of it.
-        if options.users_and_roles
-            && let Ok(names) = catalog::existing(server, ADMIN).await
-        {
-            existing.insert(ADMIN.to_owned(), names);
-        }
-        for (database, names) in &existing {
-            for name in names.keys().filter(|name| catalog::is_scratch(name)) {
-                plan.warnings.push(format!("{database}.{name}: {SCRATCH}"));
+        if options.users_and_roles {
+            // Hashes of passwords may be in those of a merge of users.
+            match catalog::existing(server, ADMIN).await {
+                Ok(names) => drop(existing.insert(ADMIN.to_owned(), names)),
+                // Who may not look hears nothing of it.
+                Err(error) if error.kind() == ErrorKind::Authorization => {}
+                Err(error) => return Err(error),
             }
         }
+        let all = existing.iter().flat_map(|(database, names)| names.keys().map(move |name| (database, name)));
+        let scratches: BTreeSet<_> = all.filter(|(_, name)| catalog::is_scratch(name)).collect();
+        plan.warnings.extend(scratches.into_iter().map(|(database, name)| format!("{database}.{name}: {SCRATCH}")));
         if !goes_on {
             plan.refuse_existing(server, options.existing)?;
         }

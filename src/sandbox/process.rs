@@ -17,7 +17,7 @@ use std::{
     fs::File,
     io,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio, id},
     sync::{Mutex, PoisonError},
     thread,
@@ -99,15 +99,23 @@ fn can_tie() -> bool {
     probe.status().is_ok_and(|status| status.success())
 }
 
+/// A command for a program that ends with the thread that starts it, and so with this process if that is one that never ends.
+pub(crate) fn tied(program: &Path) -> Command {
+    command(program, can_tie())
+}
+
+fn command(program: &Path, tied: bool) -> Command {
+    if !tied {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", "sh", "-c", SAME_PARENT]);
+    command.arg(id().to_string()).arg(program);
+    command
+}
+
 fn spawn(launch: Launch, tied: bool) -> io::Result<Process> {
-    let mut command = if tied {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "sh", "-c", SAME_PARENT]);
-        command.arg(id().to_string()).arg(launch.server.path());
-        command
-    } else {
-        Command::new(launch.server.path())
-    };
+    let mut command = command(launch.server.path(), tied);
     if let Some(folder) = launch.server.library_path() {
         let inherited = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let inherited = env::split_paths(&inherited).filter(|folder| !folder.as_os_str().is_empty());

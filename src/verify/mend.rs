@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -88,6 +88,12 @@ impl Mending<'_> {
     /// When a side cannot be read or written.
     pub(super) async fn repair(&self) -> Result<(u64, Vec<String>)> {
         let (mut repaired, mut before) = (0, u64::MAX);
+        // Of a repair that was killed, which must not write what it has read over what this one has.
+        for pair in self.pairs.values() {
+            if let Place::Server(server, entry) = &pair.right.place {
+                server.writes_end(|database| database == entry.data.database(), || ()).await?;
+            }
+        }
         loop {
             let mut refused = BTreeMap::new();
             // What is in the way of others goes first; and only what was known to be there alone when it was asked about.
@@ -133,22 +139,27 @@ impl Mending<'_> {
         let anew = |document: &&Document| !deletes && document.is_put_anew(&target);
         let anew: Vec<&Document> = documents.iter().filter(anew).collect();
         let whole: Vec<Vec<u8>> = anew.iter().filter_map(|document| document.left.clone()).collect();
-        let not_anew = target.put_anew(&whole).await?;
-        let put = |document: &Document| {
-            let place = anew.iter().position(|one| std::ptr::eq(*one, document));
-            place.is_some_and(|place| !not_anew.contains(&place))
-        };
+        let not_put = target.put_anew(&whole).await?;
+        // Where there are no transactions, it is done without.
+        let done: HashSet<&[u8]> = (0..anew.len())
+            .filter(|place| !not_put.impossible.contains(place))
+            .filter_map(|place| anew.get(place).map(|document| document.key.as_slice()))
+            .collect();
         let known = documents.iter().filter(|document| !document.key.is_empty());
         let written: Vec<(&Document, Write<'_>)> = known
             .filter(|document| match deletes {
                 true => document.left.is_none() && document.difference.difference == ONLY_RIGHT,
-                false => document.left.is_some() && !put(document),
+                false => document.left.is_some() && !done.contains(document.key.as_slice()),
             })
             .flat_map(|document| document.writes(&target).map(move |write| (document, write)))
             .collect();
         let writes: Vec<Write<'_>> = written.iter().map(|(_, write)| write.clone()).collect();
         let outcome = target.send(&writes).await?;
         let (mut in_the_way, mut back) = (Vec::new(), Vec::new());
+        for one in not_put.refused {
+            in_the_way.extend(whole.get(one.index).cloned());
+            refuse(format!("{}: {}", pair.right.namespace, one.reason), 1);
+        }
         for one in outcome.refused {
             let Some((document, write)) = written.get(one.index) else { continue };
             if let (Write::Insert(_), Some(right)) = (write, &document.right) {

@@ -34,7 +34,7 @@ pub(super) fn until_it_listens(child: &Child) {
 
 /// Waits for what must become true.
 pub(super) fn until(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "it did not happen");
         sleep(Duration::from_millis(10));

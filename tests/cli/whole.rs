@@ -1,8 +1,11 @@
 //! The commands one after the other, as people use them.
 
+use std::{fs, path::Path};
+
 use super::{
     data::{archive, client, collections, empty, shop},
-    terminal::{Terminal, snapshot},
+    signals::{send, until},
+    terminal::{Terminal, finish, snapshot},
 };
 
 #[tokio::test]
@@ -57,4 +60,25 @@ fn the_demo_moves_a_live_database_and_kills_the_move_in_the_middle() {
     let summary = ran.lines().pop().unwrap();
     assert_eq!(summary["equal"], true);
     super::terminal::snapshot_text("json-demo", &super::json::schema(&summary));
+}
+
+/// Whether a process has this in its command line.
+fn is_run(what: &Path) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let what = what.to_str().unwrap().as_bytes();
+    lines.into_iter().any(|line| line.windows(what.len()).any(|part| part == what))
+}
+
+/// Its servers go with it, and a migration waits for servers for ever.
+#[test]
+fn a_demo_that_is_killed_leaves_nobody_waiting() {
+    let terminal = Terminal::new();
+    let directory = terminal.path("tmp");
+    fs::create_dir(&directory).unwrap();
+    let demo = terminal.command(&["demo", "--scale", "0.01"]).env("TMPDIR", &directory).spawn().unwrap();
+    until(|| is_run(&directory.join("transload-demo-")));
+    send(&demo, rustix::process::Signal::KILL);
+    finish(demo, "transload demo").ends_with(1009);
+    until(|| !is_run(&directory));
 }

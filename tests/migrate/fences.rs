@@ -10,8 +10,7 @@ use transload::sandbox::Release;
 use super::{Migration, stages::hold_for};
 use crate::{copy::Side, servers::own};
 
-const MAY_REFUSE: &str =
-    "the source may still refuse writes, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
+const MAY_REFUSE: &str = "it may still refuse them, until db.adminCommand({setUserWriteBlockMode: 1, global: false})";
 
 /// A command on a terminal of its own, and what is typed there.
 async fn on_a_terminal(command: Command, typed: &str) -> Output {

@@ -96,30 +96,37 @@ async fn a_busy_source_holds_the_copy_and_what_is_copied_anew_at_the_cutover() {
     migration.kill();
 }
 
-/// 12 MB at 1 MB a second, from the second megabyte to the eleventh: as much as is read at once is a tenth of a half of that.
+/// 12 MB at 1 MB a second, from the second megabyte to the eleventh: as much as is read at once is a tenth of that at most.
 #[tokio::test]
 async fn a_copy_goes_at_the_rate_that_is_wanted() {
+    fill(&Side::new(shared(Release::V6_0_5).await, "rated_copy")).await;
+    // A machine that is busy with something else may hold one up, but not three.
+    for target in ["rated_copy_1", "rated_copy_2", "rated_copy_3"] {
+        let rate = rate_of_a_copy(target).await;
+        assert!(rate < 1.1e6, "{rate} bytes a second");
+        if rate > 0.9e6 {
+            return;
+        }
+        eprintln!("{rate} bytes a second");
+    }
+    panic!("it is always too slow");
+}
+
+/// At 1 MB a second.
+async fn rate_of_a_copy(target: &'static str) -> f64 {
     let set = shared(Release::V6_0_5).await;
-    let source = Side::new(set, "rated_copy");
-    fill(&source).await;
-    let mut migration = Migration::new(source, Side::new(set, "rated_copy_moved"));
+    let mut migration = Migration::new(Side::new(set, "rated_copy"), Side::new(set, target));
     migration.start(&["--max-rate", "1MB"]);
     let mut at = async |least: u64| {
         let status = migration.until("copying", |status| status["bytes"].as_u64().is_some_and(|bytes| bytes >= least));
         let bytes = status.await["bytes"].as_u64().unwrap();
         (Instant::now(), bytes as f64)
     };
-    let (mut before, mut rates) = (at(1_000_000).await, Vec::new());
-    for least in [6_000_000, 11_000_000] {
-        let after = at(least).await;
-        rates.push((after.1 - before.1) / (after.0 - before.0).as_secs_f64());
-        before = after;
-    }
-    // What runs ahead of one half is late in the other; and a machine that is busy may hold up one of them, but hardly both.
-    assert!(rates.iter().sum::<f64>() < 2.2e6, "{rates:?} bytes a second");
-    assert!(rates.iter().any(|rate| *rate > 0.9e6), "{rates:?} bytes a second");
+    let (begun, before) = at(1_000_000).await;
+    let (ended, after) = at(11_000_000).await;
     migration.until_following().await;
     migration.kill();
+    (after - before) / (ended - begun).as_secs_f64()
 }
 
 /// Of a time series nobody tells what changes.

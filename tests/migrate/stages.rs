@@ -85,7 +85,7 @@ const STAGES: [Stage; 16] = [
         },
     },
     Stage {
-        name: "copying, half-way",
+        name: "copying, with some of it loaded",
         ask: Ask::Nothing,
         held: &[],
         is_there: |status, directory| {

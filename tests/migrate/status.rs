@@ -48,7 +48,7 @@ fn check(before: &Value, now: &Value) {
     }
 }
 
-/// What a status may take on a machine that starts a program and its servers beside it. Nothing that it could wait for is as short.
+/// What a status may take on a machine that is busy with programs and their servers. What keeps somebody waiting has no end.
 const PROMPT: Duration = Duration::from_secs(4);
 
 /// Looks at the status of a migration again and again, from a thread of its own, whatever is done to it and its servers.

@@ -107,7 +107,10 @@ impl Collection {
             let error = match self.server.watched(database.run_raw_command(encoded)).await {
                 Ok(reply) => match passing(&reply) {
                     None => return Ok(reply),
-                    Some((_, _, wait)) if patience.wait(wait).await => continue,
+                    Some((_, _, wait)) if patience.wait(wait).await => {
+                        self.server.lost_write_ends(None, self.namespace.database()).await?;
+                        continue;
+                    }
                     Some((code, text, _)) => {
                         let message = format!("failed to {doing}: {}", command_text(code, "", &text));
                         return Err(Error::new(kind_of(code), message).at(self.server.place()));
@@ -117,7 +120,7 @@ impl Collection {
             };
             let wait = retry(&error);
             if wait != Retry::Stop && patience.wait(wait).await {
-                self.server.lost_write_ends(&error, self.namespace.database()).await?;
+                self.server.lost_write_ends(Some(&error), self.namespace.database()).await?;
                 continue;
             }
             let error = self.server.failure(error, &doing);

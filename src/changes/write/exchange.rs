@@ -9,17 +9,29 @@ use std::borrow::Cow;
 use bson::Document;
 use mongodb::ClientSession;
 
-use super::{DUPLICATE_KEY, Target, Write, command::Verb};
+use super::{DUPLICATE_KEY, Refused, Target, Write, command::Verb, refused};
 use crate::{
     connect::{Doing, Retry, kind_of, retry, retry_code},
     error::{Error, Result},
 };
 
+/// Documents that go into one transaction, which must not be too large for a server.
+const AT_ONCE: usize = 100;
+
+/// Documents that were not put.
+#[derive(Debug, Default)]
+pub(crate) struct NotPut {
+    /// Those that the server refused.
+    pub(crate) refused: Vec<Refused>,
+    /// The places of those for which the server or its collection knows no transactions, or not for these.
+    pub(crate) impossible: Vec<usize>,
+}
+
 /// What became of a transaction.
 enum Attempt {
     Done,
     /// The server refused the insert of this document, and everything is as it was.
-    Refused(usize),
+    Refused(Refused),
     /// The server or its collection knows no transactions, or not for this.
     Impossible,
 }
@@ -46,31 +58,48 @@ impl Target {
     /// When the server cannot be reached.
     pub(crate) async fn exchange(&self, documents: &[Vec<u8>]) -> Result<Vec<usize>> {
         // One alone is in its own way in no case.
-        if let [_] = documents { Ok(vec![0]) } else { self.put_anew(documents).await }
+        if let [_] = documents {
+            return Ok(vec![0]);
+        }
+        let mut not_put = NotPut::default();
+        self.put_together((0..documents.len()).collect(), documents, &mut not_put).await?;
+        let refused = not_put.refused.iter().map(|refused| refused.index);
+        Ok(refused.chain(not_put.impossible).collect())
     }
 
-    /// Deletes documents and inserts them as they are here, which changes what no update does: the bytes of an `_id`. Gives back the
-    /// places of those for which that cannot be done in a transaction; these stay as they are.
+    /// Deletes documents and inserts them as they are here, which changes what no update does: the bytes of an `_id`. What is not put
+    /// stays as it is.
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub(crate) async fn put_anew(&self, documents: &[Vec<u8>]) -> Result<Vec<usize>> {
-        let mut places: Vec<usize> = (0..documents.len()).collect();
-        let mut refused = Vec::new();
+    pub(crate) async fn put_anew(&self, documents: &[Vec<u8>]) -> Result<NotPut> {
+        let mut not_put = NotPut::default();
+        for first in (0..documents.len()).step_by(AT_ONCE) {
+            let places = (first..documents.len().min(first + AT_ONCE)).collect();
+            self.put_together(places, documents, &mut not_put).await?;
+        }
+        Ok(not_put)
+    }
+
+    /// Puts the documents at these places in one transaction.
+    async fn put_together(&self, mut places: Vec<usize>, documents: &[Vec<u8>], not_put: &mut NotPut) -> Result<()> {
         while !places.is_empty() {
             let some: Vec<&[u8]> = places.iter().filter_map(|place| documents.get(*place)).map(Vec::as_slice).collect();
             match self.until_known(&some).await? {
                 Attempt::Done => {
                     let put: Vec<Write<'_>> = some.iter().map(|document| Write::Put(Cow::Borrowed(document))).collect();
                     self.put_timestamps_back(self.with_empty_timestamps(&put, 0).map(|(_, document)| document)).await?;
-                    return Ok(refused);
+                    return Ok(());
                 }
-                Attempt::Refused(at) if at < places.len() => refused.push(places.remove(at)),
+                Attempt::Refused(refused) if refused.index < places.len() => {
+                    let index = places.remove(refused.index);
+                    not_put.refused.push(Refused { index, ..refused });
+                }
                 Attempt::Refused(_) | Attempt::Impossible => break,
             }
         }
-        refused.extend(places);
-        Ok(refused)
+        not_put.impossible.extend(places);
+        Ok(())
     }
 
     /// Tries until what became of it is known: done twice, it has the same effect.
@@ -137,7 +166,7 @@ fn refusal(verb: Verb, from: usize, reply: &Document) -> Option<Trouble> {
     let index = error.get_i32("index").ok().and_then(|index| usize::try_from(index).ok());
     Some(match index {
         Some(index) if code == DUPLICATE_KEY && verb == Verb::Insert => {
-            Trouble::Attempt(Attempt::Refused(from + index))
+            Trouble::Attempt(Attempt::Refused(Refused { index: from + index, ..refused(error) }))
         }
         _ if retry_code(code) != Retry::Stop => {
             Trouble::Passing(Error::new(kind_of(code), format!("a transaction was given up: error {code}")))

@@ -110,7 +110,7 @@ async fn thousands_of_changes_a_second_are_applied() {
     migration.until_following().await;
     let took = begun.elapsed();
     // The program of a test is not optimised, and shares the machine with other tests.
-    assert!(took < Duration::from_secs(60), "{CHANGES} changes in {took:?}");
+    assert!(took < Duration::from_secs(40), "{CHANGES} changes in {took:?}");
     migration.cut_over().await;
     migration.assert_equal().await;
 }

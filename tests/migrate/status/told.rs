@@ -48,13 +48,16 @@ async fn the_fields_of_a_status_the_time_that_is_left_and_the_indexes_that_faile
     source.run(doc! { "createIndexes": "large", "indexes": [hay] }).await;
     let mut migration = Migration::new(source, Side::new(shared(Release::V6_0_5).await, "told_fields"));
     migration.start(&["--max-rate", "2MB"]);
-    // 8 MB at 2 MB a second.
-    let is_right = |left: &Value| left.as_u64().is_some_and(|left| left <= 8);
     let is_known = |status: &Value| {
         status["stage"] == "copying"
-            && [&status["seconds_left"], &status["namespaces"][0]["seconds_left"]].iter().all(|left| is_right(left))
+            && status["seconds_left"].is_u64()
+            && status["namespaces"][0]["seconds_left"].is_u64()
     };
     let copying = migration.until("known when it will be over", is_known).await;
+    // 8 MB at 2 MB a second, on a machine that may have been busy with something else in the first of them.
+    for left in [&copying["seconds_left"], &copying["namespaces"][0]["seconds_left"]] {
+        assert!(left.as_u64().unwrap() <= 24, "{copying}");
+    }
     migration.until_following().await;
     let is_known = |status: &Value| status["lag_seconds"].is_u64();
     let following = migration.until("known how far it is behind", is_known).await;
