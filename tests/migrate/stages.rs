@@ -264,9 +264,8 @@ async fn killed_at(migration: &mut Migration<'_>, stage: &Stage, more: &[&str]) 
         let said = asked.await.unwrap();
         assert_eq!(said.status.code(), Some(1), "{}: {}", stage.name, String::from_utf8_lossy(&said.stderr));
     }
-    // What the dead process has asked for last has an end before it goes on.
+    // What the dead process has asked for last is waited for by whoever goes on.
     hold(target, &[]).await;
-    tokio::time::sleep(Duration::from_millis(u64::try_from(HELD).unwrap() + 100)).await;
     if stage.name == "paused" {
         assert!(migration.about("resume", &[]).status.success());
     }
