@@ -297,7 +297,10 @@ impl Target {
         let database = server.database(self.namespace.database());
         let reply = match server.watched(database.run_raw_command(command)).await {
             Ok(reply) => reply,
-            Err(error) if patience.wait(retry(&error)).await => return Ok(None),
+            Err(error) if patience.wait(retry(&error)).await => {
+                let ended = server.lost_write_ends(Some(&error), self.namespace.database(), patience).await;
+                return ended.map(|()| None).map_err(|_| server.failure(error, doing));
+            }
             Err(error) => return Err(server.failure(error, doing)),
         };
         let Some((code, concern)) = failed(&reply) else {
@@ -309,6 +312,7 @@ impl Target {
             return Ok(Some(reply));
         }
         if patience.wait(wait).await {
+            server.lost_write_ends(None, self.namespace.database(), patience).await?;
             return Ok(None);
         }
         let text = command_text(code, if concern { "WriteConcernFailed" } else { "" }, "");

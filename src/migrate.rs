@@ -12,7 +12,8 @@
 //! - What cannot be reached is waited for; what needs somebody's hand ends the process with an error, and the same command goes on.
 //! - Nothing is written to the source but the fence that the user asks for, and nothing on the target but under names that a
 //!   selected namespace maps to.
-//! - Nothing is written to the target before what a process that was killed has left to it is over.
+//! - Nothing is written to the target, but for events that are kept there, before what a process that was killed has left to it is over,
+//!   as far as the target shows that.
 //! - What is only tried on the target goes again, at the latest when its catalog is made like the source's.
 //! - Only a cutover whose comparison finds no difference is clean.
 
@@ -369,7 +370,7 @@ impl Migration {
     /// have lifted the fence since, or let the application write again.
     fn give_up_cutover(&self) -> Result<()> {
         let state = self.state();
-        if state.fenced {
+        if state.fenced && !matches!(state.stage, Stage::Done { .. }) {
             self.board.warn(&format!("a cutover has had the source refuse writes: {FENCED}"));
         }
         let Stage::CuttingOver { request } = state.stage else { return Ok(()) };

@@ -238,7 +238,9 @@ impl Restore<'_> {
             let all: Vec<usize> = records.map(|(number, _)| number).chain(wanted.iter().copied()).collect();
             self.check(archive, &all).await?;
         }
-        self.late_writes_end(&plan).await?;
+        if self.late_writes_end(&plan).await? {
+            plan = Plan::new(self.server, contents, &sidecar, self.options, None, self.sharding()).await?;
+        }
         self.prove_indexes(&mut plan).await?;
         self.prepare(&plan).await?;
         let sharding = self.sharding();
@@ -272,20 +274,18 @@ impl Restore<'_> {
     async fn stream(&self, name: &str, input: Box<dyn Read + Send>) -> Result<Done> {
         let mut stream = stream_archive(name, input, self.budget.clone());
         let early = || Error::new(ErrorKind::Internal, "the stream ended without a word");
-        let (mut plan, mut those) = match stream.recv().await.ok_or_else(early)?? {
-            Streamed::Announced(contents) => {
-                let sidecar = indexes::sidecar(&self.options.indexes, None, &contents)?;
-                let (moving, sharding) = (self.moving.as_deref(), self.sharding());
-                let plan = Plan::new(self.server, &contents, &sidecar, self.options, moving, sharding).await?;
-                (plan, self.users_and_roles(&contents)?)
-            }
-            _ => return Err(early()),
-        };
+        let Streamed::Announced(announced) = stream.recv().await.ok_or_else(early)?? else { return Err(early()) };
+        let sidecar = indexes::sidecar(&self.options.indexes, None, &announced)?;
+        let moving = self.moving.as_deref();
+        let mut plan = Plan::new(self.server, &announced, &sidecar, self.options, moving, self.sharding()).await?;
+        let mut those = self.users_and_roles(&announced)?;
         plan.warnings.iter().for_each(|warning| self.progress.warn(warning));
         if self.options.dry_run {
             indexes::refuse_bad(&plan, self.options.index_policy)?;
         } else {
-            self.late_writes_end(&plan).await?;
+            if self.late_writes_end(&plan).await? {
+                plan = Plan::new(self.server, &announced, &sidecar, self.options, None, self.sharding()).await?;
+            }
             self.prove_indexes(&mut plan).await?;
             if let Some(moving) = &self.moving {
                 plan.hold_back(self.server.version());
@@ -354,11 +354,16 @@ impl Restore<'_> {
 
     /// Waits for the end of what a restore before this one has left to the target when it was killed: it may drop what this one
     /// makes. A migration has done so.
-    async fn late_writes_end(&self, plan: &Plan) -> Result<()> {
+    ///
+    /// Gives whether there was any, and so whether what the target has is to be looked at once more.
+    async fn late_writes_end(&self, plan: &Plan) -> Result<bool> {
         if self.within.is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        let databases: HashSet<&str> = plan.collections().map(|planned| planned.target.database()).collect();
+        let mut databases: HashSet<&str> = plan.collections().map(|planned| planned.target.database()).collect();
+        if self.options.users_and_roles {
+            databases.insert("admin");
+        }
         self.server.writes_end(|database| databases.contains(database), || self.progress.warn(LATE)).await
     }
 

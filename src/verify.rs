@@ -131,7 +131,11 @@ impl Verification {
         }
         progress.stage("repairing", None, None);
         let (repaired, refused) = tokio::select! {
-            repaired = async { self.mending().repair().await } => repaired?,
+            repaired = async {
+                let mending = self.mending();
+                mending.late_writes_end(&**progress).await?;
+                mending.repair().await
+            } => repaired?,
             () = cancel.cancelled() => return Err(Error::interrupted()),
         };
         self.report.repaired = repaired;

@@ -207,7 +207,8 @@ async fn ddl_from(
                     return Ok(());
                 }
                 _ if patience.wait(retry(&error)).await => {
-                    server.lost_write_ends(Some(&error), namespace.database()).await?;
+                    let ended = server.lost_write_ends(Some(&error), namespace.database(), &mut patience).await;
+                    ended.map_err(|_| server.failure(error, doing))?;
                     retried = true;
                 }
                 _ => return Err(server.failure(error, doing)),

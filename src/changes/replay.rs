@@ -236,7 +236,7 @@ async fn replay_from(
     let ends = match late_writes_end(&shared, work).await? {
         true => replay_all(&shared, work, way).await?,
         // It has not begun: for one that follows that is its end.
-        false if options.follow => Ends { applied: 0, reached: false },
+        false if options.follow && options.until.is_none() => Ends { applied: work.applied(), reached: false },
         false => return Err(Error::interrupted()),
     };
     drop(watch);
@@ -285,16 +285,17 @@ async fn replay_from(
 /// one is stopped meanwhile.
 async fn late_writes_end(shared: &Shared, work: &Work) -> Result<bool> {
     let mut databases = BTreeSet::new();
-    for told_of in work.lanes() {
-        if let Some(target) = shared.target_of(&told_of)? {
+    let lanes = work.lanes();
+    for told_of in lanes.iter().chain(shared.windows.iter().flat_map(Windows::names)) {
+        if let Some(target) = shared.target_of(told_of)? {
             databases.insert(target.database().to_owned());
         }
     }
-    if databases.is_empty() {
-        return Ok(true);
-    }
+    // Without an archive nothing tells what may have been written.
+    let is_any = shared.windows.is_none();
+    let is_meant = |at: &str| databases.contains(at) || is_any && !catalog::INTERNAL_DATABASES.contains(&at);
     tokio::select! {
-        ended = shared.target.writes_end(|at| databases.contains(at), || shared.progress.warn(LATE)) => ended.map(|()| true),
+        ended = shared.target.writes_end(is_meant, || shared.progress.warn(LATE)) => ended.map(|_| true),
         () = shared.cancel.cancelled() => Ok(false),
     }
 }

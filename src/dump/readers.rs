@@ -279,8 +279,8 @@ impl Shared {
         if !self.is_told.swap(true, Ordering::Relaxed) {
             let seconds = LONG.as_secs();
             self.readers.progress.warn(&format!(
-                "nothing of {} was read for {seconds} s: a server that answers otherwise waits until a majority of its members has what is to be \
-                 read; see to it that most of them are up, and not behind",
+                "nothing of {} has come for {seconds} s; if the server answers otherwise, it may be waiting until a majority of the set's members has \
+                 what is to be read: see to it that most of them are up, and not behind",
                 entry.namespace
             ));
         }

@@ -94,6 +94,7 @@ impl Beginning<'_> {
     async fn look_what_is_left(&self, progress: &Arc<dyn Progress>) -> Result<Option<u32>> {
         let known = State::read(&self.paths.state()).ok().flatten();
         let given_up = known.or_else(|| State::read(&self.paths.given_up()).ok().flatten());
+        self.target.writes_end(|database| !INTERNAL_DATABASES.contains(&database), || progress.warn(LATE)).await?;
         let Some(given_up) = given_up else { return Ok(None) };
         if given_up.fenced {
             progress.warn(&format!("a cutover has had the source refuse writes: {FENCED}"));
@@ -102,7 +103,6 @@ impl Beginning<'_> {
             progress.warn(&format!("what the migration that is given up has made on {other} stays there"));
             return Ok(None);
         }
-        self.target.writes_end(|database| !INTERNAL_DATABASES.contains(&database), || progress.warn(LATE)).await?;
         if let Err(error) = sweep(&given_up, self.paths, &self.target.reading_primary()).await {
             progress.warn(&may_be_left(&error));
         }

@@ -6,7 +6,7 @@ use bson::rawdoc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Migration, MigrationReport,
+    FENCED, Migration, MigrationReport,
     beginning::still,
     clients::unfenced,
     compare::expires,
@@ -198,7 +198,7 @@ impl Migration {
             bytes: copied.bytes,
             copy_seconds: copied.seconds,
             point_in_time: pair(end),
-            fenced: state.fenced,
+            fenced: request.fence_source,
             repaired: copied.repaired,
             dead_letters: letters.len() as u64,
             left_out: copied.left_out,
@@ -218,6 +218,9 @@ impl Migration {
                     .failed
                     .push(format!("{refused} documents were refused by the target when they were copied anew"));
             }
+        }
+        if state.fenced && !request.fence_source {
+            report.warnings.push(format!("a cutover before this one has had the source refuse writes: {FENCED}"));
         }
         // Which documents they are of, the file tells.
         report.warnings.extend(reasons(letters.iter().map(|one| (one.namespace.to_string(), one.reason.as_str()))));

@@ -13,8 +13,7 @@ use crate::{
 };
 
 /// What is said when writes are waited for.
-pub(super) const LATE: &str =
-    "the target is still at writes that the process before this one has left to it: their end is waited for";
+pub(super) const LATE: &str = "the target is at writes that a process before this one may have left to it: the end of those that are under way is waited for";
 
 impl Migration {
     /// Waits for the end of what is under way. Nothing may be written before.
@@ -25,7 +24,7 @@ impl Migration {
         let databases = databases(&self.state(), &self.paths)?;
         let tell = || self.board.is_held(Waiting::Stage, Some(LATE.to_owned()));
         tokio::select! {
-            ended = self.target.writes_end(|database| databases.contains(database), tell) => ended,
+            ended = self.target.writes_end(|database| databases.contains(database), tell) => ended.map(drop),
             () = self.cancel.cancelled() => Err(Error::interrupted()),
         }
     }

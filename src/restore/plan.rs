@@ -18,8 +18,7 @@ const ADMIN: &str = "admin";
 /// Why users and roles stay in the archive.
 const UNASKED: &str = "users and roles: --users-and-roles restores them";
 /// What a scratch collection is that the target has before anything is written to it.
-const SCRATCH: &str =
-    "a scratch collection of a restore or a repair: if none is running, it was left over, and can be dropped";
+const SCRATCH: &str = "a scratch collection of a restore, a migration or a repair: if none is running, it was left over, and can be dropped";
 
 /// What to do with collections that the target has already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -21,10 +21,15 @@ use crate::{
     document,
     error::{Error, ErrorKind, Result},
     hex::from_hex,
+    progress::Progress,
 };
 
 /// How long to wait between two looks at what differs.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is said when the end of the writes that are under way takes its time.
+const LATE: &str =
+    "the right side is at writes to the same databases: the end of those that are under way is waited for";
 
 /// A document that differs: its key, and what both sides have of it now.
 struct Document {
@@ -81,6 +86,24 @@ impl Mending<'_> {
         Ok((equal, differing))
     }
 
+    /// Waits for the end of what a repair before this one has left to the right side when it was killed: it must not write what it has
+    /// read over what this one has.
+    ///
+    /// # Errors
+    /// When the right side cannot be reached.
+    pub(super) async fn late_writes_end(&self, progress: &dyn Progress) -> Result<()> {
+        let on_servers = self.pairs.values().filter_map(|pair| match &pair.right.place {
+            Place::Server(server, entry) => Some((server, entry.data.database())),
+            Place::Archive(..) => None,
+        });
+        let (servers, databases): (Vec<_>, HashSet<&str>) = on_servers.unzip();
+        // All pairs are of the same two sides.
+        if let Some(server) = servers.first() {
+            server.writes_end(|database| databases.contains(database), || progress.warn(LATE)).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the documents that differ on the right what they are on the left, as long as that gets on, and looks whether they
     /// are equal then: how many are, and why others are not.
     ///
@@ -88,12 +111,6 @@ impl Mending<'_> {
     /// When a side cannot be read or written.
     pub(super) async fn repair(&self) -> Result<(u64, Vec<String>)> {
         let (mut repaired, mut before) = (0, u64::MAX);
-        // Of a repair that was killed, which must not write what it has read over what this one has.
-        for pair in self.pairs.values() {
-            if let Place::Server(server, entry) = &pair.right.place {
-                server.writes_end(|database| database == entry.data.database(), || ()).await?;
-            }
-        }
         loop {
             let mut refused = BTreeMap::new();
             // What is in the way of others goes first; and only what was known to be there alone when it was asked about.

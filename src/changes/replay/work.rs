@@ -155,6 +155,12 @@ impl Work {
             || self.recorded.logs.values().any(|record| record.time > until)
     }
 
+    /// The cluster time up to which everything of all logs was applied when the work directory was opened; 0 if that is not known.
+    pub(super) fn applied(&self) -> u64 {
+        let time = |log: &Log| self.recorded.logs.get(&log.number).map_or(0, |record| record.time);
+        self.logs.iter().map(time).min().unwrap_or(0)
+    }
+
     /// The lanes that have documents to fetch.
     pub(super) fn owing(&self) -> Vec<Namespace> {
         let owing = self.recorded.lanes.iter().filter(|(_, record)| !record.owed.is_empty());

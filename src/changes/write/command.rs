@@ -108,7 +108,7 @@ impl Collection {
                 Ok(reply) => match passing(&reply) {
                     None => return Ok(reply),
                     Some((_, _, wait)) if patience.wait(wait).await => {
-                        self.server.lost_write_ends(None, self.namespace.database()).await?;
+                        self.server.lost_write_ends(None, self.namespace.database(), &mut patience).await?;
                         continue;
                     }
                     Some((code, text, _)) => {
@@ -120,7 +120,8 @@ impl Collection {
             };
             let wait = retry(&error);
             if wait != Retry::Stop && patience.wait(wait).await {
-                self.server.lost_write_ends(Some(&error), self.namespace.database()).await?;
+                let ended = self.server.lost_write_ends(Some(&error), self.namespace.database(), &mut patience).await;
+                ended.map_err(|_| self.server.failure(error, &doing))?;
                 continue;
             }
             let error = self.server.failure(error, &doing);
