@@ -21,6 +21,7 @@ mod effects;
 mod journal;
 mod lag;
 mod lane;
+mod logs;
 mod lost;
 mod queue;
 mod reading;
@@ -33,21 +34,25 @@ mod windows;
 mod work;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Instant,
 };
 
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
-    dead_letter::DeadLetters, dispatch::Dispatch, lag::Lag, lost::Lost, reading::Memory, report::Counts,
-    shared::Shared, windows::Windows, work::Work,
+    dead_letter::DeadLetters,
+    lag::Lag,
+    logs::{Ends, Way, late_writes_end, replay_all},
+    lost::Lost,
+    reading::Memory,
+    report::Counts,
+    shared::Shared,
+    windows::Windows,
+    work::Work,
 };
 use super::{capture::Manifest, token};
 use crate::{
@@ -67,8 +72,6 @@ pub(crate) use barrier::taken;
 pub use dead_letter::{DeadLetter, read as dead_letters};
 pub use report::ReplayReport;
 
-/// What is said when the end of what a replay before has left to the target takes its time.
-const LATE: &str = "the target is still at writes that were under way when this began: their end is waited for";
 /// Bytes of events that may be in memory between the log and the target.
 pub(crate) const MEMORY: usize = 96 * 1024 * 1024;
 /// The same where a cutover will do so.
@@ -77,8 +80,6 @@ const UNTOLD_LATER: &str =
 /// Why a replay into a database with such a collection is not whole.
 const UNTOLD: &str = "it is a time series, or of the system, of which no server gives change events: what was written to it since its \
                            copy is not there; copy it anew when nothing is written to it, and take this line out";
-/// Dead letters that a report names.
-const NAMED: usize = 10;
 
 /// How to replay.
 #[derive(Clone, Debug)]
@@ -240,89 +241,14 @@ async fn replay_from(
         false => return Err(Error::interrupted()),
     };
     drop(watch);
-    let Ends { applied, reached: reached_end } = ends;
-    if let Some(until) = options.until.filter(|_| !reached_end && !options.until_cutover) {
+    if let Some(until) = options.until.filter(|_| !ends.reached && !options.until_cutover) {
         shared.warn(format!(
             "the log ends at {}, before the time that was wanted, {}: a capture that goes on brings the rest",
-            token::written(applied),
+            token::written(ends.applied),
             token::written(until)
         ));
     }
-    let lag_seconds = match source {
-        // The end is the end, whether the source is still there or not.
-        Some(source) => tokio::time::timeout(Duration::from_secs(5), source.operation_time()).await.ok(),
-        None => None,
-    };
-    let lag_seconds = lag_seconds.and_then(Result::ok).map(|now| token::seconds_behind(applied, now));
-    let letters = dead_letters(&work.dead_letters_path())?;
-    let counts = &shared.counts;
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let deletes_of = counts.deletes_of.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let warnings = std::mem::take(&mut *shared.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    Ok(ReplayReport {
-        directory: options.directory.display().to_string(),
-        target: target.place(),
-        events: count(&counts.events),
-        deletes: count(&counts.deletes),
-        deletes_of,
-        told_of: work.lanes(),
-        skipped: count(&counts.skipped),
-        refetched: count(&counts.refetched),
-        gone: count(&counts.gone),
-        barriers: count(&counts.barriers),
-        applied: (u32::try_from(applied >> 32).unwrap_or(u32::MAX), applied as u32),
-        lag_seconds,
-        reached_end,
-        dead_letters: letters.len() as u64,
-        dead: letters.into_iter().take(NAMED).map(DeadLetter::without_events).collect(),
-        retries: target.retries() + source.map_or(0, Server::retries) - retries,
-        seconds: begun.elapsed().as_secs_f64(),
-        warnings,
-    })
-}
-
-/// Waits for the end of what one before has left to the target: it was killed, or stopped in the middle of something. False if this
-/// one is stopped meanwhile.
-async fn late_writes_end(shared: &Shared, work: &Work) -> Result<bool> {
-    let mut databases = BTreeSet::new();
-    let lanes = work.lanes();
-    for told_of in lanes.iter().chain(shared.windows.iter().flat_map(Windows::names)) {
-        if let Some(target) = shared.target_of(told_of)? {
-            databases.insert(target.database().to_owned());
-        }
-    }
-    // Without an archive nothing tells what may have been written.
-    let is_any = shared.windows.is_none();
-    let is_meant = |at: &str| databases.contains(at) || is_any && !catalog::INTERNAL_DATABASES.contains(&at);
-    tokio::select! {
-        ended = shared.target.writes_end(is_meant, || shared.progress.warn(LATE)) => ended.map(|_| true),
-        () = shared.cancel.cancelled() => Ok(false),
-    }
-}
-
-/// How it goes on through the logs, as the options say.
-struct Way {
-    follow: bool,
-    keep_log: bool,
-    retry_dead_letters: bool,
-}
-
-/// Applies everything, and in the end what could not be applied before.
-async fn replay_all(shared: &Arc<Shared>, work: &mut Work, way: Way) -> Result<Ends> {
-    if way.retry_dead_letters {
-        // A run that was under way when a replay was killed comes first.
-        run(shared, work, false, way.keep_log).await?;
-        retry_all(shared, work).await?;
-    }
-    let ends = run(shared, work, way.follow, way.keep_log).await?;
-    // What stood in a document's way may have gone since: with a later run, or because it was fetched as of a later time.
-    retry_all(shared, work).await?;
-    for namespace in work.owing() {
-        let (log, record) = work.lane(&namespace);
-        let record = retry::pay(shared, log, &namespace, record).await?;
-        work.put_lane(log, &namespace.to_string(), record);
-    }
-    Ok(ends)
+    ReplayReport::of(&shared, work, &ends, &options.directory, (begun, retries)).await
 }
 
 /// Notes that a collection has to be copied anew, because of `reason`.
@@ -352,69 +278,4 @@ fn check_moment(until: u64, last: u64) -> Result<()> {
     Err(Error::new(ErrorKind::Usage, message)
         .with_hint("name that time or a later one; for an earlier one, take an archive that was dumped before it")
         .at("--until"))
-}
-
-/// Tries all dead letters again.
-async fn retry_all(shared: &Arc<Shared>, work: &mut Work) -> Result<()> {
-    let mut by_namespace: BTreeMap<Namespace, Vec<DeadLetter>> = BTreeMap::new();
-    for letter in dead_letters(&work.dead_letters_path())? {
-        by_namespace.entry(letter.namespace.clone()).or_default().push(letter);
-    }
-    for (namespace, letters) in by_namespace {
-        let (log, record) = work.lane(&namespace);
-        let record = retry::retry(shared, log, &namespace, letters, record).await?;
-        work.put_lane(log, &namespace.to_string(), record);
-    }
-    Ok(())
-}
-
-/// How far the logs were replayed.
-struct Ends {
-    /// The cluster time up to which everything of all of them is applied.
-    applied: u64,
-    /// Whether that is the end of all of them, or the time that was wanted.
-    reached: bool,
-}
-
-/// Replays all logs of a directory side by side; the first error stops all of them.
-async fn run(shared: &Arc<Shared>, work: &mut Work, follow: bool, keep_log: bool) -> Result<Ends> {
-    let stop = shared.cancel.child_token();
-    let mut logs = JoinSet::new();
-    for log in &work.logs {
-        let dispatch = Dispatch::new(Arc::clone(shared), log, work.recorded(log.number), follow, keep_log).await?;
-        logs.spawn(dispatch.run(stop.clone()));
-    }
-    let (mut ends, mut first) = (Ends { applied: u64::MAX, reached: true }, Ok(()));
-    let mut lost = std::pin::pin!(Arc::clone(shared).watch_for_lost(work.logs.clone()));
-    let mut is_watched = follow;
-    loop {
-        let ended = tokio::select! {
-            ended = logs.join_next() => ended,
-            watched = &mut lost, if is_watched => {
-                is_watched = false;
-                if let Err(error) = watched {
-                    first = first.and(Err(error));
-                    stop.cancel();
-                }
-                continue;
-            }
-        };
-        let Some(ended) = ended else { break };
-        let ended = ended.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, format!("a log died: {panic}"))));
-        match ended {
-            Ok(end) => {
-                ends.applied = ends.applied.min(end.applied.unwrap_or(u64::MAX));
-                ends.reached &= end.reached;
-                work.put_log(end.log, end.record);
-                end.lanes.into_iter().for_each(|(lane, record)| work.put_lane(end.log, &lane, record));
-            }
-            Err(error) if first.is_ok() => {
-                first = Err(error);
-                stop.cancel();
-            }
-            Err(_) => {}
-        }
-    }
-    // What has no log that is followed is applied up to no time.
-    first.map(|()| Ends { applied: if ends.applied == u64::MAX { 0 } else { ends.applied }, ..ends })
 }

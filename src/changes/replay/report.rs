@@ -2,16 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
 
-use super::dead_letter::DeadLetter;
-use crate::namespace::Namespace;
+use super::{DeadLetter, dead_letters, logs::Ends, shared::Shared, work::Work};
+use crate::{changes::token, connect::Server, error::Result, namespace::Namespace};
+
+/// Dead letters that a report names.
+const NAMED: usize = 10;
 
 /// What a replay has done.
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +62,50 @@ pub struct ReplayReport {
 }
 
 impl ReplayReport {
+    /// What a replay in `directory` has come to that has begun at that time, when so many commands had been sent again.
+    ///
+    /// # Errors
+    /// When the dead letters cannot be read.
+    pub(super) async fn of(
+        shared: &Shared,
+        work: &Work,
+        ends: &Ends,
+        directory: &Path,
+        (begun, retries): (Instant, u64),
+    ) -> Result<Self> {
+        let lag_seconds = match &shared.source {
+            // The end is the end, whether the source is still there or not.
+            Some(source) => tokio::time::timeout(Duration::from_secs(5), source.operation_time()).await.ok(),
+            None => None,
+        };
+        let lag_seconds = lag_seconds.and_then(Result::ok).map(|now| token::seconds_behind(ends.applied, now));
+        let letters = dead_letters(&work.dead_letters_path())?;
+        let counts = &shared.counts;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let deletes_of = counts.deletes_of.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let warnings = std::mem::take(&mut *shared.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(ReplayReport {
+            directory: directory.display().to_string(),
+            target: shared.target.place(),
+            events: count(&counts.events),
+            deletes: count(&counts.deletes),
+            deletes_of,
+            told_of: work.lanes(),
+            skipped: count(&counts.skipped),
+            refetched: count(&counts.refetched),
+            gone: count(&counts.gone),
+            barriers: count(&counts.barriers),
+            applied: (u32::try_from(ends.applied >> 32).unwrap_or(u32::MAX), ends.applied as u32),
+            lag_seconds,
+            reached_end: ends.reached,
+            dead_letters: letters.len() as u64,
+            dead: letters.into_iter().take(NAMED).map(DeadLetter::without_events).collect(),
+            retries: shared.target.retries() + shared.source.as_ref().map_or(0, Server::retries) - retries,
+            seconds: begun.elapsed().as_secs_f64(),
+            warnings,
+        })
+    }
+
     /// Whether every change has been applied.
     pub fn is_whole(&self) -> bool {
         self.dead_letters == 0 && self.warnings.is_empty()
