@@ -13,7 +13,11 @@ use crate::{
 const CACHE_GB: f64 = 1.0;
 
 /// A running server, which is gone when this is dropped.
-pub(super) struct Throwaway(ReplicaSet);
+pub(super) struct Throwaway {
+    set: ReplicaSet,
+    /// Whether it wants a password.
+    is_guarded: bool,
+}
 
 impl Throwaway {
     /// Starts one, with its data where the options say. One that real documents are restored to is open to nobody else on this
@@ -29,12 +33,15 @@ impl Throwaway {
         if is_guarded {
             options.root = Some(RootUser::new("bench", password()?));
         }
-        ReplicaSet::start(&options).await.map(Throwaway)
+        let set = ReplicaSet::start(&options).await?;
+        Ok(Throwaway { set, is_guarded })
     }
 
     /// Connects to it, or to one of its databases.
     pub(super) async fn server(&self, database: Option<&str>, options: &BenchOptions) -> Result<Server> {
-        let uri = format!("{}&authSource=admin", self.0.uri());
+        // MongoDB's own tools take it for a wish to authenticate, as nobody.
+        let of_user = if self.is_guarded { "&authSource=admin" } else { "" };
+        let uri = format!("{}{of_user}", self.set.uri());
         let uri = database.map_or(uri.clone(), |database| uri.replacen("/?", &format!("/{database}?"), 1));
         let most = CURSORS.into_iter().max().unwrap_or_default();
         connect(&Uri::read(&uri)?.0, options.parallel.max(most)).await
@@ -42,7 +49,7 @@ impl Throwaway {
 
     /// Drops all databases, and lets it come to rest.
     pub(super) async fn empty(&self) -> Result<()> {
-        self.0.empty().await
+        self.set.empty().await
     }
 }
 

@@ -291,3 +291,21 @@ async fn a_signal_ends_it_and_leaves_nothing_behind() {
         assert!(!terminal.has("page.html"));
     }
 }
+
+/// A throwaway server of the shop has no users, and the tools fail where they are told to authenticate as nobody.
+#[test]
+fn tools_are_not_told_to_authenticate_where_there_are_no_users() {
+    use std::os::unix::fs::PermissionsExt;
+    let terminal = Terminal::new();
+    let version = "#!/bin/sh\ntest \"$1\" = --version && echo \"$(basename $0) version: 9.9.9\" && exit 0\n\
+        grep -q authSource && echo 'Failed: Authentication failed' >&2 && exit 1\n\
+        for flag; do case $flag in --archive=*) archive=${flag#*=};; esac; done\n";
+    for (tool, work) in [("mongodump", "echo dumped > $archive\n"), ("mongorestore", "grep -q dumped $archive\n")] {
+        terminal.write(tool, format!("{version}{work}"));
+        fs::set_permissions(terminal.path(tool), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", terminal.path("").display(), std::env::var("PATH").unwrap());
+    let arguments = ["--json", "bench", "--scale", "0.001", "--runs", "1"];
+    let report = summary(&terminal.run_with(&[("PATH", &path)], &arguments).ends_with(0));
+    assert_eq!(report["left_out"].as_array().map(Vec::len), Some(0), "{}", report["left_out"]);
+}
